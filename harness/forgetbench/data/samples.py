@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,16 @@ from forgetbench.data.hub import load_hub_rows
 from forgetbench.data.speech import SpeechSet
 from forgetbench.data.tabular import Rows, read_rows
 from forgetbench.errors import DataError
-from forgetbench.schema.task import Asr, Condition, DatasetTask, Generate, Likelihood, MultipleChoice
+from forgetbench.schema.task import (
+    Asr,
+    Condition,
+    DatasetTask,
+    Enhancement,
+    Generate,
+    Likelihood,
+    MultipleChoice,
+    SpeechTask,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +38,7 @@ class Sample:
         input: Prompt, or name of the audio file: to show.
         reference: The right answer: to show.
         size: What the cost grows with: characters, or seconds of audio.
+        groups: Value of each grouping column of the task.
         error: Code of an input error that is known before any model runs.
     """
 
@@ -40,6 +50,7 @@ class Sample:
     size: float
     cluster: str = ""
     condition: Condition | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
 
     @property
@@ -83,7 +94,7 @@ def load_samples(
     rows, name, revision = _rows(task, folder, offline=offline)
     keyed = _with_ids(task, rows, name)
     speech = None
-    if isinstance(task, Asr):
+    if isinstance(task, SpeechTask):
         manifest = folder / task.dataset.path if task.dataset.path else folder
         speech = SpeechSet(task, keyed, manifest.parent, seed=seed)
         if task.dataset.path:
@@ -187,6 +198,7 @@ def _samples_of(
             size=speech.duration_s(key) if speech else size,
             cluster=cluster,
             condition=condition,
+            groups={column: str(row.get(column) or "") for column in task.dataset.fields.groups},
             error=speech.error(key) if speech else None,
         )
         for condition in conditions
@@ -231,11 +243,23 @@ def _(task: Generate | Likelihood, row: Mapping[str, Any], thing: str) -> tuple[
 @shown.register
 def _(task: Asr, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
     fields = task.dataset.fields
-    audio, text = _field(row, fields.audio, thing), _field(row, fields.text, thing)
+    name, text = _recording(row, fields.audio, thing), _field(row, fields.text, thing)
     if not isinstance(text, str):
         raise DataError(thing, f"{fields.text!r} is {type(text).__name__}, not text", "Write the transcript.")
-    name = audio if isinstance(audio, str) else str((audio or {}).get("path") or "")
-    return Path(name).name, text, 0.0
+    return name, text, 0.0
+
+
+@shown.register
+def _(task: Enhancement, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+    fields = task.dataset.fields
+    name = _recording(row, fields.audio, thing)
+    return name, _recording(row, fields.clean, thing) if fields.clean else name, 0.0
+
+
+def _recording(row: Mapping[str, Any], column: str, thing: str) -> str:
+    """Return the name of a recording, to show."""
+    audio = _field(row, column, thing)
+    return Path(audio if isinstance(audio, str) else str((audio or {}).get("path") or "")).name
 
 
 def _field(row: Mapping[str, Any], column: str, thing: str) -> Any:

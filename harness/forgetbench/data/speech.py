@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from forgetbench.data.audio import read_audio, read_bytes, resample
 from forgetbench.data.noise import BABBLE_TALKERS, make_noise, mix_at_snr
 from forgetbench.errors import SampleError
-from forgetbench.schema.task import Asr, Condition
+from forgetbench.schema.task import Condition, SpeechTask
 
 Waveform = NDArray[np.float32]
 
@@ -35,7 +35,9 @@ class SpeechSet:
         seed: Of the noise, together with sample id and condition.
     """
 
-    def __init__(self, task: Asr, rows: Mapping[str, Mapping[str, Any]], folder: Path, *, seed: int) -> None:
+    def __init__(
+        self, task: SpeechTask, rows: Mapping[str, Mapping[str, Any]], folder: Path, *, seed: int
+    ) -> None:
         self._task, self._rows, self._folder, self._seed = task, rows, folder, seed
         self._source_rates: dict[str, int] = {}
         self._decoded = lru_cache(maxsize=512)(self._decode)
@@ -84,16 +86,23 @@ class SpeechSet:
         Raises:
             SampleError: The recording cannot be used.
         """
-        speech = self._decoded(key, sampling_rate)
-        if condition is None:
+        rate = self._task.sampling_rate
+        speech = self._decoded(key, rate)
+        if condition is not None:
+            speech = self._in_condition(key, speech, condition)
+        return resample(speech, rate, sampling_rate)
+
+    def _in_condition(self, key: str, speech: Waveform, condition: Condition) -> Waveform:
+        if condition.noise is None or condition.snr_db is None:
             return speech
         if not np.any(speech):
             raise SampleError("silent_audio", key, "is silent: there is no level to set the noise by")
+        rate = self._task.sampling_rate
         seed = hashlib.sha256(f"{self._seed}\x1f{key}\x1f{condition.label}".encode()).digest()
         rng = np.random.default_rng(np.frombuffer(seed, dtype=np.uint64))
-        others = self._others(key, sampling_rate, rng, OTHERS.get(condition.noise, 0))
-        noise = make_noise(condition.noise, len(speech), sampling_rate, rng=rng, others=others)
-        return mix_at_snr(speech, noise, condition.snr_db, sampling_rate)
+        others = self._others(key, rate, rng, OTHERS.get(condition.noise, 0))
+        noise = make_noise(condition.noise, len(speech), rate, rng=rng, others=others)
+        return mix_at_snr(speech, noise, condition.snr_db, rate)
 
     def source_rate(self, key: str) -> int:
         """Return the sampling rate in Hz that a recording, once heard, was stored at."""

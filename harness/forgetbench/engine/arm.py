@@ -222,6 +222,7 @@ def _record(planned: PlannedTask, sample: Sample, answer: Answer) -> SampleRecor
         condition=sample.condition_label,
         input=sample.input,
         reference=sample.reference,
+        groups=dict(sample.groups),
         prediction=prediction,
         error=error,
         stats=stats,

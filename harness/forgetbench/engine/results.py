@@ -75,6 +75,9 @@ def sample_table(records: Sequence[SampleRecord], metrics: Sequence[MetricSpec])
 
     texts = ("id", "content", "cluster", "condition", "input", "reference")
     columns: dict[str, list[object]] = {name: [getattr(r, name) for r in records] for name in texts}
+    columns |= {
+        f"group.{name}": [r.groups[name] for r in records] for name in (records[0].groups if records else ())
+    }
     columns["prediction"] = [
         r.prediction.model_dump_json(exclude_defaults=True) if r.prediction else None for r in records
     ]
@@ -98,7 +101,10 @@ def write_samples(directory: Path, arm: Arm, task: str, table: pd.DataFrame) -> 
     import pyarrow.parquet as pq
 
     texts = ("id", "content", "cluster", "condition", "input", "reference", "prediction", "error")
-    fields = [pa.field(c, pa.string() if c in texts else pa.float64()) for c in table.columns]
+    fields = [
+        pa.field(c, pa.string() if c in texts or c.startswith("group.") else pa.float64())
+        for c in table.columns
+    ]
     buffer = io.BytesIO()
     arrow = pa.Table.from_pandas(table, schema=pa.schema(fields), preserve_index=False)
     pq.write_table(arrow.replace_schema_metadata(None), buffer, compression="zstd")

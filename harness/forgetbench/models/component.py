@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from forgetbench.models.fingerprint import combine
-from forgetbench.schema.run import CheckpointInfo, ComponentInfo
+from forgetbench.schema.run import CheckpointInfo, ComponentFormat, ComponentInfo, ComponentRole
 from forgetbench.schema.task import Capability
 
-Role = Literal["asr", "lm"]
-Format = Literal["transformers", "peft", "gguf", "ctranslate2", "factory"]
+Role = ComponentRole
+Format = ComponentFormat
 
-ROLES: tuple[Role, ...] = ("asr", "lm")
+ROLES: tuple[Role, ...] = ("enhancer", "asr", "lm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +21,7 @@ class Component:
     """One model of a checkpoint.
 
     Attributes:
-        role: ``asr`` hears, ``lm`` reads and writes.
+        role: ``enhancer`` cleans speech, ``asr`` hears, ``lm`` reads and writes.
         source: As it was named: a hub id, a directory's name, a factory. Never an absolute path.
         format: What it was stored as; GGUF and CTranslate2 have been converted: ``path`` is the result.
         path: Directory in the transformers or PEFT layout; None for a factory.
@@ -32,6 +31,7 @@ class Component:
         revision: Commit of a hub model.
         unpinned: It came from the hub under a name without a revision.
         parameters: Number of parameters, an adapter's base included; None where unknown.
+        bytes: Size of the weights as stored, an adapter's base included; None where unknown.
         chat_template_sha256: Digest of the chat template's source.
         base: The model under an adapter.
         replaced_base: The model that the adapter names, where that one could not be had and ``base`` is
@@ -48,6 +48,7 @@ class Component:
     revision: str | None = None
     unpinned: bool = False
     parameters: int | None = None
+    bytes: int | None = None
     chat_template_sha256: str | None = None
     base: Component | None = None
     replaced_base: str | None = None
@@ -63,6 +64,7 @@ class Component:
             capabilities=self.capabilities,
             revision=self.revision,
             parameters=self.parameters,
+            bytes=self.bytes,
             chat_template_sha256=self.chat_template_sha256,
         )
 

@@ -20,7 +20,11 @@ from forgetbench.schema.task import Capability
 
 SUPPORTED = "Supported are Whisper models and causal language models (…ForCausalLM, …LMHeadModel)."
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_CAPABILITIES: dict[Role, tuple[Capability, ...]] = {"asr": ("transcribe",), "lm": ("score_text", "generate")}
+_CAPABILITIES: dict[Role, tuple[Capability, ...]] = {
+    "enhancer": ("enhance",),
+    "asr": ("transcribe",),
+    "lm": ("score_text", "generate"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,7 @@ def read_model(path: Path, origin: Origin) -> Component:
         revision=origin.revision,
         unpinned=origin.unpinned,
         parameters=_count_parameters(weights),
+        bytes=_size(weights),
         chat_template_sha256=text_digest(template) if template is not None else None,
     )
 
@@ -90,6 +95,7 @@ def read_adapter(path: Path, origin: Origin, base: Component) -> Component:
         revision=origin.revision,
         unpinned=origin.unpinned,
         parameters=_count_parameters(weights) + (base.parameters or 0),
+        bytes=_size(weights) + (base.bytes or 0),
         chat_template_sha256=text_digest(own) if own is not None else base.chat_template_sha256,
         base=base,
     )
@@ -160,6 +166,10 @@ def _family(path: Path, config: dict[str, Any]) -> tuple[Role, str]:
 
 def _count_parameters(files: list[Path]) -> int:
     return sum(tensor.n_elements for file in files for tensor in read_header(file))
+
+
+def _size(files: list[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
 
 
 def _not_a_checkpoint(path: Path) -> CheckpointError:

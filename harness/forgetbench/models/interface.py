@@ -104,4 +104,21 @@ class SpeechRecogniser(Protocol):
         """Transcribe one batch, in order; audio is at ``sampling_rate``."""
 
 
-Model = TextModel | SpeechRecogniser
+@runtime_checkable
+class Enhancer(Protocol):
+    """``enhance``: audio to audio."""
+
+    sampling_rate: int
+
+    def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
+        """Enhance one batch, in order.
+
+        Args:
+            audio: At ``sampling_rate``.
+
+        Returns:
+            As the model made it: of any length, delay and rate; the engine converts and aligns.
+        """
+
+
+Model = TextModel | SpeechRecogniser | Enhancer

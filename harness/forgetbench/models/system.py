@@ -14,7 +14,7 @@ from forgetbench.errors import CheckpointError
 from forgetbench.models.component import ROLES, Role
 
 _INLINE = re.compile(r"^\w+=")
-_ROLES = " and ".join(ROLES)
+_ROLES = ", ".join(ROLES)
 
 
 @dataclass(frozen=True, kw_only=True)

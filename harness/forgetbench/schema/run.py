@@ -9,6 +9,11 @@ from forgetbench.schema.task import Capability, Role
 
 Arm = Literal["base", "checkpoint"]
 MetricType = Literal["binary", "mean", "ratio"]
+ComponentRole = Literal["enhancer", "asr", "lm"]
+"""What a model does in a system: clean speech, hear it, or read and write."""
+ComponentFormat = Literal[
+    "transformers", "peft", "gguf", "ctranslate2", "onnx", "torch_export", "torchscript", "factory"
+]
 
 
 class LoadSettings(Document):
@@ -22,16 +27,18 @@ class LoadSettings(Document):
 class ComponentInfo(Document):
     """One model of a checkpoint: a plain checkpoint has one, a system several."""
 
-    role: Literal["asr", "lm"]
+    role: ComponentRole
     source: str
     """As it was named: a hub id, a directory's name, a factory. Never an absolute path."""
-    format: Literal["transformers", "peft", "gguf", "ctranslate2", "factory"]
+    format: ComponentFormat
     architecture: str
     fingerprint: str
     """sha256 over the content of weights, adapter, tokenizer, chat template and generation config."""
     capabilities: tuple[Capability, ...]
     revision: str | None = None
     parameters: int | None = None
+    bytes: int | None = None
+    """Size of the weights as stored, an adapter's base included; None where unknown."""
     chat_template_sha256: str | None = None
 
 

@@ -8,13 +8,24 @@ from forgetbench.schema.document import Document
 from forgetbench.schema.run import MetricType
 
 
+class AudioFile(Document):
+    """Audio that a model returned, kept in the cache under its content."""
+
+    sha256: str
+    """Of the float32 WAV file."""
+    sampling_rate: int
+    """In Hz."""
+    n_samples: int
+
+
 class RawPrediction(Document):
-    """What the model said, before any metric: text, or one log-likelihood per continuation."""
+    """What the model said, before any metric: text, audio, or one log-likelihood per continuation."""
 
     model_config = ConfigDict(ser_json_inf_nan="strings")
     """An impossible continuation scores −inf, which plain JSON would turn into null."""
 
     text: str | None = None
+    audio: AudioFile | None = None
     loglikelihoods: tuple[float, ...] | None = None
     """Summed natural-log probability of each continuation."""
     n_tokens: tuple[int, ...] | None = None
@@ -27,8 +38,8 @@ class RawPrediction(Document):
 class SampleRecord(Document):
     """One sample of one arm.
 
-    In a table, ``stats`` is spread over columns: ``<metric>`` for binary and mean scores,
-    ``<metric>.num`` and ``<metric>.den`` for ratios.
+    In a table, ``groups`` are columns ``group.<name>``, and ``stats`` is spread over columns: ``<metric>``
+    for binary and mean scores, ``<metric>.num`` and ``<metric>.den`` for ratios.
     """
 
     id: str
@@ -39,6 +50,8 @@ class SampleRecord(Document):
     input: str = ""
     """Prompt or audio file, to show."""
     reference: str = ""
+    groups: dict[str, str] = {}
+    """Value of each grouping column: ``group.<column>`` in a table."""
     prediction: RawPrediction | None
     error: str | None = None
     """Code of an input or infrastructure error: the pair is dropped."""

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from forgetbench.schema.document import Document
 
 Role = Literal["target", "general", "safety", "cost"]
-Capability = Literal["score_text", "generate", "transcribe"]
+Capability = Literal["score_text", "generate", "transcribe", "enhance"]
 NoiseKind = Literal["babble", "white", "pink", "speech_shaped"]
-Normaliser = Literal["whisper_en@1", "none"]
+Normaliser = Literal["whisper_en@1", "whisper_basic@1", "none"]
 Judge = Literal["gcg29"]
 
 
 class Condition(Document):
     """How the audio of a sample is changed before the model hears it."""
 
-    noise: NoiseKind
-    """Kind of noise; babble is made of the set's other recordings."""
-    snr_db: float = Field(ge=-100, le=100, allow_inf_nan=False)
-    """Speech level over noise level, in dB, both as RMS over the active speech."""
+    noise: NoiseKind | Literal["recordings"] | None = None
+    """Kind of noise; babble and speech_shaped are made of the set's other recordings."""
+    snr_db: float | None = Field(default=None, ge=-100, le=100, allow_inf_nan=False)
+    """Level of the active speech over the level of the noise, in dB, both as RMS."""
+    recordings: str | None = None
+    """Folder of noise recordings, or one file, relative to the task file; for ``noise: recordings``."""
+    rt60_s: float | None = Field(default=None, gt=0, le=5, allow_inf_nan=False)
+    """Reverberation time of a simulated room, in seconds."""
+    distance_m: float = Field(default=1.5, gt=0, le=20, allow_inf_nan=False)
+    """From the talker to the microphone in that room, in metres."""
+    hearing_loss: str | None = None
+    """Standard audiogram (N1 to N7, S1 to S3: Bisgaard et al. 2010), or a JSON file with a listener's."""
+    amplification: Literal["nal_r"] | None = None
+    """Hearing-aid gain by a prescription, for the hearing loss."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Condition:
+        if (self.noise is None) != (self.snr_db is None):
+            raise ValueError("`noise` and `snr_db` belong together")
+        if (self.noise == "recordings") != (self.recordings is not None):
+            raise ValueError("`noise: recordings` and `recordings` belong together")
+        if self.amplification is not None and self.hearing_loss is None:
+            raise ValueError("`amplification` needs a `hearing_loss` to prescribe for")
+        if self.noise is None and self.rt60_s is None and self.hearing_loss is None:
+            raise ValueError("changes nothing: give `noise`, `rt60_s` or `hearing_loss`")
+        return self
 
     @property
     def label(self) -> str:
-        """Short name, such as ``babble 5 dB``."""
-        return f"{self.noise} {self.snr_db:g} dB"
+        """Short name, such as ``babble 5 dB`` or ``RT60 0.6 s, white 0 dB, N3 nal_r``."""
+        parts = []
+        if self.rt60_s is not None:
+            parts.append(f"RT60 {self.rt60_s:g} s at {self.distance_m:g} m")
+        if self.noise is not None:
+            noise = PurePath(self.recordings).name if self.recordings else self.noise
+            parts.append(f"{noise} {self.snr_db:g} dB")
+        if self.hearing_loss is not None:
+            listener = PurePath(self.hearing_loss).stem
+            parts.append(f"{listener} {self.amplification}" if self.amplification else listener)
+        return ", ".join(parts)
 
 
 class Fields(Document):
@@ -43,6 +75,10 @@ class Fields(Document):
     answer: str = "answer"
     cluster: str | None = None
     """Speaker, passage or scene: samples that are not independent of each other."""
+    clean: str | None = None
+    """Clean recording that an enhanced one is compared with; without it, ``audio`` before its conditions."""
+    groups: tuple[str, ...] = ()
+    """Columns, such as speaker, accent or severity, by whose values the result is broken down."""
 
 
 class Dataset(Document):
@@ -172,13 +208,20 @@ class RefusalMargin(DatasetTask):
         return "score_text"
 
 
-class Asr(DatasetTask):
+class SpeechTask(DatasetTask):
+    """A task that is heard."""
+
+    conditions: tuple[Condition, ...] = ()
+    """Every sample is heard in each of these; none means as recorded."""
+    sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000)
+    """In Hz: conditions are made and audio is scored at this rate, whatever rate a model works at."""
+
+
+class Asr(SpeechTask):
     """Speech to text, scored by word errors."""
 
     kind: Literal["asr"]
     metrics: tuple[Literal["wer", "cer", "wer_raw"], ...] = Field(min_length=1)
-    conditions: tuple[Condition, ...] = ()
-    """Every sample is heard in each of these; none means as recorded."""
     language: str = "en"
     normaliser: Normaliser = "whisper_en@1"
 
@@ -186,6 +229,34 @@ class Asr(DatasetTask):
     def capability(self) -> Capability:
         """What the model must be able to do."""
         return "transcribe"
+
+
+AudioMetric = Literal[
+    "pesq_wb",
+    "pesq_nb",
+    "stoi",
+    "estoi",
+    "si_sdr",
+    "si_sdr_improvement",
+    "dnsmos",
+    "haspi",
+    "hasqi",
+]
+
+
+class Enhancement(SpeechTask):
+    """Audio to audio, compared with a clean recording: noise reduction, or resynthesis of clean speech.
+
+    Hearing loss and amplification of a condition come after the model, as in a hearing aid.
+    """
+
+    kind: Literal["enhancement"]
+    metrics: tuple[AudioMetric, ...] = Field(min_length=1)
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "enhance"
 
 
 class LmEval(TaskBase):
@@ -216,11 +287,11 @@ class SuiteRow(TaskBase):
     tasks: tuple[str, ...] = Field(min_length=2)
 
 
-Task = MultipleChoice | Likelihood | Generate | Refusal | RefusalMargin | Asr | LmEval
+Task = MultipleChoice | Likelihood | Generate | Refusal | RefusalMargin | Asr | Enhancement | LmEval
 Definition = Annotated[
-    MultipleChoice | Likelihood | Generate | Refusal | RefusalMargin | Asr | LmEval | SuiteRow,
+    MultipleChoice | Likelihood | Generate | Refusal | RefusalMargin | Asr | Enhancement | LmEval | SuiteRow,
     Field(discriminator="kind"),
 ]
 DEFINITION: TypeAdapter[
-    MultipleChoice | Likelihood | Generate | Refusal | RefusalMargin | Asr | LmEval | SuiteRow
+    MultipleChoice | Likelihood | Generate | Refusal | RefusalMargin | Asr | Enhancement | LmEval | SuiteRow
 ] = TypeAdapter(Definition)

@@ -103,6 +103,7 @@ _KINDS = (
     "refusal",
     "refusal_margin",
     "asr",
+    "enhancement",
     "lm_eval",
     "suite_row",
 )
