@@ -265,9 +265,9 @@ def test_a_gguf_file_needs_the_magic(tmp_path: Path) -> None:
 
 
 def test_another_kind_of_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "m.onnx").write_bytes(b"x")
-    with pytest.raises(CheckpointError, match=r"is a \.onnx file"):
-        resolve(str(tmp_path / "m.onnx"))
+    (tmp_path / "m.tflite").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"is a \.tflite file"):
+        resolve(str(tmp_path / "m.tflite"))
 
 
 def test_an_adapter_without_its_base_says_which(copy: Copy) -> None:

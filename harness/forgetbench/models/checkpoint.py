@@ -14,6 +14,7 @@ from forgetbench.models.directory import Origin, is_adapter, is_ctranslate2, rea
 from forgetbench.models.factory import is_factory, read_factory
 from forgetbench.models.fingerprint import combine, fingerprint_file, read_json
 from forgetbench.models.hub import is_hub_id, locate
+from forgetbench.models.onnx_file import read_onnx_component
 from forgetbench.models.save import CONVERSION
 from forgetbench.models.system import System, is_inline, parse_inline, read_system
 from forgetbench.paths import cache_root
@@ -26,9 +27,9 @@ def resolve(name: str, *, offline: bool = False, adapter_base: str | None = None
 
     Args:
         name: A directory (transformers, PEFT adapter, CTranslate2 Whisper, or with a ``system.yaml``), a
-            ``.gguf`` file, a hub id ``org/name[@revision]``, a packaged reference model, a Python factory
-            ``package.module:function`` (``rnnoise`` and ``deepfilternet3`` are short for ours), or a system
-            inline, ``asr=./a,lm=./b``.
+            ``.gguf`` or ``.onnx`` file, a hub id ``org/name[@revision]``, a packaged reference model, a
+            Python factory ``package.module:function`` (``rnnoise`` and ``deepfilternet3`` are short for
+            ours), or a system inline, ``asr=./a,lm=./b``.
         offline: Open no socket; ``HF_HUB_OFFLINE`` says the same.
         adapter_base: Used for adapters whose own base is not here.
 
@@ -138,10 +139,12 @@ def _resolve_system(
 def _read_file(path: Path, origin: Origin) -> Component:
     if path.suffix.lower() == ".gguf":
         return _converted(path, origin, "gguf")
+    if path.suffix.lower() == ".onnx":
+        return read_onnx_component(path, origin)
     raise CheckpointError(
         str(path),
         f"is a {path.suffix or 'nameless'} file, which is not supported",
-        "Name a directory in the transformers or PEFT layout, or a .gguf file.",
+        "Name a directory in the transformers or PEFT layout, or a .gguf or .onnx file.",
     )
 
 
@@ -186,7 +189,7 @@ def _existing(name: str, folder: Path | None) -> Path | None:
 def _looks_like_path(name: str) -> bool:
     return (
         name.startswith((".", "/", "~"))
-        or name.endswith((".gguf", "/"))
+        or name.endswith((".gguf", ".onnx", "/"))
         or name.partition("@")[0].count("/") > 1
     )
 

@@ -19,7 +19,8 @@ def load(component: Component, settings: LoadSettings) -> Model:
         settings: Type, device; the same for both arms of a pair.
 
     Returns:
-        A ``TextModel`` for the role ``lm``, a ``SpeechRecogniser`` for ``asr``.
+        A ``TextModel`` for the role ``lm``, a ``SpeechRecogniser`` for ``asr``, an ``Enhancer`` for
+        ``enhancer``.
 
     Raises:
         UsageError: The settings ask for what there is not.
@@ -27,6 +28,10 @@ def load(component: Component, settings: LoadSettings) -> Model:
     """
     if component.format == "factory":
         return load_factory(component)
+    if component.format == "onnx":
+        from forgetbench.models.onnx_enhancer import OnnxEnhancer
+
+        return OnnxEnhancer.load(component)
     if settings.dtype not in _DTYPES:
         raise UsageError(f"--dtype {settings.dtype}", "is not known", f"Known are {', '.join(_DTYPES)}.")
     if settings.quantisation is not None:
