@@ -27,8 +27,9 @@ ChatTemplate = Literal["auto", "base", "checkpoint", "none"]
 Model = Annotated[
     str,
     option(
-        help="Checkpoint: hub id ([dim]org/name@revision[/dim]), directory, PEFT adapter, GGUF file, factory "
-        "([dim]package.module:function[/dim]), or a system ([dim]asr=./whisper-lora,lm=./chat-lora[/dim]).",
+        help="Checkpoint: hub id ([dim]org/name@revision[/dim]), directory, PEFT adapter, GGUF, ONNX, "
+        "factory ([dim]package.module:function[/dim]), or a system "
+        "([dim]asr=./whisper-lora,lm=./chat-lora[/dim]).",
         rich_help_panel=WHAT,
         metavar="MODEL",
     ),
@@ -147,6 +148,15 @@ Offline = Annotated[
     option(
         "--offline",
         help="Open no socket; what is missing is named, with the command that fetches it.",
+        rich_help_panel=HOW,
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool,
+    option(
+        "--trust-remote-code",
+        help="Load files that can run any code of their author's: torch.export ([dim].pt2[/dim]) and "
+        "TorchScript ([dim].pt[/dim]).",
         rich_help_panel=HOW,
     ),
 ]

@@ -49,6 +49,7 @@ def run(
     output_path: o.OutputPath = Path("results"),
     offline: o.Offline = False,
     strict: o.Strict = False,
+    trust_remote_code: o.TrustRemoteCode = False,
     mlflow: Annotated[
         bool,
         o.option(
@@ -84,6 +85,7 @@ def run(
         output=output_path,
         offline=offline,
         strict=strict,
+        trust_remote_code=trust_remote_code,
     )
     _run(request, prepare(request), dry_run=dry_run, mlflow=mlflow, as_json=json)
 

@@ -24,6 +24,7 @@ def selftest(
     seed: o.Seed = 0,
     output_path: o.OutputPath = Path("results/selftest"),
     offline: o.Offline = False,
+    trust_remote_code: o.TrustRemoteCode = False,
     json: o.Json = False,
 ) -> None:
     """Run one checkpoint against itself: how large a "loss" noise alone makes."""
@@ -42,6 +43,7 @@ def selftest(
         settings=settings,
         output=output_path,
         offline=offline,
+        trust_remote_code=trust_remote_code,
     )
     prepared = engine.prepare_selftest(request)
     with Bars() as bars:

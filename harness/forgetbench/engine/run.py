@@ -56,6 +56,7 @@ class Request:
         include_paths: Folders or files with more task definitions.
         offline: Open no socket.
         strict: A skipped task is an error.
+        trust_remote_code: Load files that can run code: torch.export and TorchScript.
     """
 
     model: str
@@ -68,6 +69,7 @@ class Request:
     output: Path = Path("results")
     offline: bool = False
     strict: bool = False
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,12 @@ def prepare(request: Request) -> Prepared:
         DataError: Local data is broken.
     """
     selection = select_tasks(request)
-    pair = resolve_pair(request.model, request.base, offline=request.offline)
+    pair = resolve_pair(
+        request.model,
+        request.base,
+        offline=request.offline,
+        trust_remote_code=request.trust_remote_code,
+    )
     return _plan(request, selection, pair, identical=frozenset(pair.identical_roles))
 
 
@@ -106,7 +113,7 @@ def prepare_selftest(request: Request) -> Prepared:
     from forgetbench.models.checkpoint import resolve
 
     selection = select_tasks(request)
-    checkpoint = resolve(request.model, offline=request.offline)
+    checkpoint = resolve(request.model, offline=request.offline, trust_remote_code=request.trust_remote_code)
     return _plan(request, selection, Pair(base=checkpoint, checkpoint=checkpoint), identical=frozenset())
 
 

@@ -17,21 +17,25 @@ from forgetbench.models.hub import is_hub_id, locate
 from forgetbench.models.onnx_file import read_onnx_component
 from forgetbench.models.save import CONVERSION
 from forgetbench.models.system import System, is_inline, parse_inline, read_system
+from forgetbench.models.torch_file import SUFFIXES, read_torch_file
 from forgetbench.paths import cache_root
 
 __all__ = ["Checkpoint", "Component", "resolve", "resolve_component"]
 
 
-def resolve(name: str, *, offline: bool = False, adapter_base: str | None = None) -> Checkpoint:
+def resolve(
+    name: str, *, offline: bool = False, adapter_base: str | None = None, trust_remote_code: bool = False
+) -> Checkpoint:
     """Return the checkpoint of a name; torch is loaded only to convert GGUF or CTranslate2.
 
     Args:
         name: A directory (transformers, PEFT adapter, CTranslate2 Whisper, or with a ``system.yaml``), a
-            ``.gguf`` or ``.onnx`` file, a hub id ``org/name[@revision]``, a packaged reference model, a
-            Python factory ``package.module:function`` (``rnnoise`` and ``deepfilternet3`` are short for
-            ours), or a system inline, ``asr=./a,lm=./b``.
+            ``.gguf``, ``.onnx``, ``.pt2`` or ``.pt`` file, a hub id ``org/name[@revision]``, a packaged
+            reference model, a Python factory ``package.module:function`` (``rnnoise`` and
+            ``deepfilternet3`` are short for ours), or a system inline, ``asr=./a,lm=./b``.
         offline: Open no socket; ``HF_HUB_OFFLINE`` says the same.
         adapter_base: Used for adapters whose own base is not here.
+        trust_remote_code: Take files that can run code when they are loaded: torch.export and TorchScript.
 
     Raises:
         CheckpointError: It does not exist, is not a checkpoint, or cannot be evaluated.
@@ -39,19 +43,32 @@ def resolve(name: str, *, offline: bool = False, adapter_base: str | None = None
     if is_inline(name):
         system = parse_inline(name)
         label = ",".join(f"{role}={_label(model)}" for role, model in system.components.items())
-        return _resolve_system(system, label, offline=offline, adapter_base=adapter_base)
+        return _resolve_system(
+            system, label, offline=offline, adapter_base=adapter_base, trust_remote_code=trust_remote_code
+        )
     path = Path(name).expanduser()
     file = path if path.name == "system.yaml" else path / "system.yaml"
     if file.is_file():
         return _resolve_system(
-            read_system(file), file.resolve().parent.name, offline=offline, adapter_base=adapter_base
+            read_system(file),
+            file.resolve().parent.name,
+            offline=offline,
+            adapter_base=adapter_base,
+            trust_remote_code=trust_remote_code,
         )
-    component = resolve_component(name, offline=offline, adapter_base=adapter_base)
+    component = resolve_component(
+        name, offline=offline, adapter_base=adapter_base, trust_remote_code=trust_remote_code
+    )
     return Checkpoint(name=component.source, components={component.role: component})
 
 
 def resolve_component(
-    name: str, *, offline: bool = False, adapter_base: str | None = None, folder: Path | None = None
+    name: str,
+    *,
+    offline: bool = False,
+    adapter_base: str | None = None,
+    folder: Path | None = None,
+    trust_remote_code: bool = False,
 ) -> Component:
     """Return the one model of a name.
 
@@ -60,6 +77,7 @@ def resolve_component(
         offline: Open no socket.
         adapter_base: Used for adapters whose own base is not here.
         folder: Where a relative path is looked up before the working directory.
+        trust_remote_code: As for ``resolve``.
 
     Raises:
         CheckpointError: It does not exist, is not a checkpoint, or cannot be evaluated.
@@ -79,7 +97,7 @@ def resolve_component(
         origin = Origin(source=source, revision=located.revision, unpinned=located.unpinned)
         place = located.path
     if place.is_file():
-        return _read_file(place, origin)
+        return _read_file(place, origin, trust_remote_code=trust_remote_code)
     if is_adapter(place):
         return _adapted(place, origin, offline=offline, fallback=adapter_base)
     if is_ctranslate2(place):
@@ -122,13 +140,19 @@ def _adapted(path: Path, origin: Origin, *, offline: bool, fallback: str | None)
 
 
 def _resolve_system(
-    system: System, label: str, *, offline: bool, adapter_base: str | None = None
+    system: System, label: str, *, offline: bool, adapter_base: str | None, trust_remote_code: bool
 ) -> Checkpoint:
     components: dict[Role, Component] = {}
     bases = {role: _anchored(name, system.folder) for role, name in system.base.items()}
     for role, name in system.components.items():
         fallback = base_of_role(adapter_base, role) or bases.get(role)
-        component = resolve_component(name, offline=offline, adapter_base=fallback, folder=system.folder)
+        component = resolve_component(
+            name,
+            offline=offline,
+            adapter_base=fallback,
+            folder=system.folder,
+            trust_remote_code=trust_remote_code,
+        )
         if component.role != role:
             cause = f"is {component.architecture}, which cannot be the {role} component of a system"
             raise CheckpointError(name, cause, f"Name it {component.role}.")
@@ -136,15 +160,17 @@ def _resolve_system(
     return Checkpoint(name=label, components=components, bases=bases)
 
 
-def _read_file(path: Path, origin: Origin) -> Component:
+def _read_file(path: Path, origin: Origin, *, trust_remote_code: bool) -> Component:
     if path.suffix.lower() == ".gguf":
         return _converted(path, origin, "gguf")
     if path.suffix.lower() == ".onnx":
         return read_onnx_component(path, origin)
+    if path.suffix.lower() in SUFFIXES:
+        return read_torch_file(path, origin, trust_remote_code=trust_remote_code)
     raise CheckpointError(
         str(path),
         f"is a {path.suffix or 'nameless'} file, which is not supported",
-        "Name a directory in the transformers or PEFT layout, or a .gguf or .onnx file.",
+        "Name a directory in the transformers or PEFT layout, or a .gguf, .onnx, .pt2 or .pt file.",
     )
 
 
@@ -189,7 +215,7 @@ def _existing(name: str, folder: Path | None) -> Path | None:
 def _looks_like_path(name: str) -> bool:
     return (
         name.startswith((".", "/", "~"))
-        or name.endswith((".gguf", ".onnx", "/"))
+        or name.endswith((".gguf", ".onnx", *SUFFIXES, "/"))
         or name.partition("@")[0].count("/") > 1
     )
 

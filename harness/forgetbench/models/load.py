@@ -12,7 +12,7 @@ _DTYPES = ("float32", "bfloat16", "float16")
 
 
 def load(component: Component, settings: LoadSettings) -> Model:
-    """Load a component. Safetensors only, no remote code, no socket.
+    """Load a component. No socket; no code of others but that of files resolved with ``trust_remote_code``.
 
     Args:
         component: From ``resolve``.
@@ -32,6 +32,10 @@ def load(component: Component, settings: LoadSettings) -> Model:
         from forgetbench.models.onnx_enhancer import OnnxEnhancer
 
         return OnnxEnhancer.load(component)
+    if component.format in ("torch_export", "torchscript"):
+        from forgetbench.models.torch_enhancer import TorchEnhancer
+
+        return TorchEnhancer.load(component, settings)
     if settings.dtype not in _DTYPES:
         raise UsageError(f"--dtype {settings.dtype}", "is not known", f"Known are {', '.join(_DTYPES)}.")
     if settings.quantisation is not None:
@@ -40,6 +44,10 @@ def load(component: Component, settings: LoadSettings) -> Model:
         from forgetbench.models.whisper import WhisperRecogniser
 
         return WhisperRecogniser.load(component, settings)
+    if component.role == "enhancer":
+        from forgetbench.models.codec import Codec
+
+        return Codec.load(component, settings)
     from forgetbench.models.causal_lm import CausalLM
 
     return CausalLM.load(component, settings)

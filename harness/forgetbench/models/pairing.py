@@ -47,20 +47,25 @@ class Pair:
         )
 
 
-def resolve_pair(model: str, base: str | None, *, offline: bool = False) -> Pair:
+def resolve_pair(
+    model: str, base: str | None, *, offline: bool = False, trust_remote_code: bool = False
+) -> Pair:
     """Resolve ``--model`` and find its base.
 
     Args:
         model: As for ``resolve``.
         base: As for ``resolve``; None to look for it.
         offline: Open no socket.
+        trust_remote_code: As for ``resolve``.
 
     Raises:
         CheckpointError: A model cannot be had.
         UsageError: Base and checkpoint are the same, or have no role in common.
     """
-    checkpoint = resolve(model, offline=offline, adapter_base=base)
-    explicit = resolve(base, offline=offline) if base is not None else None
+    checkpoint = resolve(model, offline=offline, adapter_base=base, trust_remote_code=trust_remote_code)
+    explicit = (
+        resolve(base, offline=offline, trust_remote_code=trust_remote_code) if base is not None else None
+    )
     if explicit and not set(explicit.components) & set(checkpoint.components):
         mine, theirs = "/".join(checkpoint.components), "/".join(explicit.components)
         raise UsageError(f"--base {base}", f"is a model for {theirs}, and {model} one for {mine}")
@@ -68,7 +73,9 @@ def resolve_pair(model: str, base: str | None, *, offline: bool = False) -> Pair
     warnings: list[str] = []
     for role, component in checkpoint.components.items():
         found = explicit.components.get(role) if explicit else None
-        found = found or _infer(checkpoint, role, warnings, offline=offline)
+        found = found or _infer(
+            checkpoint, role, warnings, offline=offline, trust_remote_code=trust_remote_code
+        )
         if found is None:
             warnings.append(_no_base(model, checkpoint, role))
             continue
@@ -94,11 +101,13 @@ def _checkpoint(bases: dict[Role, Component], explicit: Checkpoint | None) -> Ch
     return Checkpoint(name=name, components=bases)
 
 
-def _infer(checkpoint: Checkpoint, role: Role, warnings: list[str], *, offline: bool) -> Component | None:
+def _infer(
+    checkpoint: Checkpoint, role: Role, warnings: list[str], *, offline: bool, trust_remote_code: bool
+) -> Component | None:
     """Return the base that the checkpoint's own files name."""
     component = checkpoint.components[role]
     if (named := checkpoint.bases.get(role)) is not None:
-        return resolve_component(named, offline=offline)
+        return resolve_component(named, offline=offline, trust_remote_code=trust_remote_code)
     if component.base is not None:
         return component.base
     if component.path is None or component.format != "transformers":
