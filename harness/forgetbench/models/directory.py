@@ -18,7 +18,12 @@ from forgetbench.models.fingerprint import (
 from forgetbench.models.safetensors_file import all_zero, read_header
 from forgetbench.schema.task import Capability
 
-SUPPORTED = "Supported are Whisper models and causal language models (…ForCausalLM, …LMHeadModel)."
+CODECS = ("EncodecModel", "DacModel", "MimiModel")
+"""Architectures that resynthesise audio: transformers' ``encode``, then ``decode``."""
+SUPPORTED = (
+    "Supported are Whisper models, causal language models (…ForCausalLM, …LMHeadModel) and the codecs "
+    f"{', '.join(CODECS)}."
+)
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _CAPABILITIES: dict[Role, tuple[Capability, ...]] = {
     "enhancer": ("enhance",),
@@ -160,6 +165,8 @@ def _family(path: Path, config: dict[str, Any]) -> tuple[Role, str]:
         return "asr", "WhisperForConditionalGeneration"
     if architecture.endswith(("ForCausalLM", "LMHeadModel")) and model_type != "whisper":
         return "lm", architecture
+    if architecture in CODECS:
+        return "enhancer", architecture
     what = architecture or (f"of model type {model_type!r}" if model_type else "of no model type")
     raise CheckpointError(str(path), f"is {what}, which forgetbench cannot evaluate", SUPPORTED)
 
