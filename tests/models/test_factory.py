@@ -7,7 +7,7 @@ import pytest
 
 from forgetbench.errors import CheckpointError
 from forgetbench.models.checkpoint import resolve
-from forgetbench.models.interface import Audio, SpeechRecogniser, TextModel
+from forgetbench.models.interface import Audio, Enhancer, SpeechRecogniser, TextModel
 from forgetbench.models.load import load
 from forgetbench.schema.run import LoadSettings
 
@@ -20,6 +20,12 @@ class Ears:
 class Reader:
     def score_text(self, requests):
         return [Loglikelihood(logprob=-1.0, is_greedy=False, n_tokens=1) for _ in requests]
+class Cleaner:
+    sampling_rate, parameters, bytes = 48_000, 12, 48
+    def enhance(self, audio): return [*audio]
+class CleanerWithEars(Cleaner, Ears): pass
+def cleaner(): return Cleaner()
+def cleaner_with_ears(): return CleanerWithEars()
 def ears():
     calls.append(1)
     return Ears()
@@ -59,6 +65,23 @@ def test_a_factory_is_called_once_and_loaded_as_the_protocol(module: str) -> Non
     assert len(importlib.import_module(module).calls) == 1
 
 
+def test_an_object_that_enhances_is_an_enhancer_at_its_own_rate_and_size(module: str) -> None:
+    component = resolve(f"{module}:cleaner").components["enhancer"]
+    assert component.capabilities == ("enhance",)
+    assert (component.parameters, component.bytes) == (12, 48)
+    model = load(component, LoadSettings())
+    assert isinstance(model, Enhancer) and model.sampling_rate == 48_000
+    clip = Audio(samples=np.zeros(10, np.float32), sampling_rate=48_000)
+    assert model.enhance([clip]) == [clip]
+
+
+def test_one_that_also_hears_is_a_recogniser_that_can_do_both(module: str) -> None:
+    component = resolve(f"{module}:cleaner_with_ears").components["asr"]
+    assert component.capabilities == ("transcribe", "enhance")
+    model = load(component, LoadSettings())
+    assert isinstance(model, SpeechRecogniser) and isinstance(model, Enhancer)
+
+
 def test_what_a_text_factory_leaves_out_is_filled_in(module: str) -> None:
     model = load(resolve(f"{module}:reader").components["lm"], LoadSettings())
     assert isinstance(model, TextModel)
@@ -78,7 +101,7 @@ def test_its_own_fingerprint_is_used_else_that_of_its_source(module: str, tmp_pa
         ("no_such_module:f", "no module 'no_such_module'"),
         ("{}:missing", "has no attribute 'missing'"),
         ("{}:number", "is not a function"),
-        ("{}:nothing", "has none of the methods score_text, generate, transcribe"),
+        ("{}:nothing", "has none of the methods score_text, generate, transcribe, enhance"),
         ("{}:broken", r"failed \(ValueError: no weights\)"),
         ("{}_bad:f", "needs the module 'no_such_package'"),
     ],

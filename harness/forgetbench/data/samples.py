@@ -186,7 +186,8 @@ def _samples_of(
     cluster_column = task.dataset.fields.cluster
     cluster = str(row.get(cluster_column, "")) if cluster_column else ""
     conditions: Sequence[Condition | None] = getattr(task, "conditions", ()) or (None,)
-    excluded = {task.dataset.fields.id, task.dataset.fields.audio if speech else None}
+    fields = task.dataset.fields
+    excluded = {fields.id, *((fields.audio, fields.clean) if speech else ())}
     content = {column: value for column, value in row.items() if column not in excluded}
     return [
         Sample(

@@ -104,28 +104,48 @@ class SpeechSet:
         noise = make_noise(condition.noise, len(speech), rate, rng=rng, others=others)
         return mix_at_snr(speech, noise, condition.snr_db, rate)
 
+    def clean(self, key: str) -> Waveform:
+        """Return what an enhanced recording is compared with: float32, shape (n,), at the task's rate.
+
+        It is the recording in the column ``clean``, or else the recording itself before its conditions.
+
+        Raises:
+            SampleError: The recording cannot be used.
+        """
+        rate = self._task.sampling_rate
+        column = self._task.dataset.fields.clean
+        if column is None:
+            return self._decoded(key, rate)
+        samples, source_rate = read_audio(self._bytes(key, column), f"{key}, {column}")
+        return resample(samples, source_rate, rate)
+
     def source_rate(self, key: str) -> int:
         """Return the sampling rate in Hz that a recording, once heard, was stored at."""
         return self._source_rates[key]
 
     def _digest(self, key: str) -> str:
+        """Return the sha256 of a recording, and of the clean one that it is compared with."""
+        fields = self._task.dataset.fields
+        columns = [fields.audio, *([fields.clean] if fields.clean else [])]
         try:
-            return hashlib.sha256(self._bytes(key)).hexdigest()
+            digests = [hashlib.sha256(self._bytes(key, column)).hexdigest() for column in columns]
         except SampleError:
             return "missing"
+        return " ".join(digests)
 
-    def _bytes(self, key: str) -> bytes:
-        audio = self._rows[key][self._task.dataset.fields.audio]
+    def _bytes(self, key: str, column: str) -> bytes:
+        audio = self._rows[key].get(column)
         if isinstance(audio, Mapping) and isinstance(audio.get("bytes"), bytes):
             return bytes(audio["bytes"])
         if not isinstance(audio, str):
-            raise SampleError("missing_audio", key, "the audio field is neither a path nor bytes")
+            raise SampleError("missing_audio", key, f"the field {column!r} is neither a path nor bytes")
         return read_bytes(self._folder / audio, audio)
 
     def _decode(self, key: str, sampling_rate: int) -> Waveform:
         promised = self._rows[key].get("duration_s")
         expected_s = float(promised) if isinstance(promised, int | float) else None
-        samples, source_rate = read_audio(self._bytes(key), key, expected_s=expected_s)
+        content = self._bytes(key, self._task.dataset.fields.audio)
+        samples, source_rate = read_audio(content, key, expected_s=expected_s)
         self._source_rates[key] = source_rate
         return resample(samples, source_rate, sampling_rate)
 

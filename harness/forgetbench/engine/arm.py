@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forgetbench.data.samples import Sample
+from forgetbench.engine.audio_store import is_intact
 from forgetbench.engine.forecast import record_speed
 from forgetbench.engine.journal import Answer, Journal, journal_path
 from forgetbench.engine.plan import ENGINE_VERSION, Plan, PlannedTask
@@ -137,6 +138,7 @@ def _run_task(
 
 def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel, journal: Journal) -> int:
     """Ask for what the journal lacks, batch by whole batch, and return the number of samples asked."""
+    _forget_lost_audio(planned, journal, run.progress)
     missing = [
         batch
         for batch in planned.batches
@@ -156,6 +158,22 @@ def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel, journal: Journa
         run.progress.advance(len(batch))
     run.progress.end()
     return n_missing
+
+
+def _forget_lost_audio(planned: PlannedTask, journal: Journal, progress: Progress) -> None:
+    """Take answers whose audio is gone or damaged out of the journal, so that they are made again."""
+    lost = [
+        content
+        for content in {sample.content for sample in planned.samples}
+        if (answer := journal.answers.get(content)) is not None
+        and answer.prediction is not None
+        and answer.prediction.audio is not None
+        and not is_intact(answer.prediction.audio)
+    ]
+    for content in lost:
+        del journal.answers[content]
+    if lost:
+        progress.say(f"{planned.task.name}: {len(lost)} lost or damaged audio files are made again")
 
 
 def _predict_batch(
@@ -188,11 +206,17 @@ def _with_first_tokens(
 def _remarks(
     planned: PlannedTask, answers: Sequence[Answer], records: Sequence[SampleRecord]
 ) -> Iterator[str]:
-    """Say what happened to the inputs: converted recordings, and samples that could not be used."""
+    """Say what happened to audio: converted recordings, mixed channels, samples that could not be used."""
     rates = sorted({a.resampled_from_hz for a in answers if a.resampled_from_hz is not None})
     if rates:
         rates_hz = ", ".join(f"{rate} Hz" for rate in rates)
         yield f"{planned.task.name}: audio at {rates_hz} was resampled to the model's rate"
+    n_mixed = sum(
+        a.prediction is not None and a.prediction.audio is not None and a.prediction.audio.n_channels > 1
+        for a in answers
+    )
+    if n_mixed:
+        yield f"{planned.task.name}: {n_mixed} enhanced recordings had several channels, averaged to one"
     for code in sorted({record.error for record in records if record.error is not None}):
         names = [
             record.input[:60] if planned.speech else record.id for record in records if record.error == code

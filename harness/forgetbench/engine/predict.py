@@ -9,11 +9,14 @@ from itertools import islice
 from typing import cast
 
 from forgetbench.data.samples import Sample
+from forgetbench.engine.audio_store import put
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
+from forgetbench.engine.returned_audio import as_mono
 from forgetbench.errors import SampleError
 from forgetbench.models.interface import (
     Audio,
+    Enhancer,
     GenerateRequest,
     Loglikelihood,
     Model,
@@ -25,6 +28,7 @@ from forgetbench.models.interface import (
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import (
     Asr,
+    Enhancement,
     Generate,
     Likelihood,
     LmEval,
@@ -128,21 +132,26 @@ def _(
 def _(
     task: Asr, planned: PlannedTask, samples: Sequence[Sample], model: SpeechRecogniser, prompting: Prompting
 ) -> list[Answer]:
-    assert planned.speech is not None
-    heard: dict[int, Audio] = {}
-    answers: dict[int, Answer] = {}
-    for position, sample in enumerate(samples):
-        try:
-            waveform = planned.speech.waveform(sample.id, sample.condition, model.sampling_rate)
-        except SampleError as error:
-            answers[position] = Answer(prediction=None, error=error.code)
-        else:
-            heard[position] = Audio(samples=waveform, sampling_rate=model.sampling_rate)
+    heard, answers = _hear(planned, samples, model.sampling_rate)
     outputs = model.transcribe(list(heard.values()), language=task.language) if heard else []
     for position, output in zip(heard, outputs, strict=True):
-        source_rate = planned.speech.source_rate(samples[position].id)
-        converted = source_rate if source_rate != model.sampling_rate else None
+        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
         answers[position] = Answer(prediction=_text(output), resampled_from_hz=converted)
+    return [answers[position] for position in range(len(samples))]
+
+
+@predict.register
+def _(
+    task: Enhancement, planned: PlannedTask, samples: Sequence[Sample], model: Enhancer, prompting: Prompting
+) -> list[Answer]:
+    heard, answers = _hear(planned, samples, model.sampling_rate)
+    outputs = model.enhance(list(heard.values())) if heard else []
+    for position, output in zip(heard, outputs, strict=True):
+        mono, n_channels = as_mono(output, sampling_rate=model.sampling_rate)
+        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
+        answers[position] = Answer(
+            prediction=RawPrediction(audio=put(mono, n_channels=n_channels)), resampled_from_hz=converted
+        )
     return [answers[position] for position in range(len(samples))]
 
 
@@ -167,6 +176,30 @@ def prompt_of(
         if rendered is not None:
             return rendered, True
     return sample.input, False
+
+
+def _hear(
+    planned: PlannedTask, samples: Sequence[Sample], sampling_rate: int
+) -> tuple[dict[int, Audio], dict[int, Answer]]:
+    """Return what is heard of each sample, and the answers of those that cannot be, by position."""
+    assert planned.speech is not None
+    heard: dict[int, Audio] = {}
+    answers: dict[int, Answer] = {}
+    for position, sample in enumerate(samples):
+        try:
+            waveform = planned.speech.waveform(sample.id, sample.condition, sampling_rate)
+        except SampleError as error:
+            answers[position] = Answer(prediction=None, error=error.code)
+        else:
+            heard[position] = Audio(samples=waveform, sampling_rate=sampling_rate)
+    return heard, answers
+
+
+def _converted_from_hz(planned: PlannedTask, sample: Sample, sampling_rate: int) -> int | None:
+    """Return the rate that a recording was stored at, if it is not the model's."""
+    assert planned.speech is not None
+    source_rate = planned.speech.source_rate(sample.id)
+    return source_rate if source_rate != sampling_rate else None
 
 
 def _score(model: TextModel, groups: Sequence[tuple[str, Sequence[str], bool]]) -> list[Answer]:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from forgetbench.data.hub import is_unfetched, missing_offline
 from forgetbench.data.tabular import read_rows
 from forgetbench.engine.arm import MODEL_ERROR, ArmRun, run_arm
+from forgetbench.engine.audio_store import LOST_AUDIO
 from forgetbench.engine.environment import read_environment
 from forgetbench.engine.plan import Plan, make_plan
 from forgetbench.engine.predict import Prompting
@@ -227,7 +228,12 @@ def _finished(prepared: Prepared) -> Result | None:
     except ForgetbenchError:
         return None
     documents = [document for document in (result.base, result.checkpoint) if document is not None]
-    complete = all(MODEL_ERROR not in task.errors for document in documents for task in document.tasks)
+    complete = not any(
+        code in task.errors
+        for code in (MODEL_ERROR, LOST_AUDIO)
+        for document in documents
+        for task in document.tasks
+    )
     return result if complete and result.checkpoint.run_key == prepared.plan.run_key else None
 
 

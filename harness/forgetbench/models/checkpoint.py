@@ -27,7 +27,8 @@ def resolve(name: str, *, offline: bool = False, adapter_base: str | None = None
     Args:
         name: A directory (transformers, PEFT adapter, CTranslate2 Whisper, or with a ``system.yaml``), a
             ``.gguf`` file, a hub id ``org/name[@revision]``, a packaged reference model, a Python factory
-            ``package.module:function``, or a system inline, ``asr=./a,lm=./b``.
+            ``package.module:function`` (``rnnoise`` and ``deepfilternet3`` are short for ours), or a system
+            inline, ``asr=./a,lm=./b``.
         offline: Open no socket; ``HF_HUB_OFFLINE`` says the same.
         adapter_base: Used for adapters whose own base is not here.
 

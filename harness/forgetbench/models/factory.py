@@ -1,10 +1,10 @@
 """Python factories: ``package.module:function`` returns an object with the methods of ``models.interface``.
 
-The object implements ``score_text``, ``generate`` or ``transcribe`` as the protocols there have them; it can
-do what it has methods for. ``sampling_rate`` (default 16 000 Hz), ``render_chat``, ``first_token_ids`` and
-``chat_template`` are optional. The function (or the object) may carry ``fingerprint``, a string or a function
-that returns one; without it, the fingerprint is that of the source file, so that weights which the code loads
-are not part of it.
+The object implements ``score_text``, ``generate``, ``transcribe`` or ``enhance`` as the protocols there have
+them; it can do what it has methods for. ``sampling_rate`` (default 16 000 Hz), ``render_chat``,
+``first_token_ids``, ``chat_template``, ``parameters`` and ``bytes`` are optional. The function (or the
+object) may carry ``fingerprint``, a string or a function that returns one; without it, the fingerprint is
+that of the source file, so that weights which the code loads are not part of it.
 
 Factories are the user's own trusted code: naming one runs it.
 """
@@ -20,25 +20,34 @@ from pathlib import Path
 from typing import Any, cast
 
 from forgetbench.errors import CheckpointError
-from forgetbench.models.component import Component
+from forgetbench.models.component import Component, Role
 from forgetbench.models.fingerprint import combine, fingerprint_file, text_digest
 from forgetbench.models.interface import Audio, GenerateRequest, Loglikelihood, Model, Output, ScoreRequest
 from forgetbench.schema.task import Capability
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_CAPABILITIES: tuple[Capability, ...] = ("score_text", "generate", "transcribe")
+_CAPABILITIES: tuple[Capability, ...] = ("score_text", "generate", "transcribe", "enhance")
+
+READY = {
+    "rnnoise": "forgetbench.models.rnnoise:rnnoise",
+    "deepfilternet3": "forgetbench.models.deepfilternet:deepfilternet3",
+}
+"""Factories of ours by short name."""
 
 _made: dict[str, Any] = {}
 """What a factory returned when its capabilities were asked for, until it is loaded."""
 
 
 def is_factory(name: str) -> bool:
-    """Say whether a name has the shape ``package.module:function``."""
-    return _NAME.fullmatch(name) is not None
+    """Say whether a name has the shape ``package.module:function``, or is short for one of ours."""
+    return name in READY or _NAME.fullmatch(name) is not None
 
 
 def read_factory(name: str) -> Component:
     """Return the component that a factory makes; the factory is called, once.
+
+    Args:
+        name: ``package.module:function``, or a short name in :data:`READY`.
 
     Raises:
         CheckpointError: The module or the function is missing, it fails, or its object can do nothing.
@@ -51,13 +60,15 @@ def read_factory(name: str) -> Component:
             name, f"returned {type(made).__name__}, which has none of the methods {', '.join(_CAPABILITIES)}"
         )
     return Component(
-        role="asr" if capabilities == ("transcribe",) else "lm",
+        role=_role(capabilities),
         source=name,
         format="factory",
         path=None,
         architecture=type(made).__name__,
         fingerprint=_fingerprint(name, factory, made),
         capabilities=capabilities,
+        parameters=getattr(made, "parameters", None),
+        bytes=getattr(made, "bytes", None),
     )
 
 
@@ -66,7 +77,9 @@ def load_factory(component: Component) -> Model:
     made = _made.pop(component.source, None)
     if made is None:
         made = _call(component.source, _import(component.source))
-    return FactorySpeech(made) if component.capabilities == ("transcribe",) else FactoryText(made)
+    if component.role == "lm":
+        return FactoryText(made)
+    return FactorySpeech(made) if component.role == "asr" else FactoryEnhancer(made)
 
 
 class FactoryText:
@@ -107,9 +120,13 @@ class FactoryText:
         """Transcribe one batch, in order."""
         return list(self._made.transcribe(audio, language=language))
 
+    def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
+        """Enhance one batch, in order."""
+        return list(self._made.enhance(audio))
+
 
 class FactorySpeech:
-    """A speech recogniser made by a user's factory."""
+    """A speech recogniser (or one that also enhances) made by a user's factory."""
 
     def __init__(self, made: Any) -> None:
         self._made = made
@@ -119,9 +136,32 @@ class FactorySpeech:
         """Transcribe one batch, in order; audio is at ``sampling_rate``."""
         return list(self._made.transcribe(audio, language=language))
 
+    def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
+        """Enhance one batch, in order."""
+        return list(self._made.enhance(audio))
+
+
+class FactoryEnhancer:
+    """An enhancer made by a user's factory."""
+
+    def __init__(self, made: Any) -> None:
+        self._made = made
+        self.sampling_rate = int(getattr(made, "sampling_rate", 16_000))
+
+    def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
+        """Enhance one batch, in order; audio is at ``sampling_rate``."""
+        return list(self._made.enhance(audio))
+
+
+def _role(capabilities: Sequence[Capability]) -> Role:
+    """Return what an object is in a system: what it does of text, speech and sound, the first of these."""
+    if "score_text" in capabilities or "generate" in capabilities:
+        return "lm"
+    return "asr" if "transcribe" in capabilities else "enhancer"
+
 
 def _import(name: str) -> Callable[[], Any]:
-    module_name, _, attribute = name.partition(":")
+    module_name, _, attribute = READY.get(name, name).partition(":")
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
@@ -147,6 +187,8 @@ def _import(name: str) -> Callable[[], Any]:
 def _call(name: str, factory: Callable[[], Any]) -> Any:
     try:
         return factory()
+    except CheckpointError:
+        raise
     except Exception as error:  # a user's code may raise anything
         raise CheckpointError(name, f"failed ({_line(error)})") from error
 

@@ -16,6 +16,8 @@ class AudioFile(Document):
     sampling_rate: int
     """In Hz."""
     n_samples: int
+    n_channels: int = 1
+    """Channels that the model returned, averaged to one."""
 
 
 class RawPrediction(Document):
