@@ -34,6 +34,21 @@ class TaskError(UsageError):
     """A task definition that is unknown or invalid."""
 
 
+class MissingPackageError(UsageError):
+    """A part of forgetbench that is asked for and was not installed.
+
+    Args:
+        thing: What needs it.
+        package: What is missing.
+        extra: The extra that brings it.
+        then: Command that must follow, for a package that no extra may name.
+    """
+
+    def __init__(self, thing: str, package: str, *, extra: str, then: str = "") -> None:
+        commands = " && ".join(filter(None, (f"pip install 'forgetbench[{extra}]'", then)))
+        super().__init__(thing, f"needs {package}", f"Run: {commands}")
+
+
 class DataError(ForgetbenchError):
     """A data set or a manifest that cannot be read."""
 

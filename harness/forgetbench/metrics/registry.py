@@ -23,6 +23,7 @@ _SPECS = (
     MetricSpec(name="estoi", type="mean", higher_is_better=True, worst=0.0, best=1.0),
     MetricSpec(name="si_sdr", type="mean", higher_is_better=True, worst=-30.0, unit="dB"),
     MetricSpec(name="si_sdr_improvement", type="mean", higher_is_better=True, unit="dB"),
+    MetricSpec(name="delay_ms", type="mean", higher_is_better=False, unit="ms"),
     MetricSpec(name="dnsmos", type="mean", higher_is_better=True, worst=1.0, best=5.0, unit="MOS"),
     MetricSpec(name="haspi", type="mean", higher_is_better=True, worst=0.0, best=1.0),
     MetricSpec(name="hasqi", type="mean", higher_is_better=True, worst=0.0, best=1.0),
