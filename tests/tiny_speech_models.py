@@ -160,7 +160,7 @@ def make_speech2text(folder: Path, *, tokenizer: Any = None) -> Path:
         init_std=0.5,
         bos_token_id=0,
         eos_token_id=1,
-        pad_token_id=1,
+        pad_token_id=2,
         decoder_start_token_id=1,
     )
     model = Speech2TextForConditionalGeneration(config)
@@ -213,7 +213,7 @@ def make_speecht5(folder: Path, *, tokenizer: Any = None) -> Path:
         initializer_range=0.5,
         bos_token_id=0,
         eos_token_id=1,
-        pad_token_id=1,
+        pad_token_id=2,
         decoder_start_token_id=1,
     )
     return save_seq2seq(folder, SpeechT5ForSpeechToText(config), SpeechT5FeatureExtractor(), tokenizer)

@@ -1,14 +1,15 @@
 """CTC models through transformers: Wav2Vec2, Wav2Vec2-Conformer, HuBERT, WavLM; decoded greedily.
 
-What a clip becomes never depends on the batch it is in. Where the convolutions are normalised frame by frame
-(``feat_extract_norm: layer``) and nothing after them looks past the attention mask, clips of any length are
-batched under a mask. Elsewhere zeros behind a clip would leak into it: through a norm over time (``group``, as
-wav2vec2-base), through the Conformer's convolutions, through an adapter of strided convolutions or a batch
-norm before the positions. Those models hear clips of equal length together and all others alone, unmasked.
+What a clip becomes never depends on the batch it is in. Where the convolutions are normalised frame by
+frame (``feat_extract_norm: layer``) and nothing after them looks past the attention mask, clips of any length
+are batched under a mask. Elsewhere zeros behind a clip would leak into it: through a norm over time
+(``group``, as wav2vec2-base), through the Conformer's convolutions, through an adapter of strided convolutions
+or a batch norm before the positions. Those models hear clips of equal length together and all others alone,
+unmasked.
 
 Long recordings are heard in windows of 30 s that overlap by 10 s; of each overlap the outer 5 s of both
-windows are dropped, so that no frame is kept that has less than 5 s of context. Frames are stitched before they
-are decoded. It is how transformers' pipeline chunks, with each window normalised by itself.
+windows are dropped, so that no frame is kept that has less than 5 s of context. Frames are stitched before
+they are decoded. It is how transformers' pipeline chunks, with each window normalised by itself.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class CtcRecogniser:
         return [row[:n] for row, n in zip(tokens, n_frames, strict=True)]
 
     def _stitched(self, clip: Waveform) -> Iterator[Tensor]:
-        """Yield the frames of a long recording, from windows whose first and last seconds only give context."""
+        """Yield the frames of a long recording, window by window, without those that only give context."""
         window, context = self._window(_WINDOW_S), self._window(_CONTEXT_S)
         for start in range(0, len(clip), window - 2 * context):
             is_last = start + window >= len(clip)

@@ -1,8 +1,8 @@
 """MMS: one Wav2Vec2 CTC model, and for each language a small adapter and a vocabulary of its own.
 
-``adapter.<language>.safetensors`` holds the attention adapters and the output layer of a language, ``vocab.json``
-the vocabularies by language. A task's language (ISO 639-1) is looked up under its ISO 639-3 codes. The language
-adapter is put on the plain model before a LoRA, so that what was trained after it wins.
+``adapter.<language>.safetensors`` holds the attention adapters and the output layer of a language,
+``vocab.json`` the vocabularies by language. A task's language (ISO 639-1) is looked up under its ISO 639-3
+codes. The language adapter is put on the plain model before a LoRA, so that what was trained after it wins.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class MmsRecogniser:
 
         Args:
             audio: At ``sampling_rate``.
-            language: ISO 639-1, such as ``en``, or a code of the checkpoint itself, such as ``azj-script_latin``.
+            language: ISO 639-1, such as ``en``, or a code of the checkpoint's own, such as
+                ``azj-script_latin``.
 
         Raises:
             UsageError: The checkpoint has no adapter, or no vocabulary, for the language.

@@ -3,9 +3,9 @@
 Both arms are decoded the same way, whatever generation config a checkpoint carries: of it only the ids of the
 special tokens count. A transcript has at most 448 tokens, and no more than the decoder has positions.
 
-Clips of equal length are batched, all others are heard alone: these encoders' convolutions and norms look past
-an attention mask. Recordings that are longer than the model was made for are cut into pieces at the quietest
-point near the limit, and the transcripts are joined by a space.
+Clips of equal length are batched, all others are heard alone: these encoders' convolutions and norms look
+past an attention mask. Recordings of more than 30 s (SpeechT5: 20 s) are cut at the quietest point near the
+limit into pieces that do not overlap, and the transcripts are joined by a space.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ class SpeechSeq2Seq:
             features = self.extractor(list(clips), sampling_rate=self.sampling_rate, return_tensors="pt")
         name = self.extractor.model_input_names[0]
         # Speech2Text divides each band by its deviation, and that of digital silence is zero.
-        heard = features[name].nan_to_num(0.0).to(device=self.model.device, dtype=self.model.dtype)
+        finite = features[name].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        heard = finite.to(device=self.model.device, dtype=self.model.dtype)
         mask = torch.ones(heard.shape[:2], dtype=torch.long, device=heard.device)
         rows = self._net.generate(**{name: heard}, attention_mask=mask, max_new_tokens=self.limit)
         return [self._output(row) for row in rows[:, 1:].tolist()]

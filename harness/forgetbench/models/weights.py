@@ -17,7 +17,6 @@ from forgetbench.models.directory import weight_files
 from forgetbench.models.safetensors_file import read_header
 from forgetbench.schema.run import LoadSettings
 
-
 _TRAINING_ONLY = ("masked_spec_embed",)
 """Weights that only training uses: published CTC models lack them."""
 
@@ -107,7 +106,7 @@ def _with_adapter(model: Any, component: Component, dtype: torch.dtype) -> Any:
 
 
 def _fit_vocabulary(model: Any, component: Component) -> None:
-    """Resize the embeddings, or a CTC head, to those that an adapter for another vocabulary has saved whole."""
+    """Resize embeddings or CTC head to those that an adapter for another vocabulary has saved whole."""
     try:
         layer, resize = model.get_input_embeddings(), partial(_resize_embeddings, model)
     except NotImplementedError:  # a CTC model reads no tokens
