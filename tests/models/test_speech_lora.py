@@ -28,12 +28,11 @@ def make_speech_lora(folder: Path, base: Path, *, seed: int = 1, model: Any = No
 
     auto_class = AutoModelForSpeechSeq2Seq if base.name in SEQ2SEQ else AutoModelForCTC
     torch.manual_seed(seed)
-    config = LoraConfig(
-        r=4, lora_alpha=64, target_modules=["q_proj", "v_proj"], init_lora_weights=False, **settings
-    )
+    targets = ["linear_q", "linear_v"] if base.name == "conformer" else ["q_proj", "v_proj"]
+    config = LoraConfig(r=4, lora_alpha=64, target_modules=targets, init_lora_weights=False, **settings)
     adapted = get_peft_model(model or auto_class.from_pretrained(base), config)
     adapted.peft_config["default"].base_model_name_or_path = str(base)
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(folder, save_embedding_layers=False)  # a CTC model has none to ask for
     return folder
 
 
@@ -62,7 +61,7 @@ def test_a_merged_adapter_is_the_adapter(
 ) -> None:
     adapter = make_speech_lora(tmp_path / "lora", speech_models(name))
     merged = heard(adapter)
-    monkeypatch.setattr("peft.PeftModel.merge_and_unload", lambda model: model)
+    monkeypatch.setattr("peft.PeftModel.merge_and_unload", lambda model: model, raising=False)
     assert heard(adapter) == merged
 
 

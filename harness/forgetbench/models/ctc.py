@@ -3,8 +3,8 @@
 What a clip becomes never depends on the batch it is in. Where the convolutions are normalised frame by
 frame (``feat_extract_norm: layer``) and nothing after them looks past the attention mask, clips of any length
 are batched under a mask. Elsewhere zeros behind a clip would leak into it: through a norm over time
-(``group``, as wav2vec2-base), through the Conformer's convolutions, through an adapter of strided convolutions
-or a batch norm before the positions. Those models hear clips of equal length together and all others alone,
+(``group``, as wav2vec2-base), through the Conformer's convolutions, through an adapter of strided
+convolutions or a batch norm before the positions. Those models hear clips of equal length together and all others alone,
 unmasked.
 
 Long recordings are heard in windows of 30 s that overlap by 10 s; of each overlap the outer 5 s of both
