@@ -40,7 +40,7 @@ class Codec:
 
     @classmethod
     def load(cls, component: Component, settings: LoadSettings) -> Codec:
-        """Load a component of one of the architectures in ``directory.CODECS``.
+        """Load a component of one of the codec architectures.
 
         Raises:
             CheckpointError: Weights or feature extractor cannot be loaded.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from forgetbench.errors import CheckpointError
-from forgetbench.models.component import Component, Format, Role
+from forgetbench.models.architectures import SUPPORTED, Family, family_of
+from forgetbench.models.component import Component, Format
 from forgetbench.models.fingerprint import (
     chat_template,
     fingerprint_adapter,
@@ -16,20 +17,8 @@ from forgetbench.models.fingerprint import (
     text_digest,
 )
 from forgetbench.models.safetensors_file import all_zero, read_header
-from forgetbench.schema.task import Capability
 
-CODECS = ("EncodecModel", "DacModel", "MimiModel")
-"""Architectures that resynthesise audio: transformers' ``encode``, then ``decode``."""
-SUPPORTED = (
-    "Supported are Whisper models, causal language models (…ForCausalLM, …LMHeadModel) and the codecs "
-    f"{', '.join(CODECS)}."
-)
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_CAPABILITIES: dict[Role, tuple[Capability, ...]] = {
-    "enhancer": ("enhance",),
-    "asr": ("transcribe",),
-    "lm": ("score_text", "generate"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +51,17 @@ def read_model(path: Path, origin: Origin) -> Component:
     if not (path / "config.json").is_file():
         raise _not_a_checkpoint(path)
     config = read_json(path / "config.json")
-    role, architecture = _family(path, config)
+    family = _family(path, config)
     weights = weight_files(path, "model")
     template = chat_template(path)
     return Component(
-        role=role,
+        role=family.role,
         source=origin.source,
         format=origin.format,
         path=path,
-        architecture=architecture,
+        architecture=family.architecture,
         fingerprint=fingerprint_model(path, weights),
-        capabilities=_CAPABILITIES[role],
+        capabilities=family.capabilities,
         revision=origin.revision,
         unpinned=origin.unpinned,
         parameters=_count_parameters(weights),
@@ -156,17 +145,13 @@ def changes_nothing(adapter: Component) -> bool:
     return True
 
 
-def _family(path: Path, config: dict[str, Any]) -> tuple[Role, str]:
-    """Return role and architecture by config.json."""
+def _family(path: Path, config: dict[str, Any]) -> Family:
+    """Return what config.json describes."""
     named = config.get("architectures") or []
     architecture = str(named[0]) if isinstance(named, list) and named else ""
     model_type = str(config.get("model_type", ""))
-    if model_type == "whisper" and architecture in {"", "WhisperForConditionalGeneration"}:
-        return "asr", "WhisperForConditionalGeneration"
-    if architecture.endswith(("ForCausalLM", "LMHeadModel")) and model_type != "whisper":
-        return "lm", architecture
-    if architecture in CODECS:
-        return "enhancer", architecture
+    if (family := family_of(model_type, architecture)) is not None:
+        return family
     what = architecture or (f"of model type {model_type!r}" if model_type else "of no model type")
     raise CheckpointError(str(path), f"is {what}, which forgetbench cannot evaluate", SUPPORTED)
 

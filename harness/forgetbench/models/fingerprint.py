@@ -29,6 +29,8 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
     "tokenizer.model",
     "spiece.model",
+    "sentencepiece.bpe.model",
+    "spm_char.model",
     "vocab.json",
     "vocab.txt",
     "merges.txt",
@@ -102,7 +104,8 @@ def fingerprint_model(path: Path, weights: Iterable[Path]) -> str:
         CheckpointError: A file is truncated or is not what its name says.
     """
     parts = {"config": _json_digest(path / "config.json"), "weights": _weights_digest(weights)}
-    return combine(parts | _input_and_output_parts(path))
+    languages = {file.name: _weights_digest([file]) for file in language_adapters(path).values()}
+    return combine(parts | languages | _input_and_output_parts(path))
 
 
 def fingerprint_adapter(path: Path, weights: Iterable[Path], *, base: str) -> str:
@@ -113,6 +116,12 @@ def fingerprint_adapter(path: Path, weights: Iterable[Path], *, base: str) -> st
         "base": base,
     }
     return combine(parts | _input_and_output_parts(path))
+
+
+def language_adapters(path: Path) -> dict[str, Path]:
+    """Return the ``adapter.<language>.safetensors`` of an MMS directory, by language."""
+    files = sorted(path.glob("adapter.*.safetensors"))
+    return {file.name.removeprefix("adapter.").removesuffix(".safetensors"): file for file in files}
 
 
 def fingerprint_file(path: Path) -> str:

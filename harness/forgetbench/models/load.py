@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forgetbench.errors import UsageError
+from forgetbench.models.architectures import loader_of
 from forgetbench.models.component import Component
 from forgetbench.models.factory import load_factory
 from forgetbench.models.interface import Model
@@ -20,7 +21,7 @@ def load(component: Component, settings: LoadSettings) -> Model:
 
     Returns:
         A ``TextModel`` for the role ``lm``, a ``SpeechRecogniser`` for ``asr``, an ``Enhancer`` for
-        ``enhancer``.
+        ``enhancer``; an audio language model is both of the first two.
 
     Raises:
         UsageError: The settings ask for what there is not.
@@ -40,14 +41,33 @@ def load(component: Component, settings: LoadSettings) -> Model:
         raise UsageError(f"--dtype {settings.dtype}", "is not known", f"Known are {', '.join(_DTYPES)}.")
     if settings.quantisation is not None:
         raise UsageError(f"quantisation {settings.quantisation}", "is not supported")
-    if component.role == "asr":
-        from forgetbench.models.whisper import WhisperRecogniser
+    return _load(component, settings)
 
-        return WhisperRecogniser.load(component, settings)
-    if component.role == "enhancer":
-        from forgetbench.models.codec import Codec
 
-        return Codec.load(component, settings)
-    from forgetbench.models.causal_lm import CausalLM
+def _load(component: Component, settings: LoadSettings) -> Model:
+    """Load by the module of the architecture's family; torch is imported there."""
+    match loader_of(component.architecture):
+        case "whisper":
+            from forgetbench.models.whisper import WhisperRecogniser
 
-    return CausalLM.load(component, settings)
+            return WhisperRecogniser.load(component, settings)
+        case "ctc":
+            from forgetbench.models.ctc import load_ctc
+
+            return load_ctc(component, settings)
+        case "speech_seq2seq":
+            from forgetbench.models.speech_seq2seq import SpeechSeq2Seq
+
+            return SpeechSeq2Seq.load(component, settings)
+        case "audio_lm":
+            from forgetbench.models.audio_lm import AudioLM
+
+            return AudioLM.load(component, settings)
+        case "codec":
+            from forgetbench.models.codec import Codec
+
+            return Codec.load(component, settings)
+        case "causal_lm":
+            from forgetbench.models.causal_lm import CausalLM
+
+            return CausalLM.load(component, settings)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,8 +17,17 @@ from forgetbench.models.directory import weight_files
 from forgetbench.models.safetensors_file import read_header
 from forgetbench.schema.run import LoadSettings
 
+_TRAINING_ONLY = ("masked_spec_embed",)
+"""Weights that only training uses: published CTC models lack them."""
 
-def load_weights(auto_class: Any, component: Component, settings: LoadSettings) -> Any:
+
+def load_weights(
+    auto_class: Any,
+    component: Component,
+    settings: LoadSettings,
+    *,
+    prepare: Callable[[Any], None] = lambda model: None,
+) -> Any:
     """Return the component's model, in eval mode, its adapter applied.
 
     In float32 a LoRA is merged into its base: the same function, without two more products per layer. In half
@@ -27,6 +37,7 @@ def load_weights(auto_class: Any, component: Component, settings: LoadSettings) 
         auto_class: The transformers class with ``from_pretrained``.
         component: Transformers or PEFT.
         settings: Type and device.
+        prepare: Changes the plain model before the adapter is put on it.
 
     Raises:
         CheckpointError: The weights do not fit the architecture, or the adapter its base.
@@ -45,6 +56,7 @@ def load_weights(auto_class: Any, component: Component, settings: LoadSettings) 
             output_loading_info=True,
         )
         _check(plain, report)
+        prepare(model)
     if component.base is not None:
         model = _with_adapter(model, component, dtype)
     try:
@@ -53,9 +65,24 @@ def load_weights(auto_class: Any, component: Component, settings: LoadSettings) 
         raise UsageError(f"--device {settings.device}", f"cannot be used ({_line(error)})") from error
 
 
+def without_adapter(model: Any) -> Any:
+    """Return the model inside a PEFT wrapper, whose layers carry the adapter."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def resize_ctc_head(model: Any, n_tokens: int) -> None:
+    """Give a CTC model an output layer for another vocabulary; its weights are set by the caller."""
+    head = model.lm_head
+    if head.out_features != n_tokens:
+        model.lm_head = torch.nn.Linear(
+            head.in_features, n_tokens, device=head.weight.device, dtype=head.weight.dtype
+        )
+        model.config.vocab_size = n_tokens
+
+
 def _check(component: Component, report: dict[str, Any]) -> None:
     """Refuse weights that were not in the file: transformers would have made them up."""
-    if missing := sorted(report.get("missing_keys", ())):
+    if missing := sorted(k for k in report.get("missing_keys", ()) if not k.endswith(_TRAINING_ONLY)):
         raise CheckpointError(
             str(component.path),
             f"lacks {len(missing)} weights of {component.architecture}, such as {missing[0]}",
@@ -79,15 +106,22 @@ def _with_adapter(model: Any, component: Component, dtype: torch.dtype) -> Any:
 
 
 def _fit_vocabulary(model: Any, component: Component) -> None:
-    """Resize the embeddings to those that an adapter trained on added tokens has saved whole."""
-    embeddings = model.get_input_embeddings()
-    name = next(name for name, module in model.named_modules() if module is embeddings).rpartition(".")[2]
-    rows, width = embeddings.weight.shape
+    """Resize embeddings or CTC head to those that an adapter for another vocabulary has saved whole."""
+    try:
+        layer, resize = model.get_input_embeddings(), partial(_resize_embeddings, model)
+    except NotImplementedError:  # a CTC model reads no tokens
+        layer, resize = model.lm_head, partial(resize_ctc_head, model)
+    name = next(name for name, module in model.named_modules() if module is layer).rpartition(".")[2]
+    rows, width = layer.weight.shape
     for tensor in _adapter_tensors(component):
-        is_embedding = tensor.name.endswith(f".{name}.weight") and tensor.shape[1:] == (width,)
-        if is_embedding and tensor.shape[0] != rows:
-            model.resize_token_embeddings(tensor.shape[0], mean_resizing=False)
+        is_vocabulary = tensor.name.endswith(f".{name}.weight") and tensor.shape[1:] == (width,)
+        if is_vocabulary and tensor.shape[0] != rows:
+            resize(tensor.shape[0])
             return
+
+
+def _resize_embeddings(model: Any, n_tokens: int) -> None:
+    model.resize_token_embeddings(n_tokens, mean_resizing=False)
 
 
 def _check_adapter(adapted: Any, component: Component) -> None:

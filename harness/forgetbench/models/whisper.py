@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from forgetbench.errors import CheckpointError, UsageError
 from forgetbench.models.component import Component
 from forgetbench.models.directory import tokenizer_path
 from forgetbench.models.interface import Audio, Output
-from forgetbench.models.weights import load_weights
+from forgetbench.models.speech_files import extractor_path
+from forgetbench.models.clips import Waveform, samples_of
+from forgetbench.models.weights import load_weights, without_adapter
 from forgetbench.schema.run import LoadSettings
 
 _MAX_NEW_TOKENS = 224
@@ -87,7 +87,7 @@ class WhisperRecogniser:
         Raises:
             UsageError: The model has no token for the language.
         """
-        clips = [self._samples(item) for item in audio]
+        clips = [samples_of(item, self.sampling_rate, shortest_s=_SHORTEST_S) for item in audio]
         longest = int(self.processor.feature_extractor.n_samples)
         short = [i for i, clip in enumerate(clips) if len(clip) <= longest]
         outputs: dict[int, Output] = {}
@@ -99,13 +99,7 @@ class WhisperRecogniser:
             outputs[i] = self._transcribe_long(clips[i], language)
         return [outputs[i] for i in range(len(clips))]
 
-    def _samples(self, audio: Audio) -> NDArray[np.float32]:
-        if audio.sampling_rate != self.sampling_rate:
-            raise ValueError(f"audio is at {audio.sampling_rate} Hz, the model hears {self.sampling_rate} Hz")
-        n_missing = int(_SHORTEST_S * self.sampling_rate) - len(audio.samples)
-        return np.pad(audio.samples, (0, n_missing)) if n_missing > 0 else audio.samples
-
-    def _features(self, clips: Sequence[NDArray[np.float32]], **options: Any) -> Tensor:
+    def _features(self, clips: Sequence[Waveform], **options: Any) -> Tensor:
         """Return log-mel features, shape (clips, mel bands, frames)."""
         extracted = self.processor.feature_extractor(
             list(clips), sampling_rate=self.sampling_rate, return_tensors="pt", **options
@@ -126,7 +120,7 @@ class WhisperRecogniser:
         """Decode clips of at most 30 s greedily."""
         from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-        net, special = _without_adapter(self.model), self._special
+        net, special = without_adapter(self.model), self._special
         heard = net.model.encoder(features).last_hidden_state
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         ids = torch.tensor([prompt] * len(features), device=features.device)
@@ -153,7 +147,7 @@ class WhisperRecogniser:
             ids = torch.tensor(tokens, device=features.device)[:, None]
         return [self._output(text, truncated=not end) for text, end in zip(texts, ended, strict=True)]
 
-    def _transcribe_long(self, clip: NDArray[np.float32], language: str) -> Output:
+    def _transcribe_long(self, clip: Waveform, language: str) -> Output:
         """Transcribe more than 30 s by Whisper's sequential algorithm (Radford et al. 2022), greedily."""
         features = self._features([clip], truncation=False, padding="longest")
         limit = self._limit(1 + _N_SPECIAL)
@@ -225,18 +219,13 @@ class WhisperRecogniser:
         )
 
 
-def _without_adapter(model: Any) -> Any:
-    """Return the Whisper model inside a PEFT wrapper: its layers carry the adapter."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def _load_processor(component: Component) -> Any:
     """Load tokenizer and feature extractor: an adapter's own where it has them, else its base's."""
     from transformers import WhisperFeatureExtractor, WhisperProcessor, WhisperTokenizer
 
     try:
         tokenizer = WhisperTokenizer.from_pretrained(tokenizer_path(component), local_files_only=True)
-        extractor = WhisperFeatureExtractor.from_pretrained(_extractor_path(component), local_files_only=True)
+        extractor = WhisperFeatureExtractor.from_pretrained(extractor_path(component), local_files_only=True)
     except Exception as error:
         raise CheckpointError(
             str(component.path),
@@ -244,10 +233,3 @@ def _load_processor(component: Component) -> Any:
             "Save it there with processor.save_pretrained(DIRECTORY).",
         ) from error
     return WhisperProcessor(extractor, tokenizer)
-
-
-def _extractor_path(component: Component) -> Any:
-    assert component.path is not None
-    names = ("preprocessor_config.json", "processor_config.json")
-    own = any((component.path / name).is_file() for name in names)
-    return component.path if own or component.base is None else _extractor_path(component.base)

@@ -1,0 +1,68 @@
+"""Which transformers architectures can be evaluated, and what each can be asked for: names only, no torch."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from forgetbench.models.component import Role
+from forgetbench.schema.task import Capability
+
+Loader = Literal["whisper", "ctc", "speech_seq2seq", "audio_lm", "codec", "causal_lm"]
+
+SUPPORTED = (
+    "Supported are Whisper, CTC models (Wav2Vec2, Wav2Vec2-Conformer, HuBERT, WavLM, MMS), Speech2Text, "
+    "Moonshine, SpeechT5 (speech to text), Qwen2-Audio, the codecs EnCodec, DAC and Mimi, and causal language "
+    "models (…ForCausalLM, …LMHeadModel); any other model by a Python factory, package.module:function."
+)
+
+
+class Family(NamedTuple):
+    """What an architecture is to forgetbench."""
+
+    role: Role
+    architecture: str
+    capabilities: tuple[Capability, ...]
+
+
+_SPEECH: dict[str, tuple[str, Loader]] = {
+    "whisper": ("WhisperForConditionalGeneration", "whisper"),
+    "wav2vec2": ("Wav2Vec2ForCTC", "ctc"),
+    "wav2vec2-conformer": ("Wav2Vec2ConformerForCTC", "ctc"),
+    "hubert": ("HubertForCTC", "ctc"),
+    "wavlm": ("WavLMForCTC", "ctc"),
+    "speech_to_text": ("Speech2TextForConditionalGeneration", "speech_seq2seq"),
+    "moonshine": ("MoonshineForConditionalGeneration", "speech_seq2seq"),
+    "speecht5": ("SpeechT5ForSpeechToText", "speech_seq2seq"),
+    "qwen2_audio": ("Qwen2AudioForConditionalGeneration", "audio_lm"),
+    "encodec": ("EncodecModel", "codec"),
+    "dac": ("DacModel", "codec"),
+    "mimi": ("MimiModel", "codec"),
+}
+"""Architecture and loader by ``model_type``."""
+_LOADERS = dict(_SPEECH.values())
+
+
+def family_of(model_type: str, architecture: str) -> Family | None:
+    """Return what a config.json describes, None for what cannot be evaluated.
+
+    Args:
+        model_type: Its ``model_type``.
+        architecture: The first of its ``architectures``; empty where it names none, as older Whispers do.
+    """
+    if model_type in _SPEECH:
+        known, loader = _SPEECH[model_type]
+        if architecture not in ({known, ""} if loader == "whisper" else {known}):
+            return None
+        if loader == "audio_lm":
+            return Family("lm", known, ("score_text", "generate", "transcribe"))
+        if loader == "codec":
+            return Family("enhancer", known, ("enhance",))
+        return Family("asr", known, ("transcribe",))
+    if architecture.endswith(("ForCausalLM", "LMHeadModel")):
+        return Family("lm", architecture, ("score_text", "generate"))
+    return None
+
+
+def loader_of(architecture: str) -> Loader:
+    """Return which module loads an architecture."""
+    return _LOADERS.get(architecture, "causal_lm")

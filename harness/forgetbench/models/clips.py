@@ -1,0 +1,54 @@
+"""Waveforms on their way into a recogniser: long enough, grouped by length, and cut where nobody speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forgetbench.models.interface import Audio
+
+Waveform = NDArray[np.float32]
+
+_CUT_FROM = 0.8
+"""A long recording is cut within the last fifth of the longest piece."""
+_QUIET_S = 0.1
+"""The quietest stretch of this length is where it is cut."""
+
+
+def samples_of(audio: Audio, sampling_rate: int, *, shortest_s: float) -> Waveform:
+    """Return the samples, with zeros behind them where they are fewer than ``shortest_s`` seconds.
+
+    Raises:
+        ValueError: The audio is at another rate than ``sampling_rate``.
+    """
+    if audio.sampling_rate != sampling_rate:
+        raise ValueError(f"audio is at {audio.sampling_rate} Hz, the model hears {sampling_rate} Hz")
+    n_missing = int(shortest_s * sampling_rate) - len(audio.samples)
+    return np.pad(audio.samples, (0, n_missing)) if n_missing > 0 else audio.samples
+
+
+def by_length(clips: Sequence[Waveform]) -> list[list[int]]:
+    """Return the positions of clips in groups of equal length: batches without any padding."""
+    groups: dict[int, list[int]] = {}
+    for position, clip in enumerate(clips):
+        groups.setdefault(len(clip), []).append(position)
+    return list(groups.values())
+
+
+def quiet_pieces(samples: Waveform, sampling_rate: int, *, longest_s: float) -> list[Waveform]:
+    """Cut a recording into pieces that do not overlap, none longer than ``longest_s`` seconds.
+
+    Each cut is in the middle of the quietest tenth of a second (least energy) within the last fifth of the
+    longest piece; the first of several equal ones counts. A shorter recording is one piece.
+    """
+    longest, quiet = int(longest_s * sampling_rate), int(_QUIET_S * sampling_rate)
+    pieces = []
+    while len(samples) > longest:
+        first = int(_CUT_FROM * longest)
+        energy = np.concatenate([[0.0], np.cumsum(np.square(samples[first:longest], dtype=np.float64))])
+        cut = first + int(np.argmin(energy[quiet:] - energy[:-quiet])) + quiet // 2
+        pieces.append(samples[:cut])
+        samples = samples[cut:]
+    return [*pieces, samples]
