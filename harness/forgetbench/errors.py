@@ -34,6 +34,13 @@ class TaskError(UsageError):
     """A task definition that is unknown or invalid."""
 
 
+class MissingPackageError(UsageError):
+    """A part of forgetbench that is asked for and was not installed."""
+
+    def __init__(self, thing: str, package: str, *, extra: str) -> None:
+        super().__init__(thing, f"needs {package}", f"Run: pip install 'forgetbench[{extra}]'")
+
+
 class DataError(ForgetbenchError):
     """A data set or a manifest that cannot be read."""
 

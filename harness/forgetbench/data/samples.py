@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetbench.data.hub import load_hub_rows
+from forgetbench.data.recording import recording_name
 from forgetbench.data.speech import SpeechSet
 from forgetbench.data.tabular import Rows, read_rows
 from forgetbench.errors import DataError
@@ -90,13 +91,14 @@ def load_samples(
 
     Raises:
         DataError: The data cannot be read, or a row lacks what the task needs (with its number).
+        MissingPackageError: A condition needs a package that is not installed.
     """
     rows, name, revision = _rows(task, folder, offline=offline)
     keyed = _with_ids(task, rows, name)
     speech = None
     if isinstance(task, SpeechTask):
         manifest = folder / task.dataset.path if task.dataset.path else folder
-        speech = SpeechSet(task, keyed, manifest.parent, seed=seed)
+        speech = SpeechSet(task, keyed, manifest.parent, task_folder=folder, seed=seed)
         if task.dataset.path:
             revision = "sha256:" + _sha256([revision, speech.digest])
     chosen = choose(sorted(keyed), task.dataset.sample, seed)
@@ -186,7 +188,8 @@ def _samples_of(
     cluster_column = task.dataset.fields.cluster
     cluster = str(row.get(cluster_column, "")) if cluster_column else ""
     conditions: Sequence[Condition | None] = getattr(task, "conditions", ()) or (None,)
-    excluded = {task.dataset.fields.id, task.dataset.fields.audio if speech else None}
+    fields = task.dataset.fields
+    excluded = {fields.id, *((fields.audio, fields.clean) if speech else ())}
     content = {column: value for column, value in row.items() if column not in excluded}
     return [
         Sample(
@@ -258,8 +261,7 @@ def _(task: Enhancement, row: Mapping[str, Any], thing: str) -> tuple[str, str, 
 
 def _recording(row: Mapping[str, Any], column: str, thing: str) -> str:
     """Return the name of a recording, to show."""
-    audio = _field(row, column, thing)
-    return Path(audio if isinstance(audio, str) else str((audio or {}).get("path") or "")).name
+    return recording_name(_field(row, column, thing))
 
 
 def _field(row: Mapping[str, Any], column: str, thing: str) -> Any:
