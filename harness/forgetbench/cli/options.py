@@ -54,10 +54,10 @@ Tasks = Annotated[
 Target = Annotated[
     Path | None,
     option(
-        help="Your own test set, no YAML needed: JSONL or CSV with [dim]audio, text[/dim] or "
-        "[dim]prompt, answer[/dim].",
+        help="Your own test set, no YAML needed: JSONL, CSV or Parquet with [dim]audio, text[/dim] or "
+        "[dim]prompt, answer[/dim], or a folder of audio with transcripts.",
         rich_help_panel=WHAT,
-        metavar="FILE",
+        metavar="FILE|DIR",
     ),
 ]
 Role = Annotated[

@@ -11,9 +11,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from forgetbench.data.audio import read_audio, read_bytes, resample
+from forgetbench.data.audio_folder import audio_files
 from forgetbench.errors import DataError, SampleError
 
-AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 CROSS_FADE_S = 0.05
 _DRAWS = 20
 """How often another piece is drawn in place of a silent one."""
@@ -30,7 +30,7 @@ class NoiseRecordings:
     """
 
     def __init__(self, path: Path) -> None:
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if _is_audio(p))
+        files = [path] if path.is_file() else audio_files(path)
         if not files:
             cause = "has no audio files" if path.is_dir() else "does not exist"
             raise DataError(
@@ -60,10 +60,6 @@ class NoiseRecordings:
             if rms > 0:
                 return np.asarray(piece / rms, dtype=np.float32)
         raise SampleError("silent_noise", "noise recordings", f"{_DRAWS} pieces in a row are silent")
-
-
-def _is_audio(path: Path) -> bool:
-    return path.suffix.lower() in AUDIO_ENDINGS and path.is_file()
 
 
 def _checked_digest(file: Path) -> str:

@@ -16,7 +16,7 @@ class StoredAudio:
     """An encoded recording in a memory-mapped table.
 
     Attributes:
-        column: ``pyarrow.ChunkedArray`` of binary values, or of structs of ``bytes`` and ``path``.
+        column: ``pyarrow.ChunkedArray`` of bytes, or of structs of ``bytes`` and ``path``.
         row: Its position.
         name: Name of its file, where the table has one: to show.
     """
@@ -32,29 +32,41 @@ class StoredAudio:
             SampleError: ``missing_audio``.
         """
         value = self.column[self.row].as_py()
-        content, path = (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (value, "")
-        if isinstance(content, bytes):
-            return content
+        content, path = (value["bytes"], value.get("path")) if isinstance(value, Mapping) else (value, None)
+        if content is not None:
+            return bytes(content)
         if not path:
             raise SampleError(
-                "missing_audio", f"row {self.row + 1}", "the table holds neither bytes nor path"
+                "missing_audio", f"row {self.row + 1}", "has neither the bytes nor the path of it"
             )
         return read_bytes(Path(path), self.name)
 
 
+def stored_audio(column: Any) -> list[StoredAudio | None]:
+    """Return the recordings of a ``pyarrow.ChunkedArray``; None where a row has none."""
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    names = [""] * len(column)
+    if types.is_struct(column.type) and column.type.get_field_index("path") >= 0:
+        names = [Path(path or "").name for path in pc.struct_field(column, "path").to_pylist()]
+    present = pc.is_valid(column).to_pylist()
+    return [
+        StoredAudio(column, row, name) if there else None
+        for row, (name, there) in enumerate(zip(names, present, strict=True))
+    ]
+
+
 def recording_name(value: Any) -> str:
     """Return the file name of a recording, to show; empty where it has none."""
-    if isinstance(value, StoredAudio):
-        return Path(value.name).name
-    path = value if isinstance(value, str) else (value or {}).get("path")
-    return Path(path or "").name
+    return value.name if isinstance(value, StoredAudio) else Path(str(value)).name
 
 
 def recording_bytes(value: Any, folder: Path, key: str) -> bytes:
     """Return the content of a recording's file.
 
     Args:
-        value: A path, a mapping with ``bytes``, or a :class:`StoredAudio`.
+        value: A path, or a :class:`StoredAudio`.
         folder: Where relative paths start.
         key: What an error calls it.
 
@@ -63,8 +75,6 @@ def recording_bytes(value: Any, folder: Path, key: str) -> bytes:
     """
     if isinstance(value, StoredAudio):
         return value.read()
-    if isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes):
-        return bytes(value["bytes"])
     if not isinstance(value, str):
         raise SampleError("missing_audio", key, "the audio field is neither a path nor bytes")
     return read_bytes(folder / value, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -91,13 +92,13 @@ class SpeechSet:
         promised = self._promised_s(key)
         if promised is not None:
             return promised
-        audio = self._rows[key][self._task.dataset.fields.audio]
-        if isinstance(audio, str):
-            try:
-                return float(soundfile.info(self._folder / audio).duration)
-            except (soundfile.SoundFileError, OSError):
-                return 0.0
-        return 0.0
+        column = self._task.dataset.fields.audio
+        audio = self._rows[key][column]
+        try:
+            source = self._folder / audio if isinstance(audio, str) else io.BytesIO(self._bytes(key, column))
+            return float(soundfile.info(source).duration)
+        except (soundfile.SoundFileError, OSError, SampleError):
+            return 0.0
 
     def waveform(self, key: str, condition: Condition | None, sampling_rate: int) -> Waveform:
         """Return what a model hears: float32, shape (n,), at ``sampling_rate`` Hz, the same in both arms.

@@ -217,7 +217,7 @@ def _plan(request: Request, selection: Selection, pair: Pair, *, identical: froz
 def _target(path: Path) -> tuple[Definition, ...]:
     rows = read_rows(path)
     columns = frozenset.intersection(*(frozenset(row) for row in rows))
-    return target_tasks(path, columns)
+    return target_tasks(path if path.name else path.absolute(), columns)
 
 
 def _finished(prepared: Prepared) -> Result | None:

@@ -84,10 +84,10 @@ class Fields(Document):
 
 
 class Dataset(Document):
-    """Where samples come from: a file beside the YAML, or a data set of the Hugging Face hub."""
+    """Where samples come from: a file or folder beside the YAML, or a data set of the Hugging Face hub."""
 
     path: str | None = None
-    """JSONL, CSV or Parquet file, relative to the task file."""
+    """JSONL, CSV or Parquet file, or folder of audio with transcripts, relative to the task file."""
     hub: str | None = None
     """Data set id on the Hugging Face hub."""
     config: str | None = None
