@@ -69,6 +69,10 @@ def unwritable(made: Path, tasks: Path, work: Path) -> list[str]:
     return ["--model", str(made / "lora"), "--tasks", "choices", "--output-path", str(work / "file" / "out")]
 
 
+def conditions(made: Path, condition: str) -> list[str]:
+    return ["--model", str(made / "lora"), "--tasks", "heard", "--condition", condition]
+
+
 CASES: dict[str, tuple[Case, str]] = {
     "unknown suite": (
         lambda made, tasks, work: ["--model", str(made / "lora"), "--tasks", "retntion-mini"],
@@ -97,6 +101,40 @@ CASES: dict[str, tuple[Case, str]] = {
         r"--limit.*greater than or equal to 1",
     ),
     "target file without its fields": (missing_fields, r"t\.jsonl.*has the fields audio.*needs"),
+    "condition with an unknown key": (
+        lambda made, tasks, work: conditions(made, "noise=babble,snr=5"),
+        r"unknown key 'snr'. Did you mean snr_db",
+    ),
+    "condition of an unknown noise": (
+        lambda made, tasks, work: conditions(made, "noise=bable,snr_db=5"),
+        r"noise cannot be 'bable'. Did you mean babble",
+    ),
+    "condition with a wrong number": (
+        lambda made, tasks, work: conditions(made, "noise=babble,snr_db=loud"),
+        r"snr_db cannot be 'loud': input should be a valid number",
+    ),
+    "condition that is incomplete": (
+        lambda made, tasks, work: conditions(made, "noise=babble"),
+        r"`noise` and `snr_db` belong together",
+    ),
+    "condition of an unknown listener": (
+        lambda made, tasks, work: conditions(made, "hearing_loss=N8"),
+        r"'N8' no standard audiogram has this name.*One of N1",
+    ),
+    "condition without its recordings": (
+        lambda made, tasks, work: conditions(made, "noise=recordings,recordings=gone,snr_db=0"),
+        r"gone does not exist",
+    ),
+    "condition given twice": (
+        lambda made, tasks, work: [*conditions(made, "hearing_loss=N2"), "--condition", "hearing_loss=N2"],
+        r"'N2' is given twice",
+    ),
+    "condition without a speech task": (
+        lambda made, tasks, work: [
+            "--model", str(made / "lora"), "--tasks", "choices", "--condition", "hearing_loss=N2",
+        ],
+        r"no selected task is heard \(choices\)",
+    ),
     "output that cannot be written": (unwritable, r"cannot be written"),
 }  # fmt: skip
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forgetbench.data.noise import active_level, make_noise, mix_at_snr
+from forgetbench.data.noise import active_level, make_noise, mix_at_snr, within_full_scale
 from forgetbench.errors import SampleError
 
 RATE = 16_000
@@ -36,9 +36,8 @@ def test_pauses_do_not_lower_the_level_of_speech() -> None:
 
 def test_a_loud_mixture_is_scaled_as_a_whole_instead_of_clipped() -> None:
     speech = tone(amplitude=0.9)
-    mixed = mix_at_snr(
-        speech, make_noise("white", len(speech), RATE, rng=np.random.default_rng(1)), -10, RATE
-    )
+    noise = make_noise("white", len(speech), RATE, rng=np.random.default_rng(1))
+    mixed = within_full_scale(mix_at_snr(speech, noise, -10, RATE))
     assert np.abs(mixed).max() == pytest.approx(1.0)
     assert np.sum(np.abs(mixed) == 1.0) == 1
 

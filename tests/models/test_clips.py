@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetbench.models.interface import Audio
 from forgetbench.models.clips import by_length, quiet_pieces, samples_of
+from forgetbench.models.interface import Audio
 
 
 def test_the_cut_is_in_the_middle_of_the_pause() -> None:

@@ -13,6 +13,7 @@ from forgetbench.errors import UsageError
 
 if TYPE_CHECKING:
     from forgetbench.schema.run import Settings
+    from forgetbench.schema.task import Condition
 
 WHAT, HOW, WHERE = "What is measured", "How it is measured", "Where things go"
 
@@ -54,10 +55,10 @@ Tasks = Annotated[
 Target = Annotated[
     Path | None,
     option(
-        help="Your own test set, no YAML needed: JSONL or CSV with [dim]audio, text[/dim] or "
-        "[dim]prompt, answer[/dim].",
+        help="Your own test set, no YAML needed: JSONL, CSV or Parquet with [dim]audio, text[/dim] or "
+        "[dim]prompt, answer[/dim], or a folder of audio with transcripts.",
         rich_help_panel=WHAT,
-        metavar="FILE",
+        metavar="FILE|DIR",
     ),
 ]
 Role = Annotated[
@@ -74,6 +75,16 @@ IncludePath = Annotated[
         help="More task definitions: a YAML file or a folder of them. Repeatable.",
         rich_help_panel=WHAT,
         metavar="PATH",
+    ),
+]
+ConditionOption = Annotated[
+    list[str] | None,
+    option(
+        "--condition",
+        help="Hear every speech task so, in place of its own conditions: [dim]noise=babble,snr_db=5[/dim], "
+        "[dim]rt60_s=0.6[/dim], [dim]hearing_loss=N3,amplification=nal_r[/dim]. Repeatable.",
+        rich_help_panel=WHAT,
+        metavar="KEY=VALUE,…",
     ),
 ]
 Limit = Annotated[
@@ -205,6 +216,19 @@ def assignments(option: str, values: Iterable[str] | None) -> dict[str, str]:
             raise UsageError(f"{option} {value}", f"{key} is given twice")
         found[key] = rest
     return found
+
+
+def conditions(values: Iterable[str] | None) -> list[Condition]:
+    """Return the conditions of ``--condition``.
+
+    Raises:
+        UsageError: A key is unknown or a value is wrong.
+    """
+    if not values:
+        return []
+    from forgetbench.engine.conditions import make_condition
+
+    return [make_condition(assignments("--condition", [value])) for value in values]
 
 
 def make_settings(

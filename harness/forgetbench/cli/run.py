@@ -31,6 +31,7 @@ def run(
     target: o.Target = None,
     role: o.Role = None,
     include_path: o.IncludePath = None,
+    condition: o.ConditionOption = None,
     limit: o.Limit = None,
     dry_run: Annotated[
         bool,
@@ -81,6 +82,7 @@ def run(
         target=target,
         roles=roles,
         include_paths=include_path or [],
+        conditions=o.conditions(condition),
         settings=settings,
         output=output_path,
         offline=offline,

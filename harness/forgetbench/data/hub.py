@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetbench.atomic import write_atomically
+from forgetbench.data.recording import stored_audio
 from forgetbench.errors import DataError
 from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
@@ -59,7 +60,8 @@ def missing_offline(names: Sequence[str]) -> DataError:
 def load_hub_rows(task: DatasetTask, *, offline: bool) -> tuple[Rows, str]:
     """Return the rows of a hub data set and its commit, or ``unpinned`` where it is not known.
 
-    Audio stays encoded (``{"bytes": …}``); it is decoded by soundfile.
+    Audio stays encoded, in the memory-mapped table of `datasets`
+    (:class:`~forgetbench.data.recording.StoredAudio`); it is decoded by soundfile.
 
     Raises:
         DataError: The data is not cached and the run is offline, or the hub cannot be reached.
@@ -80,10 +82,19 @@ def load_hub_rows(task: DatasetTask, *, offline: bool) -> tuple[Rows, str]:
             f"{task.dataset.hub} cannot be loaded ({type(error).__name__})",
             "Check the connection, HF_TOKEN for gated data, and `dataset` in the task file.",
         ) from error
-    for column, feature in data.features.items():
-        if isinstance(feature, datasets.Audio):
-            data = data.cast_column(column, datasets.Audio(decode=False))
-    return [dict(row) for row in data], revision or "unpinned"
+    audio = [name for name, feature in data.features.items() if isinstance(feature, datasets.Audio)]
+    for name in audio:
+        data = data.cast_column(name, datasets.Audio(decode=False))
+    rows = (
+        [dict(row) for row in data.remove_columns(audio)]
+        if len(audio) < len(data.features)
+        else [{} for _ in data]
+    )
+    for name in audio:
+        column = data.select_columns(name).with_format("arrow")[:].column(name)
+        for row, recording in zip(rows, stored_audio(column), strict=True):
+            row[name] = recording
+    return rows, revision or "unpinned"
 
 
 def fetch_hub_data(task: DatasetTask) -> str:

@@ -83,13 +83,17 @@ def mix_at_snr(speech: Waveform, noise: Waveform, snr_db: float, sampling_rate: 
         sampling_rate: In Hz.
 
     Returns:
-        float32, shape (n,); scaled down as a whole where it would exceed ±1.
+        float32, shape (n,); it may exceed ±1.
     """
     noise_rms = float(np.sqrt(np.mean(np.square(noise, dtype=np.float64))))
     gain = active_level(speech, sampling_rate) / (10 ** (snr_db / 20) * noise_rms)
-    mixed = np.asarray(speech + gain * noise, dtype=np.float32)
-    peak = float(np.abs(mixed).max())
-    return np.asarray(mixed / peak, dtype=np.float32) if peak > 1 else mixed
+    return np.asarray(speech + gain * noise, dtype=np.float32)
+
+
+def within_full_scale(waveform: Waveform) -> Waveform:
+    """Return a waveform scaled down as a whole where it would exceed ±1: never clipped."""
+    peak = float(np.abs(waveform).max())
+    return np.asarray(waveform / peak, dtype=np.float32) if peak > 1 else waveform
 
 
 def _shaped(

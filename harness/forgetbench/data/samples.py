@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetbench.data.hub import load_hub_rows
+from forgetbench.data.recording import StoredAudio, recording_name
 from forgetbench.data.speech import SpeechSet
 from forgetbench.data.tabular import Rows, read_rows
 from forgetbench.errors import DataError
@@ -90,13 +91,15 @@ def load_samples(
 
     Raises:
         DataError: The data cannot be read, or a row lacks what the task needs (with its number).
+        MissingPackageError: A condition needs a package that is not installed.
     """
     rows, name, revision = _rows(task, folder, offline=offline)
     keyed = _with_ids(task, rows, name)
     speech = None
     if isinstance(task, SpeechTask):
         manifest = folder / task.dataset.path if task.dataset.path else folder
-        speech = SpeechSet(task, keyed, manifest.parent, seed=seed)
+        audio_folder = manifest if manifest.is_dir() else manifest.parent
+        speech = SpeechSet(task, keyed, audio_folder, task_folder=folder, seed=seed)
         if task.dataset.path:
             revision = "sha256:" + _sha256([revision, speech.digest])
     chosen = choose(sorted(keyed), task.dataset.sample, seed)
@@ -152,7 +155,7 @@ def _rows(task: DatasetTask, folder: Path, *, offline: bool) -> tuple[Rows, str,
     if dataset.path is not None:
         path = folder / dataset.path
         rows, name = read_rows(path), path.name
-        revision = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+        revision = "sha256:" + _digest_of(path, rows)
     else:
         rows, revision = load_hub_rows(task, offline=offline)
         name = dataset.hub or ""
@@ -161,6 +164,14 @@ def _rows(task: DatasetTask, folder: Path, *, offline: bool) -> tuple[Rows, str,
     if not rows:
         raise DataError(name, "has no rows after `filter`", "Correct `dataset.filter`.")
     return rows, name, revision
+
+
+def _digest_of(path: Path, rows: Rows) -> str:
+    """Return the sha256 of a file, or of what the transcripts of a folder say; audio has its own."""
+    if path.is_dir():
+        return _sha256([_canonical(rows)])
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _with_ids(task: DatasetTask, rows: Rows, name: str) -> dict[str, dict[str, Any]]:
@@ -188,7 +199,11 @@ def _samples_of(
     conditions: Sequence[Condition | None] = getattr(task, "conditions", ()) or (None,)
     fields = task.dataset.fields
     excluded = {fields.id, *((fields.audio, fields.clean) if speech else ())}
-    content = {column: value for column, value in row.items() if column not in excluded}
+    content = {
+        column: value
+        for column, value in row.items()
+        if column not in excluded and not isinstance(value, StoredAudio)
+    }
     return [
         Sample(
             id=key,
@@ -259,8 +274,7 @@ def _(task: Enhancement, row: Mapping[str, Any], thing: str) -> tuple[str, str, 
 
 def _recording(row: Mapping[str, Any], column: str, thing: str) -> str:
     """Return the name of a recording, to show."""
-    audio = _field(row, column, thing)
-    return Path(audio if isinstance(audio, str) else str((audio or {}).get("path") or "")).name
+    return recording_name(_field(row, column, thing))
 
 
 def _field(row: Mapping[str, Any], column: str, thing: str) -> Any:
@@ -279,11 +293,7 @@ def _warnings(task: DatasetTask, samples: Sequence[Sample]) -> tuple[str, ...]:
 
 
 def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_digest_bytes)
-
-
-def _digest_bytes(value: Any) -> str:
-    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
 def _sha256(parts: Sequence[str]) -> str:

@@ -1,10 +1,11 @@
-"""The recordings of a task, and what a model hears of them: resampled, with noise where asked for."""
+"""The recordings of a task, and what a model hears of them: resampled, in the task's conditions."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from forgetbench.data.audio import read_audio, read_bytes, resample
-from forgetbench.data.noise import BABBLE_TALKERS, make_noise, mix_at_snr
+from forgetbench.data.audio import read_audio, resample
+from forgetbench.data.noise import BABBLE_TALKERS
+from forgetbench.data.recording import recording_bytes
+from forgetbench.data.scene import make_scene
+from forgetbench.data.waveform_cache import WaveformCache
 from forgetbench.errors import SampleError
-from forgetbench.schema.task import Condition, SpeechTask
+from forgetbench.schema.task import Condition, Enhancement, SpeechTask
 
 Waveform = NDArray[np.float32]
 
@@ -32,15 +36,30 @@ class SpeechSet:
         task: The definition.
         rows: Rows by sample id.
         folder: Where relative audio paths start.
-        seed: Of the noise, together with sample id and condition.
+        task_folder: Where relative paths of the conditions start.
+        seed: Of the conditions, together with sample id and condition.
+
+    Raises:
+        DataError: A condition needs recordings, a listener or a room that cannot be had.
+        MissingPackageError: A condition needs a package that is not installed.
     """
 
     def __init__(
-        self, task: SpeechTask, rows: Mapping[str, Mapping[str, Any]], folder: Path, *, seed: int
+        self,
+        task: SpeechTask,
+        rows: Mapping[str, Mapping[str, Any]],
+        folder: Path,
+        *,
+        task_folder: Path,
+        seed: int,
     ) -> None:
         self._task, self._rows, self._folder, self._seed = task, rows, folder, seed
+        self._scenes = {
+            condition: make_scene(condition, task_folder, sampling_rate=task.sampling_rate, seed=seed)
+            for condition in task.conditions
+        }
         self._source_rates: dict[str, int] = {}
-        self._decoded = lru_cache(maxsize=512)(self._decode)
+        self._cache = WaveformCache()
 
     @cached_property
     def _digests(self) -> dict[str, str]:
@@ -61,7 +80,8 @@ class SpeechSet:
         """Return the hashes of everything that decides what is heard."""
         if condition is None:
             return (self._digests[key],)
-        return (self._digests[key], condition.model_dump_json(), str(self._seed), key, self.digest)
+        talkers = self.digest if condition.noise in OTHERS else ""
+        return (self._digests[key], self._scenes[condition].content, str(self._seed), key, talkers)
 
     def error(self, key: str) -> str | None:
         """Return the error code of a recording that is not there."""
@@ -69,19 +89,21 @@ class SpeechSet:
 
     def duration_s(self, key: str) -> float:
         """Return the duration by the manifest, else by the file's header; 0 where neither tells."""
-        promised = self._rows[key].get("duration_s")
-        if isinstance(promised, int | float):
-            return float(promised)
-        audio = self._rows[key][self._task.dataset.fields.audio]
-        if isinstance(audio, str):
-            try:
-                return float(soundfile.info(self._folder / audio).duration)
-            except (soundfile.SoundFileError, OSError):
-                return 0.0
-        return 0.0
+        promised = self._promised_s(key)
+        if promised is not None:
+            return promised
+        column = self._task.dataset.fields.audio
+        audio = self._rows[key][column]
+        try:
+            source = self._folder / audio if isinstance(audio, str) else io.BytesIO(self._bytes(key, column))
+            return float(soundfile.info(source).duration)
+        except (soundfile.SoundFileError, OSError, SampleError):
+            return 0.0
 
     def waveform(self, key: str, condition: Condition | None, sampling_rate: int) -> Waveform:
         """Return what a model hears: float32, shape (n,), at ``sampling_rate`` Hz, the same in both arms.
+
+        An enhancer hears what the microphone picks up: amplification and hearing loss come after it.
 
         Raises:
             SampleError: The recording cannot be used.
@@ -90,19 +112,21 @@ class SpeechSet:
         speech = self._decoded(key, rate)
         if condition is not None:
             speech = self._in_condition(key, speech, condition)
-        return resample(speech, rate, sampling_rate)
+        heard = resample(speech, rate, sampling_rate)
+        return heard if heard.flags.writeable else heard.copy()
 
     def _in_condition(self, key: str, speech: Waveform, condition: Condition) -> Waveform:
-        if condition.noise is None or condition.snr_db is None:
-            return speech
         if not np.any(speech):
-            raise SampleError("silent_audio", key, "is silent: there is no level to set the noise by")
+            raise SampleError("silent_audio", key, "is silent: there is no level to set the condition by")
         rate = self._task.sampling_rate
         seed = hashlib.sha256(f"{self._seed}\x1f{key}\x1f{condition.label}".encode()).digest()
-        rng = np.random.default_rng(np.frombuffer(seed, dtype=np.uint64))
-        others = self._others(key, rate, rng, OTHERS.get(condition.noise, 0))
-        noise = make_noise(condition.noise, len(speech), rate, rng=rng, others=others)
-        return mix_at_snr(speech, noise, condition.snr_db, rate)
+        return self._scenes[condition].hear(
+            speech,
+            rate,
+            rng=np.random.default_rng(np.frombuffer(seed, dtype=np.uint64)),
+            others=lambda rng: self._others(key, rate, rng, OTHERS.get(str(condition.noise), 0)),
+            unaided=isinstance(self._task, Enhancement),
+        )
 
     def clean(self, key: str) -> Waveform:
         """Return what an enhanced recording is compared with: float32, shape (n,), at the task's rate.
@@ -134,20 +158,23 @@ class SpeechSet:
         return " ".join(digests)
 
     def _bytes(self, key: str, column: str) -> bytes:
-        audio = self._rows[key].get(column)
-        if isinstance(audio, Mapping) and isinstance(audio.get("bytes"), bytes):
-            return bytes(audio["bytes"])
-        if not isinstance(audio, str):
-            raise SampleError("missing_audio", key, f"the field {column!r} is neither a path nor bytes")
-        return read_bytes(self._folder / audio, audio)
+        return recording_bytes(self._rows[key].get(column), self._folder, key)
+
+    def _decoded(self, key: str, sampling_rate: int) -> Waveform:
+        return self._cache.get((key, sampling_rate), lambda: self._decode(key, sampling_rate))
 
     def _decode(self, key: str, sampling_rate: int) -> Waveform:
-        promised = self._rows[key].get("duration_s")
-        expected_s = float(promised) if isinstance(promised, int | float) else None
         content = self._bytes(key, self._task.dataset.fields.audio)
-        samples, source_rate = read_audio(content, key, expected_s=expected_s)
+        samples, source_rate = read_audio(content, key, expected_s=self._promised_s(key))
         self._source_rates[key] = source_rate
         return resample(samples, source_rate, sampling_rate)
+
+    def _promised_s(self, key: str) -> float | None:
+        """Return the duration in seconds that the manifest promises; in a CSV file it is text."""
+        try:
+            return float(self._rows[key]["duration_s"])
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def _speaker(self, key: str) -> str:
         column = self._task.dataset.fields.cluster

@@ -1,27 +1,27 @@
-"""Rows of JSONL, CSV and Parquet files."""
+"""Rows of JSONL, CSV and Parquet files, and of folders of audio."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from forgetbench.data.audio_folder import read_audio_folder
+from forgetbench.data.parquet import read_parquet
 from forgetbench.errors import DataError
 
 Rows = list[dict[str, Any]]
 
 
 def read_rows(path: Path) -> Rows:
-    """Return the rows of a JSONL, CSV or Parquet file.
+    """Return the rows of a JSONL, CSV or Parquet file, or of a folder of audio with transcripts.
 
     Raises:
         DataError: The file is missing, empty, of another format, or a line is broken (with its number).
     """
-    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(str(path), f"has the unknown ending {path.suffix!r}", "Use .jsonl, .csv or .parquet.")
+    reader = _reader(path)
     try:
         rows = reader(path)
     except UnicodeDecodeError:
@@ -31,6 +31,17 @@ def read_rows(path: Path) -> Rows:
     if not rows:
         raise DataError(str(path), "has no rows", "Add at least one sample.")
     return rows
+
+
+def _reader(path: Path) -> Callable[[Path], Rows]:
+    if path.is_dir():
+        return lambda folder: read_audio_folder(folder, read_rows)
+    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": read_parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        cause = f"has the unknown ending {path.suffix!r}"
+        raise DataError(str(path), cause, "Use .jsonl, .csv, .parquet or a folder of audio.")
+    return reader
 
 
 def _read_jsonl(path: Path) -> Rows:
@@ -64,15 +75,3 @@ def _read_csv(path: Path) -> Rows:
         except csv.Error as error:
             raise DataError(f"{path}, line {reader.line_num}", str(error), "Mend the line.") from None
     return rows
-
-
-def _read_parquet(path: Path) -> Rows:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return list(pq.read_table(path).to_pylist())
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            str(path), f"is not Parquet ({str(error).splitlines()[0]})", "Write it anew."
-        ) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetbench.data.samples import Sample, load_samples
 from forgetbench.data.speech import SpeechSet
-from forgetbench.errors import DataError
+from forgetbench.errors import DataError, MissingPackageError
 from forgetbench.schema.run import Arm, Settings, SuiteRowInfo
 from forgetbench.schema.task import DatasetTask, LmEval, SuiteRow, Task
 from forgetbench.tasks.definition import Definition
@@ -25,8 +25,11 @@ ENGINE_VERSION = 1
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("title", "description", "citation", "licence", "gated", "n", "size", "verified"), True),
     "dataset": {"path"},
+    "conditions": {"__all__": {"recordings", "hearing_loss"}},
 }
-"""What a definition says to people, and where its data lies: no result depends on it."""
+"""What a definition says to people, and where its data lies: no result depends on it.
+
+Noise recordings and audiograms are part of each sample's content."""
 _SCORING_KEYS = frozenset(
     {"suites", "role", "margin", "metrics", "primary", "judge", "normaliser", "extract", "chance"}
 )
@@ -166,6 +169,8 @@ def _plan_task(
         found = load_samples(
             task, definition.folder, seed=settings.seed, limit=settings.limit, offline=offline
         )
+    except MissingPackageError as error:
+        return PlannedTask(task=task, skipped=f"{error.thing} {error.cause}. {error.way_out}"), ()
     except DataError as error:
         if isinstance(task, DatasetTask) and task.dataset.path is not None:
             raise

@@ -15,6 +15,7 @@ from forgetbench.data.hub import is_unfetched, missing_offline
 from forgetbench.data.tabular import read_rows
 from forgetbench.engine.arm import MODEL_ERROR, ArmRun, run_arm
 from forgetbench.engine.audio_store import LOST_AUDIO
+from forgetbench.engine.conditions import in_conditions
 from forgetbench.engine.environment import read_environment
 from forgetbench.engine.plan import Plan, make_plan
 from forgetbench.engine.predict import Prompting
@@ -38,6 +39,7 @@ from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import Arm, RunDocument, Settings
+from forgetbench.schema.task import Condition
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection, load_registry
 from forgetbench.tasks.target import target_tasks
@@ -54,6 +56,7 @@ class Request:
         target: The user's own test set.
         roles: Role by suite, name or glob.
         include_paths: Folders or files with more task definitions.
+        conditions: In place of those of every speech task.
         offline: Open no socket.
         strict: A skipped task is an error.
         trust_remote_code: Load files that can run code: torch.export and TorchScript.
@@ -65,6 +68,7 @@ class Request:
     target: Path | None = None
     roles: Mapping[str, str] | None = None
     include_paths: Sequence[Path] = ()
+    conditions: Sequence[Condition] = ()
     settings: Settings = field(default_factory=Settings)
     output: Path = Path("results")
     offline: bool = False
@@ -122,8 +126,8 @@ def select_tasks(request: Request) -> Selection:
 
     Raises:
         TaskError: A name matches nothing.
-        UsageError: There is neither ``--tasks`` nor ``--target``, or the run is offline and no task's
-            data was fetched.
+        UsageError: There is neither ``--tasks`` nor ``--target``, the run is offline and no task's data was
+            fetched, or there are conditions and no speech task.
     """
     if not request.tasks and request.target is None:
         raise UsageError(
@@ -139,7 +143,9 @@ def select_tasks(request: Request) -> Selection:
     own = _target(request.target) if request.target is not None else ()
     if clash := taken.intersection(definition.task.name for definition in own):
         raise TaskError(f"task {min(clash)}", "has the name of the --target task", "Rename it.")
-    return Selection(tasks=(*own, *selection.tasks), suite_rows=selection.suite_rows, suites=selection.suites)
+    tasks = (*own, *selection.tasks)
+    whole = Selection(tasks=tasks, suite_rows=selection.suite_rows, suites=selection.suites)
+    return in_conditions(whole, request.conditions)
 
 
 def evaluate(prepared: Prepared, *, progress: Progress | None = None) -> Result:
@@ -219,7 +225,7 @@ def _plan(request: Request, selection: Selection, pair: Pair, *, identical: froz
 def _target(path: Path) -> tuple[Definition, ...]:
     rows = read_rows(path)
     columns = frozenset.intersection(*(frozenset(row) for row in rows))
-    return target_tasks(path, columns)
+    return target_tasks(path if path.name else path.absolute(), columns)
 
 
 def _finished(prepared: Prepared) -> Result | None:

@@ -22,10 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from forgetbench.models.clips import Waveform, by_length, samples_of
 from forgetbench.models.component import Component
 from forgetbench.models.interface import Audio, Output, SpeechRecogniser
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
-from forgetbench.models.clips import Waveform, by_length, samples_of
 from forgetbench.models.weights import load_weights
 from forgetbench.schema.run import LoadSettings
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from forgetbench.models.clips import Waveform, by_length, quiet_pieces, samples_of
 from forgetbench.models.component import Component
 from forgetbench.models.interface import Audio, Output
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
-from forgetbench.models.clips import Waveform, by_length, quiet_pieces, samples_of
 from forgetbench.models.weights import load_weights, without_adapter
 from forgetbench.schema.run import LoadSettings
 

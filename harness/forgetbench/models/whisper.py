@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from forgetbench.errors import CheckpointError, UsageError
+from forgetbench.models.clips import Waveform, samples_of
 from forgetbench.models.component import Component
 from forgetbench.models.directory import tokenizer_path
 from forgetbench.models.interface import Audio, Output
 from forgetbench.models.speech_files import extractor_path
-from forgetbench.models.clips import Waveform, samples_of
 from forgetbench.models.weights import load_weights, without_adapter
 from forgetbench.schema.run import LoadSettings
 

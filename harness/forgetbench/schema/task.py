@@ -30,7 +30,8 @@ class Condition(Document):
     distance_m: float = Field(default=1.5, gt=0, le=20, allow_inf_nan=False)
     """From the talker to the microphone in that room, in metres."""
     hearing_loss: str | None = None
-    """Standard audiogram (N1 to N7, S1 to S3: Bisgaard et al. 2010), or a JSON file with a listener's."""
+    """Standard audiogram (N1 to N7, S1 to S3: Bisgaard et al. 2010), or a listener's from a JSON file,
+    relative to the task file: ``FILE.json`` or ``FILE.json:LISTENER``."""
     amplification: Literal["nal_r"] | None = None
     """Hearing-aid gain by a prescription, for the hearing loss."""
 
@@ -56,7 +57,8 @@ class Condition(Document):
             noise = PurePath(self.recordings).name if self.recordings else self.noise
             parts.append(f"{noise} {self.snr_db:g} dB")
         if self.hearing_loss is not None:
-            listener = PurePath(self.hearing_loss).stem
+            file, _, listener = self.hearing_loss.partition(".json")
+            listener = listener.removeprefix(":") or PurePath(file).name
             parts.append(f"{listener} {self.amplification}" if self.amplification else listener)
         return ", ".join(parts)
 
@@ -82,10 +84,10 @@ class Fields(Document):
 
 
 class Dataset(Document):
-    """Where samples come from: a file beside the YAML, or a data set of the Hugging Face hub."""
+    """Where samples come from: a file or folder beside the YAML, or a data set of the Hugging Face hub."""
 
     path: str | None = None
-    """JSONL, CSV or Parquet file, relative to the task file."""
+    """JSONL, CSV or Parquet file, or folder of audio with transcripts, relative to the task file."""
     hub: str | None = None
     """Data set id on the Hugging Face hub."""
     config: str | None = None
@@ -215,6 +217,14 @@ class SpeechTask(DatasetTask):
     """Every sample is heard in each of these; none means as recorded."""
     sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000)
     """In Hz: conditions are made and audio is scored at this rate, whatever rate a model works at."""
+
+    @model_validator(mode="after")
+    def _conditions_differ(self) -> SpeechTask:
+        labels = [condition.label for condition in self.conditions]
+        if len(set(labels)) < len(labels):
+            twice = next(label for label in labels if labels.count(label) > 1)
+            raise ValueError(f"two conditions are called {twice!r}: samples are told apart by that name")
+        return self
 
 
 class Asr(SpeechTask):

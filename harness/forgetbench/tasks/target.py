@@ -11,10 +11,10 @@ from forgetbench.tasks.definition import Definition
 
 
 def target_tasks(path: Path, columns: frozenset[str]) -> tuple[Definition, ...]:
-    """Return the tasks that a file of these columns can be scored by.
+    """Return the tasks that a file or folder of these columns can be scored by.
 
     Args:
-        path: JSONL, CSV or Parquet file.
+        path: JSONL, CSV or Parquet file, or folder of audio.
         columns: The columns that its rows have: ``audio`` and ``text`` give word error rate;
             ``prompt`` and ``answer`` give exact match and bits per byte of the answer.
 

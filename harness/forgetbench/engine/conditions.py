@@ -1,0 +1,101 @@
+"""``--condition``: other conditions for the speech tasks of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from forgetbench.data.listener import find_audiogram
+from forgetbench.errors import DataError, UsageError
+from forgetbench.metrics.audiogram import STANDARD_AUDIOGRAMS
+from forgetbench.schema.task import Condition, SpeechTask
+from forgetbench.tasks.definition import Definition
+from forgetbench.tasks.registry import Selection
+
+
+def make_condition(values: Mapping[str, str]) -> Condition:
+    """Return the condition that an option describes; its relative paths start at the working directory.
+
+    Args:
+        values: By the names of :class:`~forgetbench.schema.task.Condition`'s fields.
+
+    Raises:
+        UsageError: A key is unknown, a value is wrong, or what it names does not exist.
+    """
+    thing = "--condition " + ",".join(f"{key}={value}" for key, value in values.items())
+    for key in values:
+        if key not in Condition.model_fields:
+            raise UsageError(thing, f"unknown key {key!r}", _hint(key, list(Condition.model_fields)))
+    try:
+        condition = Condition.model_validate(values)
+    except ValidationError as error:
+        raise _usage_error(thing, values, error) from None
+    return _with_absolute_paths(thing, condition)
+
+
+def _usage_error(thing: str, values: Mapping[str, str], error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    if not key:
+        return UsageError(thing, first["msg"].removeprefix("Value error, "))
+    # One error for each type that the value could have had: together they name what is allowed.
+    allowed = [value for each in error.errors() for value in re.findall(r"'([^']+)'", each["msg"])]
+    if allowed:
+        return UsageError(thing, f"{key} cannot be {values[key]!r}", _hint(values[key], allowed))
+    return UsageError(thing, f"{key} cannot be {values[key]!r}: {first['msg'].lower()}")
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=2, cutoff=0.5)
+    return f"Did you mean {' or '.join(close)}?" if close else f"One of {', '.join(known)}."
+
+
+def _with_absolute_paths(thing: str, condition: Condition) -> Condition:
+    changes: dict[str, str] = {}
+    if condition.recordings is not None:
+        path = Path.cwd() / condition.recordings
+        if not path.exists():
+            raise UsageError(thing, f"{condition.recordings} does not exist", "Give a file or a folder.")
+        changes["recordings"] = str(path)
+    loss = condition.hearing_loss
+    if loss is not None and loss not in STANDARD_AUDIOGRAMS:
+        try:
+            find_audiogram(loss, Path.cwd())
+        except DataError as error:
+            raise UsageError(thing, f"{error.thing} {error.cause}", error.way_out) from None
+        changes["hearing_loss"] = str(Path.cwd() / loss)
+    return condition.model_copy(update=changes)
+
+
+def in_conditions(selection: Selection, conditions: Sequence[Condition]) -> Selection:
+    """Return a selection whose speech tasks are heard in these conditions in place of their own.
+
+    Raises:
+        UsageError: There is no speech task, or two conditions have the same name.
+    """
+    if not conditions:
+        return selection
+    labels = [condition.label for condition in conditions]
+    if twice := sorted(label for label in set(labels) if labels.count(label) > 1):
+        raise UsageError("--condition", f"{twice[0]!r} is given twice")
+    if not any(isinstance(definition.task, SpeechTask) for definition in selection.tasks):
+        names = ", ".join(definition.task.name for definition in selection.tasks[:3])
+        raise UsageError(
+            "--condition", f"no selected task is heard ({names})", "Add a speech task, such as hearing-mini."
+        )
+    return Selection(
+        tasks=tuple(_in_conditions(definition, conditions) for definition in selection.tasks),
+        suite_rows=selection.suite_rows,
+        suites=selection.suites,
+    )
+
+
+def _in_conditions(definition: Definition, conditions: Sequence[Condition]) -> Definition:
+    if not isinstance(definition.task, SpeechTask):
+        return definition
+    task = definition.task.model_copy(update={"conditions": tuple(conditions)})
+    return Definition(task=task, source=definition.source)
