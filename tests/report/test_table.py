@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
 from forgetbench.report.table import SIGNS, PlanLine, plan_table, single_table, verdict_table
-from forgetbench.schema.comparison import OutputHealth
+from forgetbench.schema.comparison import OutputHealth, WordClassLoss
 from forgetbench.schema.run import (
     CheckpointInfo,
     Diagnostics,
@@ -55,6 +55,20 @@ def test_a_row_of_the_wide_table_says_everything_on_one_line(make_comparison):
     ]
     for part in ("4.8%", "9.3%", "+4.5", "[+3.1, +5.8]", "2.0", "<.001", "✗ regressed", "400 (98%)"):
         assert part in line
+
+
+def test_classes_of_words_are_shown_where_there_are_twenty_words(make_comparison):
+    losses = [
+        WordClassLoss(
+            task="a", title="Commands", word_class="numbers", n_words=20, base=0.05, checkpoint=0.15
+        ),
+        WordClassLoss(task="a", title="Commands", word_class="names", n_words=19, base=0.0, checkpoint=1.0),
+    ]
+    drawn = shown(verdict_table(make_comparison(lost_words=losses)), 80)
+    (line,) = [line for line in drawn.splitlines() if line.strip().startswith("Commands")]
+    assert line.split() == ["Commands", "numbers", "5.0%", "15.0%", "+10.0", "20"]
+    assert "names" not in drawn.partition("What was lost")[2].partition("Worst losses")[0]
+    assert "What was lost" not in shown(verdict_table(make_comparison(lost_words=losses[1:])))
 
 
 def test_roles_come_in_the_order_target_general_safety_cost(make_comparison):

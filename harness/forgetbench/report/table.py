@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
 from forgetbench.schema.comparison import Comparison, Decision, OutputHealth, Row, Verdict, WorstLoss
@@ -31,6 +32,8 @@ WIDE = 100
 """From this many columns on, a row of the table is one line."""
 LONGEST_QUOTE = 160
 MOST_LOSSES = 5
+FEWEST_WORDS = 20
+"""Of a class of words: the rate over fewer says nothing."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class _VerdictTable:
         yield _rows_table(comparison, self.suite_rows, face)
         yield Text()
         yield _footnote(comparison)
+        yield from _lost_words(comparison, face)
         yield from _output_health(comparison)
         yield from _losses(comparison, face)
         yield from _bullets("Warnings", comparison.warnings, "yellow")
@@ -361,6 +365,31 @@ def _said(row: Row) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))
 
 
+def _lost_words(comparison: Comparison, face: _Face) -> Iterator[RenderableType]:
+    """Show the error rate of each class of words, base → checkpoint, where there are enough of them."""
+    shown = [loss for loss in comparison.lost_words if loss.n_words >= FEWEST_WORDS]
+    if not shown:
+        return
+    yield Text()
+    yield Text("What was lost, in words: word errors, base -> checkpoint", style="bold")
+    headers, right = (
+        ("Task", "Class", "Base", "Ckpt", "Worse by", "Words"),
+        {"Base", "Ckpt", "Worse by", "Words"},
+    )
+    table = _grid(*headers, box=RULED_ASCII if face.ascii else RULED, right=right)
+    for before, loss in zip([None, *shown], shown, strict=False):
+        rates = [numbers.value(rate, metric="wer") for rate in (loss.base, loss.checkpoint)]
+        worse = numbers.difference(loss.checkpoint - loss.base, metric="wer")
+        table.add_row(
+            Text(plain(loss.title) if before is None or before.task != loss.task else ""),
+            Text(loss.word_class.replace("_", " ")),
+            *(Text(rate) for rate in rates),
+            Text(worse, style="bold"),
+            Text(str(loss.n_words), style="dim"),
+        )
+    yield Padding(table, (0, 0, 0, 2), expand=False)
+
+
 def _output_health(comparison: Comparison) -> Iterator[RenderableType]:
     """Show the rates of broken outputs, base → checkpoint, of the tasks that have any."""
     lines = [line for health in comparison.output_health if (line := _health_line(health))]
@@ -441,7 +470,8 @@ def _add_single(table: Table, task: TaskResult) -> None:
         reason = f" ({plain(task.reason)})" if task.reason else ""
         table.add_row(title, Text(f"{task.status}{reason}", style="yellow"), Text(numbers.MISSING), Text())
         return
-    names = sorted(task.metrics, key=lambda name: (name != task.primary, name))
+    asked = [name for name in task.metrics if name == task.primary or not name.endswith(WORD_CLASSES)]
+    names = sorted(asked, key=lambda name: (name != task.primary, name))
     for name in names:
         metric = task.metrics[name]
         first = name == names[0]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from forgetbench.schema.document import Document
 from forgetbench.schema.run import CheckpointInfo, Diagnostics
-from forgetbench.schema.task import Role
+from forgetbench.schema.task import Role, WordClass
 
 Verdict = Literal["error", "identical", "improved", "regressed", "minor", "worse", "retained", "inconclusive"]
 Decision = Literal["SHIP", "DO NOT SHIP", "NEED MORE"]
@@ -87,6 +87,19 @@ class WorstLoss(Document):
     """In units of the task's primary metric for one sample."""
 
 
+class WordClassLoss(Document):
+    """Word errors of one task on the words of one class, over the samples of its row."""
+
+    task: str
+    title: str
+    word_class: WordClass
+    n_words: int
+    """Reference words of the class, counted in each condition."""
+    base: float
+    """Substituted or deleted words over ``n_words``."""
+    checkpoint: float
+
+
 class OutputHealth(Document):
     """Rates of broken outputs of one task in both arms: a diagnostic, never part of a verdict."""
 
@@ -110,6 +123,8 @@ class Comparison(Document):
     details: tuple[Row, ...] = ()
     """The tasks inside a suite row: shown, not judged on their own."""
     worst_losses: tuple[WorstLoss, ...] = ()
+    lost_words: tuple[WordClassLoss, ...] = ()
+    """Of each task with transcripts, by class of word: shown, not judged."""
     output_health: tuple[OutputHealth, ...] = ()
     """Tasks with text outputs of which some are empty, looping or truncated in either arm."""
     not_measured: tuple[str, ...] = ()
