@@ -155,6 +155,22 @@ def test_speech_is_transcribed_in_noise_by_both_arms(made: Path, ask: Ask, tmp_p
     assert set(samples["condition"]) == {"babble 5 dB"}
 
 
+def test_speech_is_compared_by_speaker_and_by_condition(
+    made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path
+) -> None:
+    from tiny_models import make_whisper
+
+    path = tiny_tasks / "heard.yaml"
+    path.write_text(path.read_text().replace("conditions:", "conditions:\n- {noise: white, snr_db: 0}"))
+    other = make_whisper(tmp_path / "other-whisper", seed=3)
+    result = run(ask(other, "heard", base=str(made / "whisper")))
+    assert result.comparison is not None
+    by = {family.by: family for family in result.comparison.groups}
+    assert [row.value for row in by["condition"].rows] == ["babble 5 dB", "white 0 dB"]
+    assert [(row.value, row.n) for row in by["speaker"].rows] == [("s0", 16), ("s1", 16), ("s2", 16)]
+    assert compare_result(result.directory).to_json() == result.comparison.to_json()
+
+
 def test_words_on_non_speech_are_reported_beside_the_word_errors(
     made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from forgetbench.forgetting.family import holm
+from forgetbench.forgetting.groups import group_families
 from forgetbench.forgetting.losses import ScoredPairs, worst_losses
 from forgetbench.forgetting.lost_words import lost_words
 from forgetbench.forgetting.match import ReadyPair, TaskPair, match_tasks
@@ -94,6 +95,7 @@ def compare(
         rows=tuple(rows),
         details=tuple(b.row for b in details),
         worst_losses=worst_losses(list(_scored([*built, *details]))),
+        groups=group_families(ready, judging),
         lost_words=lost_words(ready),
         output_health=output_health(base, checkpoint),
         not_measured=scope.lines,

@@ -15,7 +15,16 @@ from rich.text import Text
 from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.schema.comparison import Comparison, Decision, OutputHealth, Row, Verdict, WorstLoss
+from forgetbench.schema.comparison import (
+    Comparison,
+    Decision,
+    GroupFamily,
+    GroupRow,
+    OutputHealth,
+    Row,
+    Verdict,
+    WorstLoss,
+)
 from forgetbench.schema.run import CheckpointInfo, RunDocument, SuiteRowInfo, TaskResult
 from forgetbench.schema.task import Role, SuiteRow, Task
 
@@ -32,6 +41,7 @@ WIDE = 100
 """From this many columns on, a row of the table is one line."""
 LONGEST_QUOTE = 160
 MOST_LOSSES = 5
+LONGEST_GROUP = 40
 FEWEST_WORDS = 20
 """Of a class of words: the rate over fewer says nothing."""
 
@@ -105,6 +115,7 @@ class _VerdictTable:
         yield _rows_table(comparison, self.suite_rows, face)
         yield Text()
         yield _footnote(comparison)
+        yield from _groups(comparison, face)
         yield from _lost_words(comparison, face)
         yield from _output_health(comparison)
         yield from _losses(comparison, face)
@@ -363,6 +374,43 @@ def _said(row: Row) -> tuple[str, ...]:
     if row.verdict == "inconclusive" and row.required_n and not row.reason:
         said.append(f"needs about {row.required_n} samples")
     return tuple(dict.fromkeys(said))
+
+
+def _groups(comparison: Comparison, face: _Face) -> Iterator[RenderableType]:
+    """Show of each grouping the group that lost most and the one that is served worst."""
+    if comparison.groups:
+        yield Text()
+        yield Text("By group: each a family of its own, which decides nothing", style="bold")
+    for family in comparison.groups:
+        yield Padding(_group_line(family, face), (0, 0, 0, 2), expand=False)
+
+
+def _group_line(family: GroupFamily, face: _Face) -> Text:
+    rows = {row.value: row for row in family.rows}
+    line = Text(f"{plain(family.title)}, by {plain(family.by)}: ")
+    if family.lost_most is None:
+        line.append("no group lost")
+    else:
+        row, metric = rows[family.lost_most], family.metric
+        sign = SIGNS[row.verdict]
+        line.append(f"lost most: {_group_name(row)} ")
+        line.append(numbers.difference(row.degradation, metric=metric), "bold")
+        line.append(f" {numbers.interval(row.ci_low, row.ci_high, metric=metric)}", "dim")
+        line.append(f" {face.sign(sign)} {row.verdict}", sign.style).append(f" (n {row.n})")
+    if family.worst_served is not None:
+        row = rows[family.worst_served]
+        line.append(f"; worst served: {_group_name(row)} ")
+        line.append(numbers.value(row.checkpoint, metric=family.metric), "bold").append(f" (n {row.n})")
+    line.append(f"; smallest of {len(rows)} groups: n {family.smallest_n}", "dim")
+    if family.groups_left_out:
+        line.append(f"; {family.groups_left_out} smaller groups left out", "yellow")
+    if family.n_ungrouped:
+        line.append(f"; in no group: {family.n_ungrouped}", "dim")
+    return line
+
+
+def _group_name(row: GroupRow) -> str:
+    return plain(row.value, limit=LONGEST_GROUP)
 
 
 def _lost_words(comparison: Comparison, face: _Face) -> Iterator[RenderableType]:

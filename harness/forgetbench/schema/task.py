@@ -78,7 +78,8 @@ class Fields(Document):
     clean: str | None = None
     """Clean recording that an enhanced one is compared with; without it, ``audio`` before its conditions."""
     groups: tuple[str, ...] = ()
-    """Columns, such as speaker, accent or severity, by whose values the result is broken down."""
+    """Columns, such as accent, severity or listener, by whose values the result is broken down. Conditions,
+    and the ``cluster`` of a task that is heard, are groups without being named here."""
 
 
 class Dataset(Document):
