@@ -126,6 +126,37 @@ def test_a_missing_column_and_a_repeated_id_are_named(tmp_path: Path) -> None:
         load_samples(choice_task(), tmp_path, seed=0)
 
 
+def test_groups_are_the_columns_that_a_task_names_and_who_speaks(recordings: Path) -> None:
+    rows = [json.loads(line) for line in (recordings / "set.jsonl").read_text().splitlines()]
+    severities = [0, 1, None, "mild "]
+    write_jsonl(
+        recordings / "set.jsonl", [row | {"severity": severities[i % 4]} for i, row in enumerate(rows)]
+    )
+    fields = {"id": "id", "cluster": "speaker", "groups": ["severity"]}
+    found = load_samples(asr_task(dataset={"path": "set.jsonl", "fields": fields}), recordings, seed=0)
+    assert [sample.groups for sample in found.samples[:4]] == [
+        {"severity": "0", "speaker": "s0"},
+        {"severity": "1", "speaker": "s1"},
+        {"severity": "", "speaker": "s2"},
+        {"severity": "mild", "speaker": "s0"},
+    ]
+
+
+def test_one_speaker_is_no_grouping_and_passages_of_text_are_none(recordings: Path) -> None:
+    fields = {"id": "id", "cluster": "title"}
+    task = asr_task(dataset={"path": "set.jsonl", "fields": fields})
+    assert load_samples(task, recordings, seed=0).samples[0].groups == {}
+    write_jsonl(recordings / "data.jsonl", [row | {"passage": row["id"]} for row in questions(4)])
+    text = choice_task(dataset={"path": "data.jsonl", "fields": {"id": "id", "cluster": "passage"}})
+    assert load_samples(text, recordings, seed=0).samples[0].groups == {}
+
+
+def test_a_grouping_column_that_no_row_has_is_named(recordings: Path) -> None:
+    fields = {"id": "id", "groups": ["acent"]}
+    with pytest.raises(DataError, match="no row has the field 'acent'"):
+        load_samples(asr_task(dataset={"path": "set.jsonl", "fields": fields}), recordings, seed=0)
+
+
 def test_every_recording_is_heard_in_every_condition(recordings: Path) -> None:
     conditions = [{"noise": "babble", "snr_db": 5}, {"noise": "white", "snr_db": 0}]
     found = load_samples(asr_task(conditions=conditions), recordings, seed=0)

@@ -149,9 +149,62 @@ def test_speech_is_transcribed_in_noise_by_both_arms(made: Path, ask: Ask, tmp_p
     result = run(ask(other, "heard", base=str(made / "whisper")))
     (task,) = result.checkpoint.tasks
     assert task.metrics["wer"].n == 24
-    assert set(task.metrics) == {"wer", "wer_raw"}
+    assert set(task.metrics) == {"wer", "wer_raw", "wer_function_words", "looping"}
+    assert task.metrics["wer_function_words"].n < 24
     samples = read_samples(result.directory, result.checkpoint)["heard"]
     assert set(samples["condition"]) == {"babble 5 dB"}
+
+
+def test_speech_is_compared_by_speaker_and_by_condition(
+    made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path
+) -> None:
+    from tiny_models import make_whisper
+
+    path = tiny_tasks / "heard.yaml"
+    path.write_text(path.read_text().replace("conditions:", "conditions:\n- {noise: white, snr_db: 0}"))
+    other = make_whisper(tmp_path / "other-whisper", seed=3)
+    result = run(ask(other, "heard", base=str(made / "whisper")))
+    assert result.comparison is not None
+    by = {family.by: family for family in result.comparison.groups}
+    assert [row.value for row in by["condition"].rows] == ["babble 5 dB", "white 0 dB"]
+    assert [(row.value, row.n) for row in by["speaker"].rows] == [("s0", 16), ("s1", 16), ("s2", 16)]
+    assert compare_result(result.directory).to_json() == result.comparison.to_json()
+
+
+def test_words_on_non_speech_are_reported_beside_the_word_errors(
+    made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path
+) -> None:
+    from tiny_models import make_whisper
+
+    rows = [json.loads(line) for line in (tiny_tasks / "heard.jsonl").read_text().splitlines()]
+    for row in rows[:5]:
+        row["text"] = "[noise]" if row["id"] != "u0" else ""
+    (tiny_tasks / "heard.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    other = make_whisper(tmp_path / "other-whisper", seed=3)
+    result = run(ask(other, "heard", base=str(made / "whisper")))
+    (task,) = result.checkpoint.tasks
+    assert task.metrics["hallucinated_words"].n == 5
+    assert task.metrics["hallucinated_words"].type == "mean"
+    assert task.metrics["wer"].n == 24
+
+
+def test_a_class_of_words_can_be_what_the_verdict_is_about(
+    made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path
+) -> None:
+    from tiny_models import make_whisper
+
+    path = tiny_tasks / "heard.yaml"
+    path.write_text(path.read_text().replace("primary: wer", "primary: wer_function_words"))
+    path.write_text(path.read_text().replace("- wer\n", "- wer\n- wer_function_words\n"))
+    other = make_whisper(tmp_path / "other-whisper", seed=3)
+    result = run(ask(other, "heard", base=str(made / "whisper")))
+    assert result.comparison is not None
+    (row,) = result.comparison.rows
+    assert row.metric == "wer_function_words"
+    assert 0 < row.n < 24
+    assert (row.coverage, row.unpaired) == (1.0, 0)  # a sentence without such a word is no failure
+    (loss,) = result.comparison.lost_words
+    assert (loss.word_class, loss.n_words) == ("function_words", row.n)
 
 
 def test_broken_recordings_drop_their_pairs_and_coverage_says_so(
@@ -295,7 +348,8 @@ def test_a_language_that_a_model_lacks_fails_its_task_and_no_other(
     from tiny_models import make_whisper
 
     heard = (tiny_tasks / "heard.yaml").read_text()
-    (tiny_tasks / "welsh.yaml").write_text(heard.replace("name: heard", "name: welsh") + "language: cy\n")
+    welsh = heard.replace("name: heard", "name: welsh") + "language: cy\nnormaliser: whisper_basic@1\n"
+    (tiny_tasks / "welsh.yaml").write_text(welsh)
     other = make_whisper(tmp_path / "other-whisper", seed=3)
     result = run(ask(other, "heard,welsh", base=str(made / "whisper")))
     assert result.comparison is not None

@@ -28,6 +28,17 @@ def test_a_reference_that_normalises_to_nothing_counts_as_silence() -> None:
     assert asr_stats("[laughter]", "okay", normaliser="whisper_en@1")["wer"] == (1.0, 0.0)
 
 
+def test_words_where_nobody_spoke_are_hallucinated_and_counted_apart() -> None:
+    assert asr_stats("", "thank you", normaliser="whisper_en@1")["hallucinated_words"] == 2.0
+    assert asr_stats("[laughter]", "Hmm.", normaliser="whisper_en@1")["hallucinated_words"] == 0.0
+    assert "hallucinated_words" not in asr_stats("yes", "yes yes", normaliser="whisper_en@1")
+
+
+def test_a_loop_is_seen_in_the_raw_output() -> None:
+    assert asr_stats("yes", "no. " * 8, normaliser="whisper_en@1")["looping"] == 1.0
+    assert asr_stats("yes", "no.", normaliser="whisper_en@1")["looping"] == 0.0
+
+
 def test_an_empty_output_is_all_deletions() -> None:
     assert asr_stats("turn it off", "", normaliser="none")["wer"] == (3.0, 3.0)
 
@@ -51,6 +62,18 @@ def test_raw_errors_see_case_and_punctuation_and_normalised_ones_do_not() -> Non
 )
 def test_whisper_en_1_is_pinned(text: str, expected: str) -> None:
     assert normalise(text, "whisper_en@1") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Grüß Gott, schöne Welt!", "grüß gott schöne welt"),
+        ("Ça va ? (rires) <bruit> Oui.", "ça va oui"),
+        ("It's 15%", "it s 15"),
+    ],
+)
+def test_whisper_basic_1_is_pinned(text: str, expected: str) -> None:
+    assert normalise(text, "whisper_basic@1") == expected
 
 
 def test_no_american_spelling_is_mapped_on() -> None:

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
 from forgetbench.report.table import SIGNS, PlanLine, plan_table, single_table, verdict_table
-from forgetbench.schema.comparison import OutputHealth
+from forgetbench.schema.comparison import GroupFamily, GroupRow, OutputHealth, WordClassLoss
 from forgetbench.schema.run import (
     CheckpointInfo,
     Diagnostics,
@@ -55,6 +55,48 @@ def test_a_row_of_the_wide_table_says_everything_on_one_line(make_comparison):
     ]
     for part in ("4.8%", "9.3%", "+4.5", "[+3.1, +5.8]", "2.0", "<.001", "✗ regressed", "400 (98%)"):
         assert part in line
+
+
+def test_each_grouping_names_who_lost_most_and_who_is_served_worst(make_comparison):
+    rows = [
+        GroupRow(
+            value="awb", n=18, verdict="worse", base=0.1, checkpoint=0.142, degradation=0.042,
+            ci_low=0.01, ci_high=0.079,
+        ),
+        GroupRow(
+            value="s[bold]lt\x1b[2J", n=12, verdict="retained", base=0.31, checkpoint=0.31, degradation=0.0
+        ),
+    ]  # fmt: skip
+    family = GroupFamily(
+        task="a", title="Commands", by="speaker", metric="wer", higher_is_better=False, margin=0.02,
+        level=0.975, rows=rows, smallest_n=12, worst_served=rows[1].value, lost_most="awb",
+        groups_left_out=3, n_ungrouped=1,
+    )  # fmt: skip
+    drawn = " ".join(shown(verdict_table(make_comparison(groups=[family])), 80).split())
+    for part in (
+        "Commands, by speaker: lost most: awb +4.2 [+1.0, +7.9] ▼ worse (n 18);",
+        "worst served: s[bold]lt 31.0% (n 12);",
+        "smallest of 2 groups: n 12; 3 smaller groups left out; in no group: 1",
+    ):
+        assert part in drawn
+    nobody = family.model_copy(update={"lost_most": None})
+    assert "by speaker: no group lost; worst served:" in " ".join(
+        shown(verdict_table(make_comparison(groups=[nobody]))).split()
+    )
+
+
+def test_classes_of_words_are_shown_where_there_are_twenty_words(make_comparison):
+    losses = [
+        WordClassLoss(
+            task="a", title="Commands", word_class="numbers", n_words=20, base=0.05, checkpoint=0.15
+        ),
+        WordClassLoss(task="a", title="Commands", word_class="names", n_words=19, base=0.0, checkpoint=1.0),
+    ]
+    drawn = shown(verdict_table(make_comparison(lost_words=losses)), 80)
+    (line,) = [line for line in drawn.splitlines() if line.strip().startswith("Commands")]
+    assert line.split() == ["Commands", "numbers", "5.0%", "15.0%", "+10.0", "20"]
+    assert "names" not in drawn.partition("What was lost")[2].partition("Worst losses")[0]
+    assert "What was lost" not in shown(verdict_table(make_comparison(lost_words=losses[1:])))
 
 
 def test_roles_come_in_the_order_target_general_safety_cost(make_comparison):

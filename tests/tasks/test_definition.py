@@ -80,6 +80,47 @@ def test_an_error_names_file_line_key_and_cause(
     assert "\n" not in message
 
 
+HEARD = """\
+name: heard
+version: 1
+title: Heard
+kind: asr
+role: general
+dataset: {path: data.jsonl}
+metrics: [wer]
+primary: wer
+margin: 0.02
+licence: CC0-1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "cause"),
+    [
+        ("language: de\n", "key `normaliser`", "is for English, and the language is 'de'"),
+        (
+            "language: de\nnormaliser: whisper_basic@1\nmetrics: [wer, wer_numbers]\n",
+            "key `metrics`",
+            "'wer_numbers' needs the normaliser 'whisper_en@1'",
+        ),
+        ("normaliser: none\nmetrics: [wer, cer_names]\n", "key `metrics`", "'cer_names' needs"),
+        ("normaliser: whisper_en@2\n", "key `normaliser`", "'whisper_en@1', 'whisper_basic@1' or 'none'"),
+    ],
+)
+def test_english_spelling_and_classes_of_words_are_for_english(
+    tmp_path: Path, changes: str, place: str, cause: str
+) -> None:
+    text = HEARD.replace("metrics: [wer]\n", "") if "metrics" in changes else HEARD
+    with pytest.raises(TaskError) as caught:
+        read_definition(write(tmp_path, text + changes))
+    assert place in str(caught.value)
+    assert cause in str(caught.value)
+
+
+def test_another_language_has_its_normaliser(tmp_path: Path) -> None:
+    read_definition(write(tmp_path, HEARD + "language: de\nnormaliser: whisper_basic@1\n"))
+
+
 @pytest.mark.parametrize("text", ["", "- a\n", "just text", "\x00"])
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(TaskError):

@@ -13,6 +13,12 @@ def test_audio_and_text_give_word_error_rate() -> None:
     assert (definition.task.kind, definition.task.primary) == ("asr", "wer")
 
 
+def test_columns_that_say_who_is_heard_become_groups() -> None:
+    columns = frozenset({"audio", "text", "speaker", "severity", "accent", "mood"})
+    (definition,) = target_tasks(Path("test.jsonl"), columns)
+    assert definition.task.dataset.fields.groups == ("accent", "severity")  # type: ignore[union-attr]
+
+
 def test_prompt_and_answer_give_exact_match_and_likelihood() -> None:
     definitions = target_tasks(Path("test.jsonl"), frozenset({"prompt", "answer"}))
     assert [d.task.primary for d in definitions] == ["exact_match", "bits_per_byte"]

@@ -27,6 +27,9 @@ from forgetbench.schema.task import (
     SpeechTask,
 )
 
+MOST_SPEAKERS = 50
+"""So many speakers are told apart without being asked for; more only where a task names the column."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -105,11 +108,12 @@ def load_samples(
     chosen = choose(sorted(keyed), task.dataset.sample, seed)
     chosen = choose(chosen, limit, seed)
     wanted = set(chosen)
+    groupings = _groupings(task, keyed, name)
     samples = tuple(
         sample
         for key, row in keyed.items()
         if key in wanted
-        for sample in _samples_of(task, key, row, speech=speech, name=name)
+        for sample in _samples_of(task, key, row, speech=speech, groupings=groupings, name=name)
     )
     return SampleSet(
         samples=samples, dataset=name, revision=revision, speech=speech, warnings=_warnings(task, samples)
@@ -189,8 +193,27 @@ def _with_ids(task: DatasetTask, rows: Rows, name: str) -> dict[str, dict[str, A
     return keyed
 
 
+def _groupings(task: DatasetTask, rows: Mapping[str, Mapping[str, Any]], name: str) -> tuple[str, ...]:
+    """Return the columns that form groups: those that the task names, and who speaks, if these are few."""
+    fields = task.dataset.fields
+    for column in fields.groups:
+        if all(row.get(column) is None for row in rows.values()):
+            raise DataError(name, f"no row has the field {column!r}", "Correct `dataset.fields.groups`.")
+    if not isinstance(task, SpeechTask) or fields.cluster is None:
+        return fields.groups
+    speakers = {str(row.get(fields.cluster)) for row in rows.values()}
+    own = (fields.cluster,) if 2 <= len(speakers) <= MOST_SPEAKERS else ()
+    return tuple(dict.fromkeys((*fields.groups, *own)))
+
+
 def _samples_of(
-    task: DatasetTask, key: str, row: dict[str, Any], *, speech: SpeechSet | None, name: str
+    task: DatasetTask,
+    key: str,
+    row: dict[str, Any],
+    *,
+    speech: SpeechSet | None,
+    groupings: Sequence[str],
+    name: str,
 ) -> list[Sample]:
     thing = f"{name}, sample {key!r}"
     shown_input, reference, size = shown(task, row, thing)
@@ -214,11 +237,16 @@ def _samples_of(
             size=speech.duration_s(key) if speech else size,
             cluster=cluster,
             condition=condition,
-            groups={column: str(row.get(column) or "") for column in task.dataset.fields.groups},
+            groups={column: _group(row.get(column)) for column in groupings},
             error=speech.error(key) if speech else None,
         )
         for condition in conditions
     ]
+
+
+def _group(value: object) -> str:
+    """Return the value of a grouping column as text; a severity of 0 is a value, nothing is none."""
+    return "" if value is None else str(value).strip()
 
 
 @singledispatch

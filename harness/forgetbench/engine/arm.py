@@ -28,6 +28,7 @@ from forgetbench.models.load import load
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Arm, LoadSettings, Settings, TaskResult
 from forgetbench.schema.sample import SampleRecord
+from forgetbench.schema.task import LmEval
 
 MODEL_ERROR = "model_error"
 """Code of a failure of the model or its surroundings, which the next run tries again."""
@@ -260,8 +261,10 @@ def _scored(
     records: Sequence[SampleRecord],
     first_token_ids: tuple[int, ...],
 ) -> TaskResult:
-    stats = next((record.stats for record in records if record.stats), {})
-    specs = [_binary_where_all_are(spec, records) for spec in metrics_of(planned, stats)]
+    found = list(dict.fromkeys(name for record in records for name in record.stats))
+    specs = metrics_of(planned, found)
+    if isinstance(planned.task, LmEval):
+        specs = tuple(_binary_where_all_are(spec, records) for spec in specs)
     table = sample_table(records, specs)
     errors = Counter(record.error for record in records if record.error is not None)
     n_scored = len(records) - errors.total()
@@ -270,7 +273,7 @@ def _scored(
         status="done" if n_scored else "error",
         reason="" if n_scored else "no sample could be scored: " + ", ".join(sorted(errors)),
         component=component.fingerprint,
-        primary=primary_of(planned, stats),
+        primary=primary_of(planned, found),
         n_scored=n_scored,
         errors=dict(sorted(errors.items())),
         metrics={spec.name: aggregate(table, spec) for spec in specs},

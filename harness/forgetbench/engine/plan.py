@@ -62,7 +62,7 @@ class PlannedTask:
         """The part of the definition that a prediction depends on."""
         definition = self.task.model_dump(mode="json", exclude={*_WORDS, *_SCORING_KEYS})
         if isinstance(self.task, DatasetTask):
-            definition["dataset"] = self.task.dataset.fields.model_dump(mode="json")
+            definition["dataset"] = self.task.dataset.fields.model_dump(mode="json", exclude={"groups"})
         return definition
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import singledispatch
 
 from forgetbench.data.samples import Sample
@@ -10,6 +11,7 @@ from forgetbench.metrics.asr import asr_stats
 from forgetbench.metrics.refusal import judge, refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
 from forgetbench.metrics.text import bits_per_byte, exact_match, multiple_choice_stats
+from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import (
@@ -26,8 +28,11 @@ from forgetbench.schema.task import (
 
 Stats = dict[str, float | tuple[float, float]]
 
-ALWAYS_BESIDE = {"wer": "wer_raw"}
-"""Metrics that are reported beside another whether or not a task asks for them."""
+ALWAYS_BESIDE = {
+    "wer": ("wer_raw", *(f"wer_{name}" for name in WORD_CLASSES), "hallucinated_words", "looping"),
+    "cer": tuple(f"cer_{name}" for name in WORD_CLASSES),
+}
+"""Metrics that are reported beside another, asked for or not, where the samples have such a statistic."""
 
 
 @singledispatch
@@ -69,7 +74,9 @@ def _(task: RefusalMargin, planned: PlannedTask, sample: Sample, prediction: Raw
 
 @score.register
 def _(task: Asr, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
-    return {**asr_stats(sample.reference, prediction.text or "", normaliser=task.normaliser)}
+    return asr_stats(
+        sample.reference, prediction.text or "", normaliser=task.normaliser, by_class=task.is_english
+    )
 
 
 @score.register
@@ -78,24 +85,24 @@ def _(task: LmEval, planned: PlannedTask, sample: Sample, prediction: RawPredict
     return planned.lm_eval.score(sample, prediction)
 
 
-def metrics_of(planned: PlannedTask, stats: Stats) -> tuple[MetricSpec, ...]:
+def metrics_of(planned: PlannedTask, found: Sequence[str]) -> tuple[MetricSpec, ...]:
     """Return the metrics that a task reports.
 
     Args:
         planned: The task.
-        stats: Statistics of any of its samples: lm-eval's tasks name their metrics only there.
+        found: Metrics of which any of its samples has a statistic: lm-eval's tasks name theirs only there.
     """
     task = planned.task
     if isinstance(task, DatasetTask):
-        beside = [ALWAYS_BESIDE[name] for name in task.metrics if name in ALWAYS_BESIDE]
-        return tuple(lookup(name) for name in [*task.metrics, *beside])
+        beside = [name for asked in task.metrics for name in ALWAYS_BESIDE.get(asked, ()) if name in found]
+        return tuple(lookup(name) for name in dict.fromkeys([*task.metrics, *beside]))
     assert planned.lm_eval is not None
     return tuple(
         MetricSpec(name=name, type="mean", higher_is_better=planned.lm_eval.higher_is_better(name))
-        for name in stats
+        for name in found
     )
 
 
-def primary_of(planned: PlannedTask, stats: Stats) -> str:
+def primary_of(planned: PlannedTask, found: Sequence[str]) -> str:
     """Return the metric that the verdict is about: the task's own, else lm-eval's first."""
-    return planned.task.primary or next(iter(stats), "acc")
+    return planned.task.primary or next(iter(found), "acc")

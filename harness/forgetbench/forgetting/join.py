@@ -22,6 +22,8 @@ class Joined:
         n_unmatched: Samples that only one arm has.
         checkpoint_failures: Joined samples that only the checkpoint's arm could not score.
         base_failures: Joined samples that only the base's arm could not score.
+        n_without: Joined samples without the statistic and without an error in either arm, such as one
+            without a number where errors on numbers are counted: not a loss of coverage.
     """
 
     pairs: pd.DataFrame
@@ -29,6 +31,7 @@ class Joined:
     n_unmatched: int
     checkpoint_failures: pd.DataFrame
     base_failures: int
+    n_without: int = 0
 
     @property
     def unpaired(self) -> int:
@@ -55,12 +58,14 @@ def join(base: pd.DataFrame, checkpoint: pd.DataFrame, *, columns: Sequence[str]
     )
     joined = both[both["_merge"] == "both"].sort_values(KEYS, kind="stable")
     base_scored, checkpoint_scored = (joined[f"scored_{arm}"].astype(bool) for arm in ("base", "checkpoint"))
+    neither = joined[~base_scored & ~checkpoint_scored]
     return Joined(
         pairs=joined[base_scored & checkpoint_scored].reset_index(drop=True),
         n_joined=len(joined),
         n_unmatched=len(both) - len(joined),
         checkpoint_failures=joined[base_scored & ~checkpoint_scored].reset_index(drop=True),
         base_failures=int((~base_scored & checkpoint_scored).sum()),
+        n_without=int((neither["error_base"].isna() & neither["error_checkpoint"].isna()).sum()),
     )
 
 

@@ -116,7 +116,7 @@ def _join(
     joined = join(base_samples, checkpoint_samples, columns=columns)
     if joined.pairs.empty:
         return _error(checkpoint, "no sample was scored in both arms")
-    planned = max(base.n_planned, checkpoint.n_planned, len(joined.pairs))
+    planned = max(max(base.n_planned, checkpoint.n_planned) - joined.n_without, len(joined.pairs))
     return ReadyPair(task=checkpoint, state="ready", metric=metric, joined=joined, n_planned=planned)
 
 

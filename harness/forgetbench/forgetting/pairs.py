@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from forgetbench.forgetting.family import holm
+from forgetbench.forgetting.groups import group_families
 from forgetbench.forgetting.losses import ScoredPairs, worst_losses
+from forgetbench.forgetting.lost_words import lost_words
 from forgetbench.forgetting.match import ReadyPair, TaskPair, match_tasks
 from forgetbench.forgetting.output_health import health_warnings, output_health
 from forgetbench.forgetting.rows import BuiltRow, Judging, suite_row, task_row
@@ -81,6 +83,7 @@ def compare(
     rows = _with_holm([b.row for b in built])
     details = [inner for b in built for inner in b.inside]
     measured = {name for name, pair in pairs.items() if pair.state in ("ready", "identical")}
+    ready = [pair for pair in pairs.values() if isinstance(pair, ReadyPair)]
     scope = missing_scope(base, checkpoint, measured=measured)
     conclusion = conclude(rows, missing_suites=scope.suites)
     return Comparison(
@@ -92,6 +95,8 @@ def compare(
         rows=tuple(rows),
         details=tuple(b.row for b in details),
         worst_losses=worst_losses(list(_scored([*built, *details]))),
+        groups=group_families(ready, judging),
+        lost_words=lost_words(ready),
         output_health=output_health(base, checkpoint),
         not_measured=scope.lines,
         warnings=tuple(dict.fromkeys(_warnings(base, checkpoint, rows))),

@@ -231,7 +231,7 @@ def _worst_case(pair: ReadyPair, estimate: PairedEstimate) -> float | None:
         worst = 0.0 if metric.higher_is_better else 1.0
         lost = float((failures[f"{columns[0]}_base"] - worst).abs().sum())
         return ((estimate.degradation or 0.0) * estimate.n + lost) / (estimate.n + len(failures))
-    if pair.task.primary not in HEARING_METRICS:
+    if metric.type != "ratio" or pair.task.primary not in HEARING_METRICS:
         return None
     scored = pair.joined.pairs
     errors, words = (f"{column}_base" for column in columns)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import get_args
 
 from forgetbench.schema.run import RunDocument, TaskResult
-from forgetbench.schema.task import Role
+from forgetbench.schema.task import AsrMetric, Role
 
 STANDARD_SUITES = ("hearing", "retention", "safety")
-HEARING_METRICS = frozenset({"wer", "wer_raw", "cer"})
+HEARING_METRICS = frozenset(get_args(AsrMetric))
 FORGETTING_ROLES: frozenset[Role] = frozenset({"general", "safety"})
 
 

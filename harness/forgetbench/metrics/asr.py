@@ -1,10 +1,18 @@
-"""Word and character errors of a transcript."""
+"""Word and character errors of a transcript, as a whole and by class of word; words that nobody said."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
+from forgetbench.metrics.diagnostics import looping
 from forgetbench.metrics.normalise import normalise
+from forgetbench.metrics.word_classes import NORMALISER, errors_by_class
+
+if TYPE_CHECKING:
+    import jiwer
+
+AsrStats = dict[str, float | tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -33,39 +41,61 @@ def word_errors(reference: str, hypothesis: str) -> ErrorCount:
         >>> word_errors("turn it off", "turn off the")
         ErrorCount(errors=2, reference_length=3)
     """
-    import jiwer
-
-    out = jiwer.process_words(reference, hypothesis)
-    return ErrorCount(
-        errors=int(out.substitutions + out.insertions + out.deletions),
-        reference_length=int(out.hits + out.substitutions + out.deletions),
-    )
+    return _counted(_align_words(reference, hypothesis))
 
 
 def character_errors(reference: str, hypothesis: str) -> ErrorCount:
     """Count character errors by jiwer; spaces between words count as characters."""
     import jiwer
 
-    out = jiwer.process_characters(reference, hypothesis)
-    return ErrorCount(
-        errors=int(out.substitutions + out.insertions + out.deletions),
-        reference_length=int(out.hits + out.substitutions + out.deletions),
-    )
+    return _counted(jiwer.process_characters(reference, hypothesis))
 
 
-def asr_stats(reference: str, hypothesis: str, *, normaliser: str) -> dict[str, tuple[float, float]]:
-    """Return errors and reference length for ``wer``, ``wer_raw`` and ``cer``.
+def asr_stats(reference: str, hypothesis: str, *, normaliser: str, by_class: bool = False) -> AsrStats:
+    """Return the statistics of one transcript, by name of metric.
 
-    ``wer`` and ``cer`` are counted after normalisation, ``wer_raw`` on the texts as they are.
+    ``wer`` and ``cer`` are counted after normalisation, ``wer_raw`` on the texts as they are. ``looping`` is
+    1.0 where the output ends in a loop. Only where the normalised reference is empty (silence, noise,
+    "[laughter]") there is ``hallucinated_words``: the words of the output, all of them invented. With
+    ``by_class`` there are ``wer_<class>`` and ``cer_<class>`` of each class of words that the reference has.
 
     Args:
         reference: What was said.
         hypothesis: What the model wrote; empty output is all deletions.
         normaliser: A name that :func:`forgetbench.metrics.normalise.normalise` knows.
+        by_class: For English; the classes are written for ``whisper_en@1`` and left out with another.
+
+    Example:
+        >>> stats = asr_stats("Say fifteen.", "say fifty", normaliser="whisper_en@1", by_class=True)
+        >>> stats["wer"], stats["wer_numbers"]
+        ((1.0, 2.0), (1.0, 1.0))
     """
     said, written = normalise(reference, normaliser), normalise(hypothesis, normaliser)
-    return {
-        "wer": word_errors(said, written).fraction,
+    aligned = _align_words(said, written)
+    words = _counted(aligned)
+    stats: AsrStats = {
+        "wer": words.fraction,
         "wer_raw": word_errors(reference, hypothesis).fraction,
         "cer": character_errors(said, written).fraction,
+        "looping": float(looping(hypothesis)),
     }
+    if words.reference_length == 0:
+        stats["hallucinated_words"] = float(words.errors)
+    if by_class and normaliser == NORMALISER:
+        for name, found in errors_by_class(reference, aligned).items():
+            stats[f"wer_{name}"] = (float(found.word_errors), float(found.words))
+            stats[f"cer_{name}"] = (float(found.character_errors), float(found.characters))
+    return stats
+
+
+def _align_words(reference: str, hypothesis: str) -> jiwer.WordOutput:
+    import jiwer
+
+    return cast("jiwer.WordOutput", jiwer.process_words(reference, hypothesis))
+
+
+def _counted(out: jiwer.WordOutput | jiwer.CharacterOutput) -> ErrorCount:
+    return ErrorCount(
+        errors=int(out.substitutions + out.insertions + out.deletions),
+        reference_length=int(out.hits + out.substitutions + out.deletions),
+    )

@@ -94,6 +94,13 @@ def _whisper_english() -> Callable[[str], str]:
     return cast("Callable[[str], str]", EnglishTextNormalizer(BRITISH_TO_AMERICAN))
 
 
+@cache
+def _whisper_basic() -> Callable[[str], str]:
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
+
+    return cast("Callable[[str], str]", BasicTextNormalizer())
+
+
 def normalise(text: str, name: str) -> str:
     """Return ``text`` as the named normaliser writes it.
 
@@ -101,6 +108,10 @@ def normalise(text: str, name: str) -> str:
     appendix C) with :data:`BRITISH_TO_AMERICAN`. Whisper's own spelling list, ~1 700 words, is a
     file of its model repositories and in no installed package, so the built-in list stands in for
     it: scores are the same on every machine, offline, whatever the model.
+
+    ``whisper_basic@1``, for every other language, is transformers' ``BasicTextNormalizer``: small letters, no
+    punctuation, nothing in brackets; diacritics stay. A language without spaces is one long word to it:
+    judge that by ``cer``.
 
     Raises:
         TaskError: There is no normaliser of this name.
@@ -113,4 +124,6 @@ def normalise(text: str, name: str) -> str:
         return text
     if name == "whisper_en@1":
         return _whisper_english()(text).strip()
-    raise TaskError(f"normaliser {name!r}", "is not known", "Known: whisper_en@1, none.")
+    if name == "whisper_basic@1":
+        return _whisper_basic()(text).strip()
+    raise TaskError(f"normaliser {name!r}", "is not known", "Known: whisper_en@1, whisper_basic@1, none.")

@@ -5,12 +5,28 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from forgetbench.errors import TaskError
+from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.schema.metric import MetricSpec
 
 _SPECS = (
     MetricSpec(name="wer", type="ratio", higher_is_better=False, best=0.0, unit="words", percent=True),
     MetricSpec(name="wer_raw", type="ratio", higher_is_better=False, best=0.0, unit="words", percent=True),
     MetricSpec(name="cer", type="ratio", higher_is_better=False, best=0.0, unit="characters", percent=True),
+    *(
+        MetricSpec(
+            name=f"{metric}_{word_class}",
+            type="ratio",
+            higher_is_better=False,
+            worst=1.0 if metric == "wer" else None,
+            best=0.0,
+            unit=unit,
+            percent=True,
+        )
+        for metric, unit in (("wer", "words"), ("cer", "characters"))
+        for word_class in WORD_CLASSES
+    ),
+    MetricSpec(name="hallucinated_words", type="mean", higher_is_better=False, best=0.0, unit="words/sample"),
+    MetricSpec(name="looping", type="binary", higher_is_better=False, worst=1.0, best=0.0, percent=True),
     MetricSpec(name="acc", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True),
     MetricSpec(name="acc_norm", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True),
     MetricSpec(name="exact_match", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True),

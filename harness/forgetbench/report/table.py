@@ -12,9 +12,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.schema.comparison import Comparison, Decision, OutputHealth, Row, Verdict, WorstLoss
+from forgetbench.schema.comparison import (
+    Comparison,
+    Decision,
+    GroupFamily,
+    GroupRow,
+    OutputHealth,
+    Row,
+    Verdict,
+    WorstLoss,
+)
 from forgetbench.schema.run import CheckpointInfo, RunDocument, SuiteRowInfo, TaskResult
 from forgetbench.schema.task import Role, SuiteRow, Task
 
@@ -31,6 +41,9 @@ WIDE = 100
 """From this many columns on, a row of the table is one line."""
 LONGEST_QUOTE = 160
 MOST_LOSSES = 5
+LONGEST_GROUP = 40
+FEWEST_WORDS = 20
+"""Of a class of words: the rate over fewer says nothing."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,8 @@ class _VerdictTable:
         yield _rows_table(comparison, self.suite_rows, face)
         yield Text()
         yield _footnote(comparison)
+        yield from _groups(comparison, face)
+        yield from _lost_words(comparison, face)
         yield from _output_health(comparison)
         yield from _losses(comparison, face)
         yield from _bullets("Warnings", comparison.warnings, "yellow")
@@ -361,6 +376,68 @@ def _said(row: Row) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))
 
 
+def _groups(comparison: Comparison, face: _Face) -> Iterator[RenderableType]:
+    """Show of each grouping the group that lost most and the one that is served worst."""
+    if comparison.groups:
+        yield Text()
+        yield Text("By group: each a family of its own, which decides nothing", style="bold")
+    for family in comparison.groups:
+        yield Padding(_group_line(family, face), (0, 0, 0, 2), expand=False)
+
+
+def _group_line(family: GroupFamily, face: _Face) -> Text:
+    rows = {row.value: row for row in family.rows}
+    line = Text(f"{plain(family.title)}, by {plain(family.by)}: ")
+    if family.lost_most is None:
+        line.append("no group lost")
+    else:
+        row, metric = rows[family.lost_most], family.metric
+        sign = SIGNS[row.verdict]
+        line.append(f"lost most: {_group_name(row)} ")
+        line.append(numbers.difference(row.degradation, metric=metric), "bold")
+        line.append(f" {numbers.interval(row.ci_low, row.ci_high, metric=metric)}", "dim")
+        line.append(f" {face.sign(sign)} {row.verdict}", sign.style).append(f" (n {row.n})")
+    if family.worst_served is not None:
+        row = rows[family.worst_served]
+        line.append(f"; worst served: {_group_name(row)} ")
+        line.append(numbers.value(row.checkpoint, metric=family.metric), "bold").append(f" (n {row.n})")
+    line.append(f"; smallest of {len(rows)} groups: n {family.smallest_n}", "dim")
+    if family.groups_left_out:
+        line.append(f"; {family.groups_left_out} smaller groups left out", "yellow")
+    if family.n_ungrouped:
+        line.append(f"; in no group: {family.n_ungrouped}", "dim")
+    return line
+
+
+def _group_name(row: GroupRow) -> str:
+    return plain(row.value, limit=LONGEST_GROUP)
+
+
+def _lost_words(comparison: Comparison, face: _Face) -> Iterator[RenderableType]:
+    """Show the error rate of each class of words, base → checkpoint, where there are enough of them."""
+    shown = [loss for loss in comparison.lost_words if loss.n_words >= FEWEST_WORDS]
+    if not shown:
+        return
+    yield Text()
+    yield Text("What was lost, in words: word errors, base -> checkpoint", style="bold")
+    headers, right = (
+        ("Task", "Class", "Base", "Ckpt", "Worse by", "Words"),
+        {"Base", "Ckpt", "Worse by", "Words"},
+    )
+    table = _grid(*headers, box=RULED_ASCII if face.ascii else RULED, right=right)
+    for before, loss in zip([None, *shown], shown, strict=False):
+        rates = [numbers.value(rate, metric="wer") for rate in (loss.base, loss.checkpoint)]
+        worse = numbers.difference(loss.checkpoint - loss.base, metric="wer")
+        table.add_row(
+            Text(plain(loss.title) if before is None or before.task != loss.task else ""),
+            Text(loss.word_class.replace("_", " ")),
+            *(Text(rate) for rate in rates),
+            Text(worse, style="bold"),
+            Text(str(loss.n_words), style="dim"),
+        )
+    yield Padding(table, (0, 0, 0, 2), expand=False)
+
+
 def _output_health(comparison: Comparison) -> Iterator[RenderableType]:
     """Show the rates of broken outputs, base → checkpoint, of the tasks that have any."""
     lines = [line for health in comparison.output_health if (line := _health_line(health))]
@@ -441,7 +518,8 @@ def _add_single(table: Table, task: TaskResult) -> None:
         reason = f" ({plain(task.reason)})" if task.reason else ""
         table.add_row(title, Text(f"{task.status}{reason}", style="yellow"), Text(numbers.MISSING), Text())
         return
-    names = sorted(task.metrics, key=lambda name: (name != task.primary, name))
+    asked = [name for name in task.metrics if name == task.primary or not name.endswith(WORD_CLASSES)]
+    names = sorted(asked, key=lambda name: (name != task.primary, name))
     for name in names:
         metric = task.metrics[name]
         first = name == names[0]

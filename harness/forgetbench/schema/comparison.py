@@ -6,7 +6,7 @@ from typing import Literal
 
 from forgetbench.schema.document import Document
 from forgetbench.schema.run import CheckpointInfo, Diagnostics
-from forgetbench.schema.task import Role
+from forgetbench.schema.task import Role, WordClass
 
 Verdict = Literal["error", "identical", "improved", "regressed", "minor", "worse", "retained", "inconclusive"]
 Decision = Literal["SHIP", "DO NOT SHIP", "NEED MORE"]
@@ -87,6 +87,62 @@ class WorstLoss(Document):
     """In units of the task's primary metric for one sample."""
 
 
+class GroupRow(Document):
+    """One group of a task's samples, such as a speaker: as in ``Row``, within the family of its grouping."""
+
+    value: str
+    """The group: one value of the column ``GroupFamily.by``."""
+    n: int
+    verdict: Verdict
+    reason: str = ""
+    base: float | None = None
+    checkpoint: float | None = None
+    degradation: float | None = None
+    ci_low: float | None = None
+    """Simultaneous interval of the degradation, at ``GroupFamily.level``."""
+    ci_high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+
+
+class GroupFamily(Document):
+    """One task broken down by one grouping: shown, never part of the decision."""
+
+    task: str
+    title: str
+    by: str
+    """Column of the data, such as ``speaker``, or ``condition``."""
+    metric: str
+    higher_is_better: bool
+    margin: float
+    level: float
+    """1 − α/k over the k groups."""
+    rows: tuple[GroupRow, ...]
+    smallest_n: int
+    """Samples of the smallest group shown."""
+    worst_served: str | None = None
+    """The group with the checkpoint's worst score, whatever it was before; the first of equal ones."""
+    lost_most: str | None = None
+    """The group whose score became worse by most; None where none became worse."""
+    groups_left_out: int = 0
+    """The smallest groups, where there are more than a family holds."""
+    n_ungrouped: int = 0
+    """Samples without a value in the column: they form no group."""
+
+
+class WordClassLoss(Document):
+    """Word errors of one task on the words of one class, over the samples of its row."""
+
+    task: str
+    title: str
+    word_class: WordClass
+    n_words: int
+    """Reference words of the class, counted in each condition."""
+    base: float
+    """Substituted or deleted words over ``n_words``."""
+    checkpoint: float
+
+
 class OutputHealth(Document):
     """Rates of broken outputs of one task in both arms: a diagnostic, never part of a verdict."""
 
@@ -110,6 +166,10 @@ class Comparison(Document):
     details: tuple[Row, ...] = ()
     """The tasks inside a suite row: shown, not judged on their own."""
     worst_losses: tuple[WorstLoss, ...] = ()
+    groups: tuple[GroupFamily, ...] = ()
+    """Each task by speaker, accent, condition …: families of their own, which do not gate."""
+    lost_words: tuple[WordClassLoss, ...] = ()
+    """Of each task with transcripts, by class of word: shown, not judged."""
     output_health: tuple[OutputHealth, ...] = ()
     """Tasks with text outputs of which some are empty, looping or truncated in either arm."""
     not_measured: tuple[str, ...] = ()

@@ -80,7 +80,8 @@ class Fields(Document):
     clean: str | None = None
     """Clean recording that an enhanced one is compared with; without it, ``audio`` before its conditions."""
     groups: tuple[str, ...] = ()
-    """Columns, such as speaker, accent or severity, by whose values the result is broken down."""
+    """Columns, such as accent, severity or listener, by whose values the result is broken down. Conditions,
+    and the ``cluster`` of a task that is heard, are groups without being named here."""
 
 
 class Dataset(Document):
@@ -227,13 +228,39 @@ class SpeechTask(DatasetTask):
         return self
 
 
+WordClass = Literal["numbers", "names", "negations", "function_words"]
+AsrMetric = Literal[
+    "wer",
+    "cer",
+    "wer_raw",
+    "wer_numbers",
+    "wer_names",
+    "wer_negations",
+    "wer_function_words",
+    "cer_numbers",
+    "cer_names",
+    "cer_negations",
+    "cer_function_words",
+    "hallucinated_words",
+    "looping",
+]
+
+
 class Asr(SpeechTask):
-    """Speech to text, scored by word errors."""
+    """Speech to text, scored by word errors.
+
+    By class of word: the errors on the reference words of the class, English with ``whisper_en@1`` only.
+    """
 
     kind: Literal["asr"]
-    metrics: tuple[Literal["wer", "cer", "wer_raw"], ...] = Field(min_length=1)
+    metrics: tuple[AsrMetric, ...] = Field(min_length=1)
     language: str = "en"
     normaliser: Normaliser = "whisper_en@1"
+
+    @property
+    def is_english(self) -> bool:
+        """The language that ``whisper_en@1`` and the classes of words are for."""
+        return self.language.casefold() in ("en", "english")
 
     @property
     def capability(self) -> Capability:

@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from forgetbench.errors import TaskError
-from forgetbench.schema.task import DEFINITION, DatasetTask, LmEval, SuiteRow, Task
+from forgetbench.metrics.word_classes import NORMALISER, WORD_CLASSES
+from forgetbench.schema.task import DEFINITION, Asr, DatasetTask, LmEval, SuiteRow, Task
 
 MAX_BYTES = 1_000_000
 
@@ -135,6 +136,8 @@ def _check(path: Path, task: Task | SuiteRow) -> None:
             )
         if (task.dataset.path is None) == (task.dataset.hub is None):
             raise TaskError(f"{path}, key `dataset`", "needs either `path` or `hub`", "Give exactly one.")
+    if isinstance(task, Asr):
+        _check_normaliser(path, task)
     if isinstance(task, LmEval | SuiteRow):
         return
     root = path.parent.resolve()
@@ -144,3 +147,14 @@ def _check(path: Path, task: Task | SuiteRow) -> None:
             "is absolute",
             f"Give it relative to {root.name}/ so that it travels.",
         )
+
+
+def _check_normaliser(path: Path, task: Asr) -> None:
+    """English spelling is for English, and so are the classes of words."""
+    if task.normaliser == NORMALISER and not task.is_english:
+        cause = f"{NORMALISER!r} is for English, and the language is {task.language!r}"
+        raise TaskError(f"{path}, key `normaliser`", cause, "Take whisper_basic@1 or none.")
+    by_class = [name for name in task.metrics if name.endswith(WORD_CLASSES)]
+    if by_class and task.normaliser != NORMALISER:
+        cause = f"{by_class[0]!r} needs the normaliser {NORMALISER!r}, which is for English"
+        raise TaskError(f"{path}, key `metrics`", cause, "Leave it out.")

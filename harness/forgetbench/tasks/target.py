@@ -9,6 +9,9 @@ from forgetbench.errors import UsageError
 from forgetbench.schema.task import DEFINITION, SuiteRow, Task
 from forgetbench.tasks.definition import Definition
 
+GROUPS = ("accent", "severity", "listener")
+"""Columns by which a user's own test set is broken down where it has them."""
+
 
 def target_tasks(path: Path, columns: frozenset[str]) -> tuple[Definition, ...]:
     """Return the tasks that a file or folder of these columns can be scored by.
@@ -42,7 +45,11 @@ def target_tasks(path: Path, columns: frozenset[str]) -> tuple[Definition, ...]:
 def _task(
     path: Path, columns: frozenset[str], what: str, kind: str, metrics: list[str], **fields: Any
 ) -> Task | SuiteRow:
-    ids = {"id": "id" if "id" in columns else None, "cluster": "speaker" if "speaker" in columns else None}
+    own = {
+        "id": "id" if "id" in columns else None,
+        "cluster": "speaker" if "speaker" in columns else None,
+        "groups": [name for name in GROUPS if name in columns],
+    }
     return DEFINITION.validate_python(
         {
             "name": "target",
@@ -51,7 +58,7 @@ def _task(
             "kind": kind,
             "role": "target",
             "licence": "the user's own",
-            "dataset": {"path": path.name, "fields": ids},
+            "dataset": {"path": path.name, "fields": own},
             "metrics": metrics,
             "primary": metrics[0],
             **fields,
