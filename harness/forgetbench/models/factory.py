@@ -4,7 +4,7 @@ The object implements ``score_text``, ``generate`` or ``transcribe`` as the prot
 do what it has methods for. ``sampling_rate`` (default 16 000 Hz), ``render_chat``, ``first_token_ids`` and
 ``chat_template`` are optional. The function (or the object) may carry ``fingerprint``, a string or a function
 that returns one; without it, the fingerprint is that of the source file, so that weights which the code loads
-are not part of it.
+are not part of it. Whole numbers ``parameters`` and ``bytes`` of the object say how large the model is.
 
 Factories are the user's own trusted code: naming one runs it.
 """
@@ -58,6 +58,8 @@ def read_factory(name: str) -> Component:
         architecture=type(made).__name__,
         fingerprint=_fingerprint(name, factory, made),
         capabilities=capabilities,
+        parameters=_count(made, "parameters"),
+        bytes=_count(made, "bytes"),
     )
 
 
@@ -167,6 +169,12 @@ def _fingerprint(name: str, factory: Callable[[], Any], made: Any) -> str:
     return combine(
         {"source": fingerprint_file(Path(source)), "function": text_digest(name.partition(":")[2])}
     )
+
+
+def _count(made: Any, name: str) -> int | None:
+    """Return a size that the object tells; ``parameters`` of a torch module is a method, and tells none."""
+    value = getattr(made, name, None)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _line(error: Exception) -> str:
