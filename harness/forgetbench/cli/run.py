@@ -32,6 +32,7 @@ def run(
     role: o.Role = None,
     include_path: o.IncludePath = None,
     limit: o.Limit = None,
+    cost: o.Cost = False,
     dry_run: Annotated[
         bool,
         o.option(
@@ -84,6 +85,7 @@ def run(
         output=output_path,
         offline=offline,
         strict=strict,
+        cost=cost,
     )
     _run(request, prepare(request), dry_run=dry_run, mlflow=mlflow, as_json=json)
 

@@ -4,7 +4,8 @@ The object implements ``score_text``, ``generate`` or ``transcribe`` as the prot
 do what it has methods for. ``sampling_rate`` (default 16 000 Hz), ``render_chat``, ``first_token_ids`` and
 ``chat_template`` are optional. The function (or the object) may carry ``fingerprint``, a string or a function
 that returns one; without it, the fingerprint is that of the source file, so that weights which the code loads
-are not part of it. Whole numbers ``parameters`` and ``bytes`` of the object say how large the model is.
+are not part of it. For the cost of a model, the object may have whole numbers ``parameters`` and ``bytes``,
+and ``transcribe_stream`` or ``enhance_stream``, whose first output is timed.
 
 Factories are the user's own trusted code: naming one runs it.
 """
@@ -68,7 +69,11 @@ def load_factory(component: Component) -> Model:
     made = _made.pop(component.source, None)
     if made is None:
         made = _call(component.source, _import(component.source))
-    return FactorySpeech(made) if component.capabilities == ("transcribe",) else FactoryText(made)
+    face = FactorySpeech(made) if component.capabilities == ("transcribe",) else FactoryText(made)
+    for name in ("transcribe_stream", "enhance_stream"):
+        if callable(stream := getattr(made, name, None)):
+            setattr(face, name, stream)
+    return face
 
 
 class FactoryText:
