@@ -51,7 +51,16 @@ def test_parameters_are_counted_from_the_headers(made: Path) -> None:
     expected = sum(p.numel() for p in model.parameters())
     base, adapter = (resolve(str(made / name)).components["lm"] for name in ("llama", "lora"))
     assert base.parameters == expected
-    assert adapter.parameters == expected + 2 * 2 * 2 * 32 + 2 * 2 * (32 + 16)
+    added = 2 * 2 * 2 * 32 + 2 * 2 * (32 + 16)
+    assert (adapter.parameters, adapter.adapter_parameters) == (expected + added, added)
+    assert base.adapter_parameters is None
+
+
+def test_the_size_is_that_of_the_weight_files_the_adapter_s_on_top(made: Path) -> None:
+    base, adapter = (resolve(str(made / name)).components["lm"] for name in ("llama", "lora"))
+    weights = (made / "llama" / "model.safetensors").stat().st_size
+    assert base.bytes == weights
+    assert adapter.bytes == weights + (made / "lora" / "adapter_model.safetensors").stat().st_size
 
 
 def test_an_adapter_stands_on_the_base_that_it_names(made: Path) -> None:
@@ -117,6 +126,8 @@ def test_a_foreign_format_is_converted_once(
     first, second = (resolve(str(tmp_path / name)).components["lm"] for _ in range(2))
     assert len(calls) == 1 and first.fingerprint == second.fingerprint
     assert (first.format, first.source) == (kind, name)
+    stored = 104 if kind == "gguf" else 100
+    assert {first.bytes, second.bytes} == {stored}, "the size is of the conversion, not of what was named"
     monkeypatch.setattr("forgetbench.models.checkpoint.CONVERSION", 2)
     resolve(str(tmp_path / name))
     assert len(calls) == 2, "a new converter does not write other bytes for nothing"

@@ -17,6 +17,11 @@ calls = []
 class Ears:
     def transcribe(self, audio, *, language):
         return [Output(text="x", n_tokens=1, truncated=False) for _ in audio]
+class Sized(Ears):
+    parameters, bytes = 12, 48
+class Module(Ears):
+    bytes = True
+    def parameters(self): yield from ()
 class Reader:
     def score_text(self, requests):
         return [Loglikelihood(logprob=-1.0, is_greedy=False, n_tokens=1) for _ in requests]
@@ -29,6 +34,8 @@ def cleaner_with_ears(): return CleanerWithEars()
 def ears():
     calls.append(1)
     return Ears()
+def sized(): return Sized()
+def torch_module(): return Module()
 def reader(): return Reader()
 def printed(): return Ears()
 printed.fingerprint = "weights-v1"
@@ -80,6 +87,16 @@ def test_one_that_also_hears_is_a_recogniser_that_can_do_both(module: str) -> No
     assert component.capabilities == ("transcribe", "enhance")
     model = load(component, LoadSettings())
     assert isinstance(model, SpeechRecogniser) and isinstance(model, Enhancer)
+def test_its_size_is_what_it_says_and_unknown_where_it_says_nothing(module: str) -> None:
+    def size(name: str) -> tuple[int | None, int | None]:
+        component = resolve(f"{module}:{name}").components["asr"]
+        return component.parameters, component.bytes
+
+    assert [size(name) for name in ("sized", "ears", "torch_module")] == [
+        (12, 48),
+        (None, None),
+        (None, None),
+    ]
 
 
 def test_what_a_text_factory_leaves_out_is_filled_in(module: str) -> None:

@@ -179,6 +179,15 @@ Strict = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+Cost = Annotated[
+    bool,
+    option(
+        "--cost",
+        help="Afterwards, time both arms in turn on up to 20 recordings, and find their peak memory. "
+        "No verdict rests on it.",
+        rich_help_panel=WHAT,
+    ),
+]
 Json = Annotated[
     bool,
     option(

@@ -33,6 +33,7 @@ def run(
     include_path: o.IncludePath = None,
     condition: o.ConditionOption = None,
     limit: o.Limit = None,
+    cost: o.Cost = False,
     dry_run: Annotated[
         bool,
         o.option(
@@ -88,6 +89,7 @@ def run(
         offline=offline,
         strict=strict,
         trust_remote_code=trust_remote_code,
+        cost=cost,
     )
     _run(request, prepare(request), dry_run=dry_run, mlflow=mlflow, as_json=json)
 
@@ -149,13 +151,24 @@ def show(result: Result, *, as_json: bool) -> None:
     from forgetbench.cli.console import console, write_json
     from forgetbench.report.escape import plain
     from forgetbench.report.table import single_table, verdict_table
+    from forgetbench.schema.cost import Cost
 
     out = console(as_json=as_json)
     out.print()
     if result.comparison is None:
         out.print(single_table(result.checkpoint))
     else:
-        out.print(verdict_table(result.comparison, result.checkpoint.suite_rows))
+        measured, base_measured = (
+            Cost.of(document.measured) if document else None for document in (result.checkpoint, result.base)
+        )
+        out.print(
+            verdict_table(
+                result.comparison,
+                result.checkpoint.suite_rows,
+                measured=measured,
+                base_measured=base_measured,
+            )
+        )
     out.print(plain(str(result.directory)), style="dim", soft_wrap=True)
     if as_json:
         write_json(result_json(result))

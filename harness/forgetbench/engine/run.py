@@ -16,6 +16,7 @@ from forgetbench.data.tabular import read_rows
 from forgetbench.engine.arm import MODEL_ERROR, ArmRun, run_arm
 from forgetbench.engine.audio_store import LOST_AUDIO
 from forgetbench.engine.conditions import in_conditions
+from forgetbench.engine.cost import measure_cost
 from forgetbench.engine.environment import read_environment
 from forgetbench.engine.plan import Plan, make_plan
 from forgetbench.engine.predict import Prompting
@@ -60,6 +61,7 @@ class Request:
         offline: Open no socket.
         strict: A skipped task is an error.
         trust_remote_code: Load files that can run code: torch.export and TorchScript.
+        cost: Measure times and memory of what hears, after the scores.
     """
 
     model: str
@@ -74,6 +76,7 @@ class Request:
     offline: bool = False
     strict: bool = False
     trust_remote_code: bool = False
+    cost: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +152,7 @@ def select_tasks(request: Request) -> Selection:
 
 
 def evaluate(prepared: Prepared, *, progress: Progress | None = None) -> Result:
-    """Run both arms and compare them; what is cached or finished is not computed again.
+    """Run both arms and compare them; what is cached or finished is not computed again, but cost always is.
 
     Args:
         prepared: From :func:`prepare`.
@@ -161,11 +164,12 @@ def evaluate(prepared: Prepared, *, progress: Progress | None = None) -> Result:
     check_writable(prepared.request.output, "--output-path")
     check_writable(cache_root(), "FORGETBENCH_CACHE")
     progress = progress or Silent()
-    finished = _finished(prepared)
-    if finished is not None:
-        progress.say("This run was finished before: nothing is computed anew")
-        return finished
-    return _run(prepared, {arm: cache_root() for arm in RUN_FILE}, progress)
+    result = _finished(prepared)
+    if result is None:
+        result = _run(prepared, {arm: cache_root() for arm in RUN_FILE}, progress)
+    else:
+        progress.say("This run was finished before: no score is computed anew")
+    return _with_cost(prepared, result, progress) if prepared.request.cost else result
 
 
 def selftest(prepared: Prepared, *, progress: Progress | None = None) -> Result:
@@ -298,6 +302,24 @@ def _run_arm(
             "tasks": outcome.measured,
         },
     )
+
+
+def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result:
+    """Measure the cost and put it into the ``measured`` blocks of a result, in place of an earlier one."""
+    pair = prepared.pair
+    arms: dict[Arm, Checkpoint] = {} if pair.base is None else {"base": pair.base}
+    costs = measure_cost(
+        {**arms, "checkpoint": pair.checkpoint},
+        prepared.plan,
+        identical=prepared.identical,
+        progress=progress,
+    )
+    for document in (result.base, result.checkpoint):
+        if document is not None:
+            measured = {**document.measured, "cost": costs[document.arm].model_dump(mode="json")}
+            updated = document.model_copy(update={"measured": measured})
+            write_document(result.directory / RUN_FILE[document.arm], updated)
+    return read_result(result.directory)
 
 
 def _prompting(prepared: Prepared) -> Prompting:

@@ -192,7 +192,8 @@ def _converted(source: Path, origin: Origin, kind: Format) -> Component:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     converted = Origin(source=origin.source, format=kind, revision=origin.revision, unpinned=origin.unpinned)
-    return read_model(target, converted)
+    weights = source if source.is_file() else source / "model.bin"
+    return replace(read_model(target, converted), bytes=weights.stat().st_size)
 
 
 def _converter(kind: Format) -> Callable[[Path, Path], Path]:

@@ -31,7 +31,9 @@ class Component:
         revision: Commit of a hub model.
         unpinned: It came from the hub under a name without a revision.
         parameters: Number of parameters, an adapter's base included; None where unknown.
-        bytes: Size of the weights as stored, an adapter's base included; None where unknown.
+        bytes: Size of the weights as stored (of a converted model: before), an adapter's base included; None
+            where unknown.
+        adapter_parameters: How many of ``parameters`` an adapter adds; None without one.
         chat_template_sha256: Digest of the chat template's source.
         base: The model under an adapter.
         replaced_base: The model that the adapter names, where that one could not be had and ``base`` is
@@ -49,6 +51,7 @@ class Component:
     unpinned: bool = False
     parameters: int | None = None
     bytes: int | None = None
+    adapter_parameters: int | None = None
     chat_template_sha256: str | None = None
     base: Component | None = None
     replaced_base: str | None = None
@@ -65,6 +68,7 @@ class Component:
             revision=self.revision,
             parameters=self.parameters,
             bytes=self.bytes,
+            adapter_parameters=self.adapter_parameters,
             chat_template_sha256=self.chat_template_sha256,
         )
 

@@ -77,6 +77,7 @@ def read_adapter(path: Path, origin: Origin, base: Component) -> Component:
         CheckpointError: It is damaged, or has only pickled weights.
     """
     weights = weight_files(path, "adapter_model")
+    added = _count_parameters(weights)
     own = chat_template(path)
     return Component(
         role=base.role,
@@ -88,8 +89,9 @@ def read_adapter(path: Path, origin: Origin, base: Component) -> Component:
         capabilities=base.capabilities,
         revision=origin.revision,
         unpinned=origin.unpinned,
-        parameters=_count_parameters(weights) + (base.parameters or 0),
-        bytes=_size(weights) + (base.bytes or 0),
+        parameters=added + base.parameters if base.parameters is not None else None,
+        bytes=_size(weights) + base.bytes if base.bytes is not None else None,
+        adapter_parameters=added,
         chat_template_sha256=text_digest(own) if own is not None else base.chat_template_sha256,
         base=base,
     )

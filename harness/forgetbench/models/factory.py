@@ -2,9 +2,10 @@
 
 The object implements ``score_text``, ``generate``, ``transcribe`` or ``enhance`` as the protocols there have
 them; it can do what it has methods for. ``sampling_rate`` (default 16 000 Hz), ``render_chat``,
-``first_token_ids``, ``chat_template``, ``parameters`` and ``bytes`` are optional. The function (or the
-object) may carry ``fingerprint``, a string or a function that returns one; without it, the fingerprint is
-that of the source file, so that weights which the code loads are not part of it.
+``first_token_ids`` and ``chat_template`` are optional. The function (or the object) may carry ``fingerprint``,
+a string or a function that returns one; without it, the fingerprint is that of the source file, so that
+weights which the code loads are not part of it. For the cost of a model, the object may have whole numbers
+``parameters`` and ``bytes``, and ``transcribe_stream`` or ``enhance_stream``, whose first output is timed.
 
 Factories are the user's own trusted code: naming one runs it.
 """
@@ -67,8 +68,8 @@ def read_factory(name: str) -> Component:
         architecture=type(made).__name__,
         fingerprint=_fingerprint(name, factory, made),
         capabilities=capabilities,
-        parameters=getattr(made, "parameters", None),
-        bytes=getattr(made, "bytes", None),
+        parameters=_count(made, "parameters"),
+        bytes=_count(made, "bytes"),
     )
 
 
@@ -77,9 +78,12 @@ def load_factory(component: Component) -> Model:
     made = _made.pop(component.source, None)
     if made is None:
         made = _call(component.source, _import(component.source))
-    if component.role == "lm":
-        return FactoryText(made)
-    return FactorySpeech(made) if component.role == "asr" else FactoryEnhancer(made)
+    faces = {"lm": FactoryText, "asr": FactorySpeech, "enhancer": FactoryEnhancer}
+    face: Model = faces[component.role](made)
+    for name in ("transcribe_stream", "enhance_stream"):
+        if callable(stream := getattr(made, name, None)):
+            setattr(face, name, stream)
+    return face
 
 
 class FactoryText:
@@ -209,6 +213,12 @@ def _fingerprint(name: str, factory: Callable[[], Any], made: Any) -> str:
     return combine(
         {"source": fingerprint_file(Path(source)), "function": text_digest(name.partition(":")[2])}
     )
+
+
+def _count(made: Any, name: str) -> int | None:
+    """Return a size that the object tells; ``parameters`` of a torch module is a method, and tells none."""
+    value = getattr(made, name, None)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _line(error: Exception) -> str:

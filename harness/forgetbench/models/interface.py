@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -119,6 +119,22 @@ class Enhancer(Protocol):
         Returns:
             As the model made it: of any length, delay and rate; the engine converts and aligns.
         """
+
+
+@runtime_checkable
+class StreamsText(Protocol):
+    """A recogniser that can say its text piece by piece, while it is at work."""
+
+    def transcribe_stream(self, audio: Audio, *, language: str) -> Iterator[str]:
+        """Yield the transcript of one clip in pieces, each as soon as it is known."""
+
+
+@runtime_checkable
+class StreamsAudio(Protocol):
+    """An enhancer that can return its audio piece by piece, while it is at work."""
+
+    def enhance_stream(self, audio: Audio) -> Iterator[Audio]:
+        """Yield the enhanced clip in pieces, each as soon as it is made."""
 
 
 Model = TextModel | SpeechRecogniser | Enhancer

@@ -84,6 +84,58 @@ def seconds(number: float | None) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def count(number: float | None) -> str:
+    """Return a number of parameters: ``820``, ``37.8 M`` or ``1.24 B``."""
+    return _prefixed(number, ((1e9, " B"), (1e6, " M"), (1e3, " k")))
+
+
+def size(n_bytes: float | None) -> str:
+    """Return a size in decimal units: ``151 MB`` or ``1.24 GB``."""
+    shown = _prefixed(n_bytes, ((1e9, " GB"), (1e6, " MB"), (1e3, " kB")))
+    return f"{shown} B" if shown.isdigit() else shown
+
+
+def latency(number: float | None) -> str:
+    """Return a short time: ``9.5 ms``, ``310 ms`` or ``1.24 s``."""
+    if _missing(number):
+        return MISSING
+    assert number is not None
+    return f"{_digits(1000 * number)} ms" if number < 0.9995 else f"{_digits(number)} s"
+
+
+def real_time(rtfx: float | None) -> str:
+    """Return a speed in multiples of real time: ``12.3x real time``."""
+    if _missing(rtfx):
+        return MISSING
+    assert rtfx is not None
+    return f"{_digits(rtfx)}x real time"
+
+
+def ratio(number: float | None) -> str:
+    """Return a factor: ``x1.05``."""
+    if _missing(number):
+        return MISSING
+    assert number is not None
+    return f"x{number:.2f}" if 0.095 <= number < 9.995 else f"x{_digits(number)}"
+
+
+def _prefixed(number: float | None, units: tuple[tuple[float, str], ...]) -> str:
+    if _missing(number):
+        return MISSING
+    assert number is not None
+    for unit, name in units:
+        if number >= 0.9995 * unit:
+            return _digits(number / unit) + name
+    return f"{number:.0f}"
+
+
+def _digits(number: float) -> str:
+    """Return three significant digits, never as a power of ten."""
+    if number >= 99.95:
+        return f"{number:.0f}"
+    return f"{number:.1f}" if number >= 9.995 else f"{number:.2f}"
+
+
 def _missing(number: float | None) -> bool:
     return number is None or not math.isfinite(number)
 

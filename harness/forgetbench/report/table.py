@@ -14,6 +14,7 @@ from rich.text import Text
 
 from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.report import numbers
+from forgetbench.report.cost import cost_section
 from forgetbench.report.escape import plain
 from forgetbench.schema.comparison import (
     Comparison,
@@ -25,6 +26,7 @@ from forgetbench.schema.comparison import (
     Verdict,
     WorstLoss,
 )
+from forgetbench.schema.cost import Cost
 from forgetbench.schema.run import CheckpointInfo, RunDocument, SuiteRowInfo, TaskResult
 from forgetbench.schema.task import Role, SuiteRow, Task
 
@@ -87,24 +89,34 @@ class PlanLine:
     note: str
 
 
-def verdict_table(comparison: Comparison, suite_rows: Sequence[SuiteRowInfo] = ()) -> RenderableType:
-    """Show a comparison: rows by role, worst losses, warnings, and the decision as the last line.
+def verdict_table(
+    comparison: Comparison,
+    suite_rows: Sequence[SuiteRowInfo] = (),
+    *,
+    measured: Cost | None = None,
+    base_measured: Cost | None = None,
+) -> RenderableType:
+    """Show a comparison: rows by role, cost, worst losses, warnings, and the decision as the last line.
 
     Args:
         comparison: The document.
         suite_rows: Which tasks each suite row is made of (``RunDocument.suite_rows``); without it, details
             are listed under the only suite row of their role, or at its end.
+        measured: Times and memory of the checkpoint, if ``--cost`` measured them.
+        base_measured: Of the base.
 
     Returns:
         Something to ``console.print``, which adapts to the width and the encoding of the console.
     """
-    return _VerdictTable(comparison, suite_rows)
+    return _VerdictTable(comparison, suite_rows, measured, base_measured)
 
 
 @dataclass(frozen=True)
 class _VerdictTable:
     comparison: Comparison
     suite_rows: Sequence[SuiteRowInfo]
+    measured: Cost | None
+    base_measured: Cost | None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw for the width and the encoding of the console."""
@@ -117,6 +129,12 @@ class _VerdictTable:
         yield _footnote(comparison)
         yield from _groups(comparison, face)
         yield from _lost_words(comparison, face)
+        yield from cost_section(
+            comparison.checkpoint,
+            comparison.base,
+            measured=self.measured,
+            base_measured=self.base_measured,
+        )
         yield from _output_health(comparison)
         yield from _losses(comparison, face)
         yield from _bullets("Warnings", comparison.warnings, "yellow")
@@ -162,7 +180,8 @@ def single_table(run: RunDocument) -> RenderableType:
     name = Text.assemble(
         ("Checkpoint ", "dim"), (plain(run.checkpoint.name), "bold"), _fingerprint(run.checkpoint)
     )
-    return Group(name, Text(), table, *_bullets("Warnings", run.warnings, "yellow"), Text(), last)
+    cost = cost_section(run.checkpoint, measured=Cost.of(run.measured))
+    return Group(name, Text(), table, *cost, *_bullets("Warnings", run.warnings, "yellow"), Text(), last)
 
 
 def plan_table(lines: Iterable[PlanLine]) -> RenderableType:

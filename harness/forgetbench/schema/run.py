@@ -39,6 +39,8 @@ class ComponentInfo(Document):
     parameters: int | None = None
     bytes: int | None = None
     """Size of the weights as stored, an adapter's base included; None where unknown."""
+    adapter_parameters: int | None = None
+    """How many of ``parameters`` an adapter adds; None without one."""
     chat_template_sha256: str | None = None
 
 

@@ -1,0 +1,134 @@
+"""What the models cost, base beside checkpoint: sizes always, times and memory after ``--cost``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from forgetbench.forgetting.cost import TimeRatio, speed, time_ratio
+from forgetbench.report import numbers
+from forgetbench.report.escape import plain
+from forgetbench.schema.cost import ComponentCost, Cost
+from forgetbench.schema.run import CheckpointInfo, ComponentInfo
+
+
+class _Line(NamedTuple):
+    """One figure of both arms, and how they relate."""
+
+    name: str
+    base: str
+    checkpoint: str
+    note: str
+
+
+def cost_section(
+    checkpoint: CheckpointInfo,
+    base: CheckpointInfo | None = None,
+    *,
+    measured: Cost | None = None,
+    base_measured: Cost | None = None,
+) -> Iterator[RenderableType]:
+    """Yield the lines under the heading Cost; none where nothing is known.
+
+    Args:
+        checkpoint: What was evaluated.
+        base: Its base; None where the checkpoint was measured alone.
+        measured: Times and memory of the checkpoint.
+        base_measured: Of the base; left out where they are of another measurement.
+    """
+    if measured is None or base_measured is None or measured.measured_at != base_measured.measured_at:
+        base_measured = None
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for justify in ("left", "left", "right", "right", "left"):
+        table.add_column(justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table.add_row("", "", Text("Base", "dim") if base else "", Text("Checkpoint", "dim"), "")
+    sizes = {info.role: info for info in base.components} if base else {}
+    for info in checkpoint.components:
+        lines = [
+            *_sizes(sizes.get(info.role), info),
+            *_times(info.role, base_measured, measured),
+        ]
+        for position, line in enumerate(lines):
+            role = Text("" if position else info.role)
+            before = Text(line.base if base else "")
+            table.add_row(role, Text(line.name, "dim"), before, line.checkpoint, Text(line.note, "dim"))
+    if table.row_count > 1:
+        yield Text()
+        yield Text("Cost", style="bold")
+        yield Padding(table, (0, 0, 0, 2), expand=False)
+        if measured is not None:
+            yield Padding(_how(measured), (0, 0, 0, 2), expand=False)
+
+
+def _sizes(base: ComponentInfo | None, checkpoint: ComponentInfo) -> Iterator[_Line]:
+    before, after = base.parameters if base else None, checkpoint.parameters
+    if before is not None or after is not None:
+        added = checkpoint.adapter_parameters
+        adapter = f"{numbers.count(added)} of them the adapter's" if added is not None else ""
+        yield _line("parameters", before, after, numbers.count, adapter)
+    before, after = base.bytes if base else None, checkpoint.bytes
+    if before is not None or after is not None:
+        yield _line("size", before, after, numbers.size)
+
+
+def _times(role: str, base: Cost | None, checkpoint: Cost | None) -> Iterator[_Line]:
+    """Yield what was measured of a role, capability by capability."""
+    befores = {(c.role, c.capability): c for c in base.components} if base else {}
+    for after in checkpoint.components if checkpoint else ():
+        if after.role != role:
+            continue
+        if after.not_measured:
+            yield _Line("time", "", numbers.MISSING, f"not measured: {plain(after.not_measured)}")
+        else:
+            before = befores.get((after.role, after.capability), ComponentCost(role=after.role))
+            yield from _timed(before, after)
+
+
+def _timed(base: ComponentCost, checkpoint: ComponentCost) -> Iterator[_Line]:
+    before, after = speed(base.clips), speed(checkpoint.clips)
+
+    def line(name: str, figure: str, shown: Callable[[float | None], str]) -> _Line:
+        return _line(name, getattr(before, figure, None), getattr(after, figure, None), shown)
+
+    latency = line("mean latency", "latency_mean_s", numbers.latency)
+    yield latency._replace(
+        note=_clip_by_clip(time_ratio(base.clips, checkpoint.clips), len(checkpoint.clips))
+    )
+    yield line("p95 latency", "latency_p95_s", numbers.latency)
+    yield line("first output", "first_output_s", numbers.latency)
+    yield line("speed", "rtfx", numbers.real_time)
+    yield _line("peak memory", base.peak_memory_bytes, checkpoint.peak_memory_bytes, numbers.size)
+
+
+def _clip_by_clip(ratio: TimeRatio | None, n: int) -> str:
+    """Say how long the checkpoint takes for a clip beside the base, and on how many clips."""
+    clips = f"{n} clip{'s' if n > 1 else ''}"
+    if ratio is None or ratio.low is None or ratio.high is None:
+        return clips
+    between = f"{100 * ratio.level:g}% [{numbers.ratio(ratio.low)}, {numbers.ratio(ratio.high)}]"
+    return f"{numbers.ratio(ratio.ratio)} clip by clip, {between}, {clips}"
+
+
+def _line(
+    name: str,
+    base: float | None,
+    checkpoint: float | None,
+    shown: Callable[[float | None], str],
+    note: str = "",
+) -> _Line:
+    related = numbers.ratio(checkpoint / base) if base and checkpoint is not None else ""
+    return _Line(name, shown(base), shown(checkpoint), ", ".join(filter(None, (related, note))))
+
+
+def _how(measured: Cost) -> Text:
+    when = plain(measured.measured_at)[:16].replace("T", " ")
+    processors = f"{measured.processors} processor{'s' if measured.processors > 1 else ''}"
+    return Text(
+        f"Times: {when} UTC, {processors}, one clip at a time, the arms in turn; no verdict rests on them.",
+        style="dim",
+    )
