@@ -56,6 +56,17 @@ def test_it_is_an_enhancer_with_a_fingerprint_of_its_files(name: str) -> None:
     assert resolve(other).fingerprint != component.fingerprint
 
 
+def test_its_size_is_known() -> None:
+    rnnoise, deepfilternet = (resolve(name).components["enhancer"] for name in DELAYS)
+    assert deepfilternet.parameters == 2_134_649, "published: 2.13 M"
+    assert deepfilternet.bytes == 7_983_136
+    # A convolution of 65 features to 128 over 3 frames, one of 128 to 384 over 3, three GRUs of 384 of which
+    # each gate's matrix keeps its share, and two dense layers.
+    dense = 3 * 65 * 128 + 128 + 3 * 128 * 384 + 384 + 1_536 * 33 + 33
+    assert rnnoise.parameters == dense + 3 * (2 * 442_368 + 2 * 1_152 + 1_152)
+    assert rnnoise.bytes == 14_748_164
+
+
 def test_it_stands_in_a_system_beside_a_recogniser(made: Any) -> None:
     system = resolve(f"asr={made / 'whisper'},enhancer=rnnoise")
     assert list(system.components) == ["enhancer", "asr"]

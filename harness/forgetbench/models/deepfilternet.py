@@ -8,12 +8,15 @@ The C library of the DeepFilterNet project, with the published weights beside it
 from __future__ import annotations
 
 import ctypes
+import tarfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from forgetbench.models.fingerprint import combine, fingerprint_file, text_digest
 from forgetbench.models.interface import Audio
+from forgetbench.models.onnx_file import parse_onnx
 from forgetbench.models.packaged_library import PackagedLibrary
 from forgetbench.models.waveform import Waveform, enhance_each, in_frames
 
@@ -38,6 +41,8 @@ class DeepFilterNet3:
     Attributes:
         sampling_rate: In Hz.
         fingerprint: Of library, weights and the package's version.
+        parameters: Of its three networks.
+        bytes: Of the archive of weights.
     """
 
     sampling_rate = 48_000
@@ -51,6 +56,8 @@ class DeepFilterNet3:
                 "weights": fingerprint_file(self._weights),
             }
         )
+        self.parameters = _n_parameters(self._weights)
+        self.bytes = self._weights.stat().st_size
         self._library = _LIBRARY.open()
         frame = np.ctypeslib.ndpointer(np.float32, ndim=1, flags="C")
         self._library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
@@ -78,6 +85,12 @@ class DeepFilterNet3:
             )
         finally:
             self._library.df_free(state)
+
+
+def _n_parameters(archive: Path) -> int:
+    with tarfile.open(archive) as files:
+        networks = [files.extractfile(member) for member in files if member.name.endswith(".onnx")]
+        return sum(parse_onnx(network.read()).parameters for network in networks if network is not None)
 
 
 def deepfilternet3() -> DeepFilterNet3:

@@ -50,8 +50,8 @@ def read_onnx(path: Path) -> OnnxFile:
         CheckpointError: It is no ONNX model, or ends early.
     """
     try:
-        return _read_model(memoryview(path.read_bytes()))
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
+        return parse_onnx(path.read_bytes())
+    except ValueError as error:
         raise CheckpointError(
             str(path), "is not an ONNX model, or is cut off", "Export or copy it again."
         ) from error
@@ -99,9 +99,14 @@ def _external_file(path: Path, name: str) -> Path:
     return file
 
 
-def _read_model(view: memoryview) -> OnnxFile:
+def parse_onnx(content: bytes) -> OnnxFile:
+    """Return what the structure of an ONNX model tells.
+
+    Raises:
+        ValueError: It is none, or ends early.
+    """
     parameters, external, metadata, graphs = 0, set[str](), dict[str, str](), 0
-    for number, value in _fields(view):
+    for number, value in _fields(memoryview(content)):
         if number == _MODEL_GRAPH:
             graphs += 1
             for tensor in _tensors(_message(value)):
@@ -195,6 +200,8 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
     """Return the number that starts at ``position``, and where it ends."""
     value = shift = 0
     while True:
+        if position == len(message):
+            raise ValueError("cut off")
         byte = message[position]
         position += 1
         value |= (byte & 0x7F) << shift

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,20 @@ _DELAY = 960
 """Samples at 48 kHz by which the output lags: 20 ms."""
 _FULL_SCALE = 32_768.0
 """The network was trained on samples of 16-bit range."""
+_MOST_ARRAYS = 1_000
+_ONCE = ("_weights_float", "_diag", "_bias")
+"""Arrays whose names end so hold each parameter once; the others are 8-bit copies and indices."""
+
+
+class _WeightArray(ctypes.Structure):
+    """An entry of the library's table of weights, which a nameless one ends."""
+
+    _fields_: ClassVar = [
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("n_bytes", ctypes.c_int),
+        ("data", ctypes.c_void_p),
+    ]
 
 
 class RNNoise:
@@ -31,6 +46,8 @@ class RNNoise:
     Attributes:
         sampling_rate: In Hz.
         fingerprint: Of the library, which holds the weights, and of the package's version.
+        parameters: Weights that are kept (they are pruned), and biases.
+        bytes: Of all arrays of weights in the library, 8-bit copies included.
     """
 
     sampling_rate = 48_000
@@ -41,6 +58,9 @@ class RNNoise:
             {"version": text_digest(_LIBRARY.version), "library": fingerprint_file(path)}
         )
         self._library = _LIBRARY.open()
+        sizes = _array_sizes(self._library)
+        self.parameters = sum(size // 4 for name, size in sizes.items() if name.endswith(_ONCE))
+        self.bytes = sum(sizes.values())
         frame = np.ctypeslib.ndpointer(np.float32, ndim=1, flags="C")
         self._library.rnnoise_create.argtypes = [ctypes.c_void_p]
         self._library.rnnoise_create.restype = ctypes.c_void_p
@@ -65,6 +85,16 @@ class RNNoise:
         finally:
             self._library.rnnoise_destroy(state)
         return made / np.float32(_FULL_SCALE)
+
+
+def _array_sizes(library: ctypes.CDLL) -> dict[str, int]:
+    """Return the size in bytes of each array of weights in the library, by name."""
+    sizes: dict[str, int] = {}
+    for array in (_WeightArray * _MOST_ARRAYS).in_dll(library, "rnnoise_arrays"):
+        if not array.name:
+            break
+        sizes[array.name.decode()] = array.n_bytes
+    return sizes
 
 
 def rnnoise() -> RNNoise:

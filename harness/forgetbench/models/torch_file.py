@@ -108,8 +108,7 @@ def _n_parameters(path: Path) -> int | None:
         return None
     try:
         weights = json.loads(content)["config"].values()
-        return sum(
-            math.prod(n["as_int"] for n in w["tensor_meta"]["sizes"]) for w in weights if w["is_param"]
-        )
+        sizes = [[n["as_int"] for n in w["tensor_meta"]["sizes"]] for w in weights if w["is_param"]]
+        return sum(map(math.prod, sizes))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
