@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from forgetbench.data.audio import read_audio, read_bytes, resample
 from forgetbench.data.noise import BABBLE_TALKERS, make_noise, mix_at_snr
 from forgetbench.errors import SampleError
+from forgetbench.metrics.audiogram import STANDARD_AUDIOGRAMS, Audiogram
 from forgetbench.schema.task import Condition, SpeechTask
 
 Waveform = NDArray[np.float32]
@@ -118,6 +119,11 @@ class SpeechSet:
             return self._decoded(key, rate)
         samples, source_rate = read_audio(self._bytes(key, column), f"{key}, {column}")
         return resample(samples, source_rate, rate)
+
+    def audiogram(self, condition: Condition | None) -> Audiogram | None:
+        """Return the hearing loss of a condition's listener; None for normal hearing."""
+        name = condition.hearing_loss if condition else None
+        return STANDARD_AUDIOGRAMS[name] if name else None
 
     def source_rate(self, key: str) -> int:
         """Return the sampling rate in Hz that a recording, once heard, was stored at."""

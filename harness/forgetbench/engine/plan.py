@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from forgetbench.data.samples import Sample, load_samples
 from forgetbench.data.speech import SpeechSet
-from forgetbench.errors import DataError
+from forgetbench.errors import DataError, MissingPackageError
+from forgetbench.metrics.requirements import check_installed
 from forgetbench.schema.run import Arm, Settings, SuiteRowInfo
 from forgetbench.schema.task import DatasetTask, LmEval, SuiteRow, Task
 from forgetbench.tasks.definition import Definition
@@ -163,9 +164,12 @@ def _plan_task(
             from forgetbench.engine.lm_eval import load_lm_eval_task
 
             return load_lm_eval_task(definition, settings, offline=offline), ()
+        check_installed(task.metrics)
         found = load_samples(
             task, definition.folder, seed=settings.seed, limit=settings.limit, offline=offline
         )
+    except MissingPackageError as error:
+        return PlannedTask(task=task, skipped=f"{error.thing} {error.cause}. {error.way_out}"), ()
     except DataError as error:
         if isinstance(task, DatasetTask) and task.dataset.path is not None:
             raise

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import singledispatch
+from typing import get_args
 
 from forgetbench.data.samples import Sample
+from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
+from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats
 from forgetbench.metrics.refusal import judge, refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
@@ -14,6 +18,7 @@ from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import (
     Asr,
+    AudioMetric,
     DatasetTask,
     Generate,
     Likelihood,
@@ -26,8 +31,28 @@ from forgetbench.schema.task import (
 
 Stats = dict[str, float | tuple[float, float]]
 
-ALWAYS_BESIDE = {"wer": "wer_raw"}
+ALWAYS_BESIDE = {"wer": "wer_raw", **dict.fromkeys(get_args(AudioMetric), "delay_ms")}
 """Metrics that are reported beside another whether or not a task asks for them."""
+SCORING_ERROR = "scoring_error"
+"""Code of a metric that failed by no fault of the sample, which the next run tries again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Sufficient statistics of one sample, or the code of the error for which there are none."""
+
+    stats: Stats = field(default_factory=dict)
+    error: str | None = None
+
+
+def score_answer(planned: PlannedTask, sample: Sample, answer: Answer) -> Scored:
+    """Score one answer where it is."""
+    if answer.prediction is None:
+        return Scored(error=answer.error)
+    try:
+        return Scored(stats=score(planned.task, planned, sample, answer.prediction))
+    except SampleError as unusable:
+        return Scored(error=unusable.code)
 
 
 @singledispatch
@@ -88,7 +113,7 @@ def metrics_of(planned: PlannedTask, stats: Stats) -> tuple[MetricSpec, ...]:
     task = planned.task
     if isinstance(task, DatasetTask):
         beside = [ALWAYS_BESIDE[name] for name in task.metrics if name in ALWAYS_BESIDE]
-        return tuple(lookup(name) for name in [*task.metrics, *beside])
+        return tuple(lookup(name) for name in dict.fromkeys([*task.metrics, *beside]))
     assert planned.lm_eval is not None
     return tuple(
         MetricSpec(name=name, type="mean", higher_is_better=planned.lm_eval.higher_is_better(name))
