@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,10 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / f"{name}.py").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
     return name
+
+
+def kill(*signals: object) -> None:
+    os.abort()
 
 
 def make_task(folder: Path, n: int = N, **changes: Any) -> None:
@@ -151,12 +157,15 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_metric_that_kills_its_process_costs_its_sample_and_is_tried_again(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_task(tmp_path / "tasks", metrics=["si_sdr"], primary="si_sdr")
+    monkeypatch.setattr(score_audio, "LONGEST_IN_PROCESS_S", 0.0)
     original = score_audio._call
 
     def deadly(planned: Any, task: Any, sample: Any, audio: Any, seed: int) -> Any:
-        return os.abort if sample.id == "e2" else original(planned, task, sample, audio, seed)
+        call = original(planned, task, sample, audio, seed)
+        return partial(kill, *call.args) if sample.id == "e2" else call
 
     monkeypatch.setattr(score_audio, "_call", deadly)
     assert run(ask("delayed")).checkpoint.tasks[0].errors == {"scoring_error": 1}
@@ -187,14 +196,32 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(ask: Ask, tmp_path: Pat
     pd.testing.assert_frame_equal(table(first), table(again))
 
 
-def test_one_process_and_many_score_the_same(
-    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    many = run(ask("delayed"))
-    monkeypatch.setattr(score_audio, "available_cores", lambda: 1)
+def test_processes_score_as_this_one_does(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_task(tmp_path / "tasks", metrics=["estoi", "si_sdr"], primary="si_sdr")
+    here = run(ask("delayed"))
+    monkeypatch.setattr(score_audio, "WORTH_PROCESSES_S", 0.0)
+    monkeypatch.setattr(score_audio, "available_cores", lambda: 2)
     monkeypatch.setenv("FORGETBENCH_CACHE", str(tmp_path / "other-cache"))
-    one = run(ask("delayed", output=tmp_path / "elsewhere"))
-    pd.testing.assert_frame_equal(table(many), table(one))
+    used: list[int] = []
+    original = score_audio.over_processes
+
+    def noting(calls: Any, *, processes: int) -> Any:
+        used.append(processes)
+        return original(calls, processes=processes)
+
+    monkeypatch.setattr(score_audio, "over_processes", noting)
+    there = run(ask("delayed", output=tmp_path / "elsewhere"))
+    assert used == [2, 2]
+    pd.testing.assert_frame_equal(table(here), table(there))
+
+
+def test_processes_are_started_only_where_they_save_time() -> None:
+    pace = score_audio.Pace()
+    assert pace.forecast_s(1000) == 0
+    pace.timed(lambda: time.sleep(0.05) or {})
+    assert 0.05 <= pace.forecast_s(1000) < 5
+    pace.timed(lambda: time.sleep(0.05) or {})
+    assert pace.forecast_s(1000) >= 50
 
 
 def test_a_silent_clean_recording_drops_the_pair_in_both_arms(ask: Ask, tmp_path: Path) -> None:

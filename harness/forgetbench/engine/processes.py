@@ -68,22 +68,13 @@ def over_processes(calls: Iterable[Call[Any]], *, processes: int) -> Iterator[tu
 
     Args:
         calls: Taken one by one as processes become free. What they hold is pickled.
-        processes: With 1, the calls are made in this process.
+        processes: How many.
     """
     numbered = enumerate(calls)
-    if processes == 1:
-        yield from ((position, attempt(call)) for position, call in numbered)
-        return
     while suspects := (yield from _through_pool(numbered, processes)):
         for position, call in suspects:
-            (outcome,) = [outcome for _, outcome in _alone(call)]
-            yield position, outcome
-
-
-def _alone(call: Call[Any]) -> Iterator[tuple[int, Outcome]]:
-    died = yield from _through_pool(iter([(0, call)]), 1)
-    if died:
-        yield 0, Outcome(failure=DIED)
+            alone = next(_through_pool(iter([(position, call)]), 1), None)
+            yield alone or (position, Outcome(failure=DIED))
 
 
 def _through_pool(

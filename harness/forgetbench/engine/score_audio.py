@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from forgetbench.data.audio import resample
@@ -21,8 +24,11 @@ from forgetbench.metrics.enhancement import SCORING_VERSION, enhancement_stats
 from forgetbench.schema.sample import AudioFile
 from forgetbench.schema.task import Enhancement
 
-FEWEST_FOR_PROCESSES = 5
-"""Below it, starting processes takes longer than they save."""
+WORTH_PROCESSES_S = 5.0
+"""Seconds of scoring that must be left for new processes, which import scipy first, to save time."""
+LONGEST_IN_PROCESS_S = 20.0
+"""PESQ's C code writes beyond its tables at the 51st utterance of a recording, which ends the process. No
+recording of this length holds so many: an utterance and the pause after it take 0.4 s or more."""
 
 Statistics = dict[str, float]
 
@@ -74,29 +80,55 @@ def _taken(outcome: Outcome, sample: Sample, task: Enhancement, progress: Progre
 def _outcomes(
     planned: PlannedTask, task: Enhancement, outputs: Sequence[tuple[Sample, AudioFile]], seed: int
 ) -> Iterator[tuple[int, Outcome]]:
-    """Yield the position in ``outputs`` and the outcome of each."""
-    submitted: list[int] = []
+    """Yield the position in ``outputs`` and the outcome of each: here while that is quick, else by processes."""
+    positions: list[int] = []
     unprepared: list[tuple[int, Outcome]] = []
 
-    def prepared() -> Iterator[Callable[[], Statistics]]:
+    def prepared() -> Iterator[partial[Statistics]]:
         for position, (sample, audio) in enumerate(outputs):
             outcome = attempt(partial(_call, planned, task, sample, audio, seed))
             if outcome.value is None:
                 unprepared.append((position, outcome))
             else:
-                submitted.append(position)
+                positions.append(position)
                 yield outcome.value
 
-    processes = min(available_cores(), len(outputs)) if len(outputs) >= FEWEST_FOR_PROCESSES else 1
-    with closing(over_processes(prepared(), processes=processes)) as outcomes:
-        for number, outcome in outcomes:
-            yield submitted[number], outcome
+    calls, pace = prepared(), Pace()
+    for number, call in enumerate(calls):
+        left = len(outputs) - number
+        is_long = len(call.args[0]) > LONGEST_IN_PROCESS_S * task.sampling_rate
+        if is_long or (available_cores() > 1 and pace.forecast_s(left) > WORTH_PROCESSES_S):
+            processes = min(available_cores(), left)
+            with closing(over_processes(chain([call], calls), processes=processes)) as outcomes:
+                for further, outcome in outcomes:
+                    yield positions[number + further], outcome
+        else:
+            yield positions[number], pace.timed(call)
     yield from unprepared
+
+
+@dataclass
+class Pace:
+    """How long calls take; the first one's time is not typical, for it imports what all of them need."""
+
+    n: int = 0
+    last_s: float = 0.0
+
+    def timed(self, call: Callable[[], Statistics]) -> Outcome:
+        """Make a call."""
+        start = time.perf_counter()
+        outcome = attempt(call)
+        self.n, self.last_s = self.n + 1, time.perf_counter() - start
+        return outcome
+
+    def forecast_s(self, n: int) -> float:
+        """Return how long ``n`` more will take, by the last one; as if it were one while only one is known."""
+        return self.last_s * (n if self.n > 1 else 1)
 
 
 def _call(
     planned: PlannedTask, task: Enhancement, sample: Sample, audio: AudioFile, seed: int
-) -> Callable[[], Statistics]:
+) -> partial[Statistics]:
     """Return the call that scores one output, with all that it needs.
 
     Raises:
