@@ -19,6 +19,7 @@ from forgetbench.data.recording import recording_bytes
 from forgetbench.data.scene import make_scene
 from forgetbench.data.waveform_cache import WaveformCache
 from forgetbench.errors import SampleError
+from forgetbench.metrics.audiogram import Audiogram
 from forgetbench.schema.task import Condition, Enhancement, SpeechTask
 
 Waveform = NDArray[np.float32]
@@ -149,6 +150,10 @@ class SpeechSet:
             return self._decoded(key, rate)
         samples, source_rate = read_audio(self._bytes(key, column), f"{key}, {column}")
         return resample(samples, source_rate, rate)
+
+    def audiogram(self, condition: Condition | None) -> Audiogram | None:
+        """Return the hearing loss of a condition's listener; None for normal hearing."""
+        return self._scenes[condition].audiogram if condition else None
 
     def source_rate(self, key: str) -> int:
         """Return the sampling rate in Hz that a recording, once heard, was stored at."""

@@ -18,8 +18,9 @@ from forgetbench.engine.plan import ENGINE_VERSION, Plan, PlannedTask
 from forgetbench.engine.predict import Prompting, predict, prompt_of
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.results import sample_table, write_samples
-from forgetbench.engine.score import Stats, metrics_of, primary_of, score
-from forgetbench.errors import ForgetbenchError, SampleError
+from forgetbench.engine.score import Scored, metrics_of, primary_of, score_answer
+from forgetbench.engine.score_audio import score_audio
+from forgetbench.errors import ForgetbenchError
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
 from forgetbench.models.component import Checkpoint, Component
@@ -28,7 +29,7 @@ from forgetbench.models.load import load
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Arm, LoadSettings, Settings, TaskResult
 from forgetbench.schema.sample import SampleRecord
-from forgetbench.schema.task import LmEval
+from forgetbench.schema.task import Enhancement, LmEval
 
 MODEL_ERROR = "model_error"
 """Code of a failure of the model or its surroundings, which the next run tries again."""
@@ -125,13 +126,16 @@ def _run_task(
         except TaskFailure as failure:
             return _result(planned, status="error", reason=str(failure), component=component.fingerprint)
         answers = [_answer_of(sample, journal) for sample in planned.samples]
-    records = [
-        _record(planned, sample, answer) for sample, answer in zip(planned.samples, answers, strict=True)
-    ]
     seconds = time.perf_counter() - start
-    outcome.measured[planned.task.name] = _measured(planned, computed, seconds)
+    scored = _score(run, planned, answers, path)
+    scoring_seconds = time.perf_counter() - start - seconds
+    records = [
+        _record(sample, answer, scores)
+        for sample, answer, scores in zip(planned.samples, answers, scored, strict=True)
+    ]
+    outcome.measured[planned.task.name] = _measured(planned, computed, seconds, scoring_seconds)
     if computed:
-        record_speed(component, planned.task.name, seconds / computed)
+        record_speed(component, planned.task.name, (seconds + scoring_seconds) / computed)
     outcome.warnings += _remarks(planned, answers, records)
     first_token_ids = next((a.first_token_ids for a in answers if a.first_token_ids), ())
     return _scored(run, planned, component, records, first_token_ids)
@@ -232,14 +236,19 @@ def _answer_of(sample: Sample, journal: Journal) -> Answer:
     return journal.answers[sample.content]
 
 
-def _record(planned: PlannedTask, sample: Sample, answer: Answer) -> SampleRecord:
-    prediction, error = answer.prediction, answer.error
-    stats: Stats = {}
-    if prediction is not None:
-        try:
-            stats = score(planned.task, planned, sample, prediction)
-        except SampleError as unusable:
-            error = unusable.code
+def _score(
+    run: ArmRun, planned: PlannedTask, answers: Sequence[Answer], predictions: Path
+) -> Sequence[Scored]:
+    if isinstance(planned.task, Enhancement):
+        return score_audio(
+            planned, answers, predictions=predictions, seed=run.plan.settings.seed, progress=run.progress
+        )
+    return [
+        score_answer(planned, sample, answer) for sample, answer in zip(planned.samples, answers, strict=True)
+    ]
+
+
+def _record(sample: Sample, answer: Answer, scored: Scored) -> SampleRecord:
     return SampleRecord(
         id=sample.id,
         content=sample.content,
@@ -248,9 +257,9 @@ def _record(planned: PlannedTask, sample: Sample, answer: Answer) -> SampleRecor
         input=sample.input,
         reference=sample.reference,
         groups=dict(sample.groups),
-        prediction=prediction,
-        error=error,
-        stats=stats,
+        prediction=answer.prediction,
+        error=scored.error,
+        stats=scored.stats,
     )
 
 
@@ -328,8 +337,14 @@ def _arguments(planned: PlannedTask, settings: Settings, prompting: Prompting) -
     return json.dumps(arguments, sort_keys=True)
 
 
-def _measured(planned: PlannedTask, computed: int, seconds: float) -> dict[str, float]:
-    measured = {"seconds": round(seconds, 3), "samples_computed": float(computed)}
+def _measured(
+    planned: PlannedTask, computed: int, seconds: float, scoring_seconds: float
+) -> dict[str, float]:
+    measured = {
+        "seconds": round(seconds, 3),
+        "scoring_seconds": round(scoring_seconds, 3),
+        "samples_computed": float(computed),
+    }
     if planned.speech is not None and computed:
         audio_s = sum(sample.size for sample in planned.samples) * computed / max(len(planned.samples), 1)
         measured["rtfx"] = round(audio_s / seconds, 3)

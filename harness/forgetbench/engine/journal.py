@@ -1,4 +1,4 @@
-"""The prediction cache: one append-only journal per component and task, safe against SIGKILL."""
+"""The caches of predictions and scores: append-only journals by component and task, safe against SIGKILL."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 import os
 import time
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from filelock import FileLock
 from pydantic import ValidationError
@@ -36,23 +37,22 @@ class Answer:
     resampled_from_hz: int | None = None
 
 
-class Journal:
-    """Answers by sample content, in a file that is only ever appended to.
+class Lines(ABC):
+    """Records, one on each line of a file that is only ever appended to.
 
     Each line carries its own checksum: a line that is cut off or damaged is as if it had not been
-    written, and its batch is computed again.
+    written, and what it held is computed again.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
         self._synced = 0.0
-        self.answers: dict[str, Answer] = {}
         self.damaged = 0
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[Journal]:
+    def open(cls, path: Path) -> Iterator[Self]:
         """Lock, read and yield the journal at ``path``; a second run waits for the first."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
@@ -63,23 +63,9 @@ class Journal:
             finally:
                 journal._close()
 
-    def write(self, answers: Mapping[str, Answer]) -> None:
-        """Append the answers of one batch and flush them to the operating system."""
-        if not answers:
-            return
-        for content, answer in answers.items():
-            prediction = answer.prediction.model_dump(exclude_defaults=True) if answer.prediction else None
-            self._append(
-                {
-                    "content": content,
-                    "prediction": prediction,
-                    "error": answer.error,
-                    "first_token_ids": answer.first_token_ids,
-                    "resampled_from_hz": answer.resampled_from_hz,
-                }
-            )
-            self.answers[content] = answer
-        self._flush()
+    @abstractmethod
+    def _take(self, record: dict[str, Any]) -> None:
+        """Keep a record that was read; ValueError, KeyError or TypeError where it is damaged."""
 
     def _append(self, record: dict[str, Any]) -> None:
         if self._file is None:
@@ -107,23 +93,65 @@ class Journal:
         if len(whole) < len(content):
             os.truncate(self._path, len(whole))
         for line in whole.splitlines():
-            self._take(line)
+            checksum, _, payload = line.partition(b" ")
+            try:
+                if int(checksum, 16) != zlib.crc32(payload):
+                    raise ValueError
+                self._take(json.loads(payload))
+            except (ValueError, KeyError, TypeError, ValidationError):
+                self.damaged += 1
 
-    def _take(self, line: bytes) -> None:
-        checksum, _, payload = line.partition(b" ")
-        try:
-            if int(checksum, 16) != zlib.crc32(payload):
-                raise ValueError
-            record = json.loads(payload)
-            prediction = record["prediction"]
-            self.answers[record["content"]] = Answer(
-                prediction=RawPrediction.model_validate(prediction) if prediction is not None else None,
-                error=record["error"],
-                first_token_ids=tuple(record["first_token_ids"]),
-                resampled_from_hz=record["resampled_from_hz"],
+
+class Journal(Lines):
+    """Answers by sample content."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.answers: dict[str, Answer] = {}
+
+    def write(self, answers: Mapping[str, Answer]) -> None:
+        """Append the answers of one batch and flush them to the operating system."""
+        if not answers:
+            return
+        for content, answer in answers.items():
+            prediction = answer.prediction.model_dump(exclude_defaults=True) if answer.prediction else None
+            self._append(
+                {
+                    "content": content,
+                    "prediction": prediction,
+                    "error": answer.error,
+                    "first_token_ids": answer.first_token_ids,
+                    "resampled_from_hz": answer.resampled_from_hz,
+                }
             )
-        except (ValueError, KeyError, TypeError, ValidationError):
-            self.damaged += 1
+            self.answers[content] = answer
+        self._flush()
+
+    def _take(self, record: dict[str, Any]) -> None:
+        prediction = record["prediction"]
+        self.answers[record["content"]] = Answer(
+            prediction=RawPrediction.model_validate(prediction) if prediction is not None else None,
+            error=record["error"],
+            first_token_ids=tuple(record["first_token_ids"]),
+            resampled_from_hz=record["resampled_from_hz"],
+        )
+
+
+class ScoreJournal(Lines):
+    """Scores of outputs that are costly to score, by whatever decides them."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.scores: dict[str, dict[str, float]] = {}
+
+    def write(self, key: str, scores: Mapping[str, float]) -> None:
+        """Append the scores of one output and flush them to the operating system."""
+        self._append({"key": key, "scores": dict(scores)})
+        self.scores[key] = dict(scores)
+        self._flush()
+
+    def _take(self, record: dict[str, Any]) -> None:
+        self.scores[record["key"]] = {name: float(value) for name, value in record["scores"].items()}
 
 
 def journal_path(root: Path, *, component: str, load: str, task: str, arguments: str) -> Path:

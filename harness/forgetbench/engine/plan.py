@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from forgetbench.data.samples import Sample, load_samples
 from forgetbench.data.speech import SpeechSet
 from forgetbench.errors import DataError, MissingPackageError
+from forgetbench.metrics.requirements import check_installed
 from forgetbench.schema.run import Arm, Settings, SuiteRowInfo
 from forgetbench.schema.task import DatasetTask, LmEval, SuiteRow, Task
 from forgetbench.tasks.definition import Definition
@@ -166,6 +167,7 @@ def _plan_task(
             from forgetbench.engine.lm_eval import load_lm_eval_task
 
             return load_lm_eval_task(definition, settings, offline=offline), ()
+        check_installed(task.metrics)
         found = load_samples(
             task, definition.folder, seed=settings.seed, limit=settings.limit, offline=offline
         )

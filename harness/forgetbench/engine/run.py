@@ -31,6 +31,7 @@ from forgetbench.engine.results import (
     result_directory,
     write_document,
 )
+from forgetbench.engine.score import SCORING_ERROR
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
 from forgetbench.models.component import Checkpoint
@@ -247,7 +248,7 @@ def _finished(prepared: Prepared) -> Result | None:
     documents = [document for document in (result.base, result.checkpoint) if document is not None]
     complete = not any(
         code in task.errors
-        for code in (MODEL_ERROR, LOST_AUDIO)
+        for code in (MODEL_ERROR, LOST_AUDIO, SCORING_ERROR)
         for document in documents
         for task in document.tasks
     )

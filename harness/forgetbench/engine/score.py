@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import singledispatch
+from typing import get_args
 
 from forgetbench.data.samples import Sample
+from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
+from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats
 from forgetbench.metrics.refusal import judge, refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
@@ -16,6 +20,7 @@ from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import (
     Asr,
+    AudioMetric,
     DatasetTask,
     Generate,
     Likelihood,
@@ -31,8 +36,29 @@ Stats = dict[str, float | tuple[float, float]]
 ALWAYS_BESIDE = {
     "wer": ("wer_raw", *(f"wer_{name}" for name in WORD_CLASSES), "hallucinated_words", "looping"),
     "cer": tuple(f"cer_{name}" for name in WORD_CLASSES),
+    **dict.fromkeys(get_args(AudioMetric), ("delay_ms",)),
 }
 """Metrics that are reported beside another, asked for or not, where the samples have such a statistic."""
+SCORING_ERROR = "scoring_error"
+"""Code of a metric that failed by no fault of the sample, which the next run tries again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Sufficient statistics of one sample, or the code of the error for which there are none."""
+
+    stats: Stats = field(default_factory=dict)
+    error: str | None = None
+
+
+def score_answer(planned: PlannedTask, sample: Sample, answer: Answer) -> Scored:
+    """Score one answer where it is."""
+    if answer.prediction is None:
+        return Scored(error=answer.error)
+    try:
+        return Scored(stats=score(planned.task, planned, sample, answer.prediction))
+    except SampleError as unusable:
+        return Scored(error=unusable.code)
 
 
 @singledispatch

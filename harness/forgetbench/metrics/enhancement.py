@@ -17,6 +17,7 @@ from forgetbench.metrics.hearing_aid import NORMAL_HEARING, Amplification
 from forgetbench.metrics.registry import lookup
 from forgetbench.metrics.requirements import check_installed
 from forgetbench.metrics.speech_quality import UnscorableError
+from forgetbench.schema.task import LEAST_RATE_HZ
 
 Waveform = NDArray[np.float32]
 Measure = Callable[[Waveform, Waveform], float]
@@ -26,7 +27,6 @@ SCORING_VERSION = 1
 SILENCE_PEAK_TO_PEAK = 1e-6
 """An output that moves less than this (−120 dB of full scale) is silent or constant."""
 REFERENCE_FREE = frozenset({"dnsmos"})
-LEAST_RATE_HZ = {"pesq_wb": 16_000, "dnsmos": 16_000, "pesq_nb": 8_000}
 
 
 def enhancement_stats(

@@ -279,6 +279,8 @@ AudioMetric = Literal[
     "haspi",
     "hasqi",
 ]
+LEAST_RATE_HZ: dict[str, int] = {"pesq_wb": 16_000, "dnsmos": 16_000}
+"""Sampling rate below which a metric is not defined."""
 
 
 class Enhancement(SpeechTask):
@@ -289,6 +291,16 @@ class Enhancement(SpeechTask):
 
     kind: Literal["enhancement"]
     metrics: tuple[AudioMetric, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _rate_is_high_enough(self) -> Enhancement:
+        for metric in self.metrics:
+            least = LEAST_RATE_HZ.get(metric, 0)
+            if self.sampling_rate < least:
+                raise ValueError(
+                    f"`{metric}` needs {least} Hz, not {self.sampling_rate} Hz; pesq_nb does not"
+                )
+        return self
 
     @property
     def capability(self) -> Capability:
