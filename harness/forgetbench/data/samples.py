@@ -214,7 +214,7 @@ def _samples_of(
             size=speech.duration_s(key) if speech else size,
             cluster=cluster,
             condition=condition,
-            groups={column: str(row.get(column) or "") for column in task.dataset.fields.groups},
+            groups={column: _text(row.get(column)) for column in fields.groups},
             error=speech.error(key) if speech else None,
         )
         for condition in conditions
@@ -281,6 +281,10 @@ def _field(row: Mapping[str, Any], column: str, thing: str) -> Any:
     if row.get(column) is None:
         raise DataError(thing, f"lacks the field {column!r}", f"There are {', '.join(sorted(row))}.")
     return row[column]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _warnings(task: DatasetTask, samples: Sequence[Sample]) -> tuple[str, ...]:
