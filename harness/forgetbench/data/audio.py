@@ -32,15 +32,17 @@ def read_audio(
     Raises:
         SampleError: ``corrupt_audio``, ``empty_audio``, ``nonfinite_audio`` or ``truncated_audio``.
     """
-    missing = _missing_bytes(source)
-    if missing > 0:
+    if (missing := _missing_bytes(source)) > 0:
         raise SampleError("truncated_audio", name, f"is truncated: {missing} bytes are missing")
+    if _lacks_last_page(source):
+        raise SampleError("truncated_audio", name, "is truncated: the last page of the Ogg file is missing")
     try:
         with soundfile.SoundFile(io.BytesIO(source)) as file:
             sampling_rate, announced = file.samplerate, file.frames
             samples = file.read(dtype="float32", always_2d=True).mean(axis=1, dtype=np.float32)
     except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
-        raise SampleError("corrupt_audio", name, f"cannot be decoded ({error})") from None
+        cause = str(getattr(error, "error_string", error)).rstrip(".")
+        raise SampleError("corrupt_audio", name, f"cannot be decoded ({cause})") from None
     if samples.size == 0:
         raise SampleError("empty_audio", name, "has no samples")
     if not np.isfinite(samples).all():
@@ -58,6 +60,20 @@ def _missing_bytes(source: bytes) -> int:
     if source[:4] != b"RIFF" or promised == UNKNOWN_RIFF_SIZE:
         return 0
     return max(0, promised + 8 - len(source) - 1)  # some writers count the padding byte and leave it out
+
+
+def _lacks_last_page(source: bytes) -> bool:
+    """Return whether an Ogg file ends before its last page; libsndfile reads such a file as a shorter one.
+
+    A page: ``OggS``, version, flags, 20 bytes, number of segments, their sizes, their bytes (RFC 3533).
+    """
+    if source[:4] != b"OggS":
+        return False
+    page = source[source.rfind(b"OggS") :]
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return True
+    is_last = bool(page[5] & 4)
+    return not is_last or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
 def read_bytes(path: Path, name: str) -> bytes:

@@ -237,16 +237,11 @@ def _samples_of(
             size=speech.duration_s(key) if speech else size,
             cluster=cluster,
             condition=condition,
-            groups={column: _group(row.get(column)) for column in groupings},
+            groups={column: _text(row.get(column)).strip() for column in groupings},
             error=speech.error(key) if speech else None,
         )
         for condition in conditions
     ]
-
-
-def _group(value: object) -> str:
-    """Return the value of a grouping column as text; a severity of 0 is a value, nothing is none."""
-    return "" if value is None else str(value).strip()
 
 
 @singledispatch
@@ -309,6 +304,11 @@ def _field(row: Mapping[str, Any], column: str, thing: str) -> Any:
     if row.get(column) is None:
         raise DataError(thing, f"lacks the field {column!r}", f"There are {', '.join(sorted(row))}.")
     return row[column]
+
+
+def _text(value: Any) -> str:
+    """Return a value of a column as text; a severity of 0 is a value, nothing is none."""
+    return "" if value is None else str(value)
 
 
 def _warnings(task: DatasetTask, samples: Sequence[Sample]) -> tuple[str, ...]:
