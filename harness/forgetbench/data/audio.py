@@ -60,6 +60,25 @@ def _missing_bytes(source: bytes) -> int:
     return max(0, promised + 8 - len(source) - 1)  # some writers count the padding byte and leave it out
 
 
+def duration_s(path: Path, name: str) -> float:
+    """Return how long a recording lasts by its header, in seconds.
+
+    Args:
+        path: WAV, FLAC, Ogg or MP3 file.
+        name: What an error calls it.
+
+    Raises:
+        SampleError: ``missing_audio`` or ``corrupt_audio``.
+    """
+    if not path.is_file():
+        raise SampleError("missing_audio", name, "is not there")
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise SampleError("corrupt_audio", name, f"cannot be decoded ({error})") from None
+    return float(info.frames / info.samplerate)
+
+
 def read_bytes(path: Path, name: str) -> bytes:
     """Return the content of an audio file.
 
