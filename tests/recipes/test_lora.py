@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forgetbench.engine.progress import Silent
 from forgetbench.errors import DataError, ForgetbenchError, SampleError, UsageError
+from forgetbench.recipes.amounts import run_by_amount
+from forgetbench.recipes.data import nested_part
 from forgetbench.recipes.lora import run_lora
 from forgetbench.recipes.make import make_recipe
 from forgetbench.schema.recipe import FACTS, Recipe, RecipeFacts, RecipeNoise
@@ -243,6 +247,68 @@ def test_facts_say_how_much_was_seen(tiny_whisper: Path, manifest: Path, tmp_pat
     assert facts.trained_parameters == 3 * 2 * (2 * 16 + 16 * 2)
     assert facts.target_loss is not None
     assert math.isfinite(facts.target_loss)
+
+
+def test_facts_say_how_much_audio_there_was(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:
+    run_lora(whisper_recipe(tiny_whisper, manifest, tmp_path / "all", save_steps=()))
+    assert facts_of(tmp_path / "all").audio_s_available == 1.5
+    run_lora(whisper_recipe(tiny_whisper, manifest, tmp_path / "part", save_steps=(), audio_s=1.2))
+    facts = facts_of(tmp_path / "part")
+    assert (facts.audio_s_available, facts.audio_s_seen, facts.examples_seen) == (1.0, 2.0, 4)
+
+
+@given(
+    durations=st.lists(st.floats(0.1, 9), min_size=1, max_size=30),
+    amounts=st.tuples(st.floats(9, 60), st.floats(9, 60)),
+    seed=st.integers(0, 5),
+)
+def test_parts_are_nested_and_last_as_long_as_they_may(
+    durations: list[float], amounts: tuple[float, float], seed: int
+) -> None:
+    small, large = (nested_part(durations, amount, seed) for amount in sorted(amounts))
+    assert set(small) <= set(large)
+    for part, amount in zip((small, large), sorted(amounts), strict=True):
+        lasts = sum(durations[i] for i in part)
+        assert lasts <= amount + 1e-5
+        assert len(part) == len(durations) or lasts > amount - max(durations) - 1e-5
+
+
+def test_another_seed_chooses_another_part() -> None:
+    parts = {tuple(nested_part([1.0] * 20, 5, seed)) for seed in range(5)}
+    assert len(parts) == 5
+    assert parts == {tuple(nested_part([1.0] * 20, 5, seed)) for seed in range(5)}
+
+
+def test_an_amount_that_no_recording_fits_in_is_refused() -> None:
+    with pytest.raises(DataError, match=r"the first recording lasts 9\.0 s, and 5 s were asked for"):
+        nested_part([9.0], 5, 0)
+
+
+def test_each_amount_gets_an_adapter_with_the_same_steps_and_the_last_all_there_is(
+    tiny_whisper: Path, manifest: Path, tmp_path: Path
+) -> None:
+    recipe = whisper_recipe(tiny_whisper, manifest, tmp_path / "out", save_steps=())
+    heard = Heard()
+    folders = run_by_amount(recipe, [60, 0.6, 1.0, 300], progress=heard)
+    assert [folder.name for folder in folders] == ["audio-0.6s", "audio-1s", "audio-60s"]
+    facts = [facts_of(folder) for folder in folders]
+    assert [f.audio_s_available for f in facts] == [0.5, 1.0, 1.5]
+    assert {f.step for f in facts} == {2}
+    assert len({adapter_bytes(folder)[0] for folder in folders}) == 3
+    (said,) = heard.said
+    assert "holds 1.5 s: audio-60s trains on all of it; 300 s would be the same and is left out" in said
+    again = Heard()
+    assert run_by_amount(recipe, [0.6, 1.0, 60], progress=again) == folders
+    assert again.steps == 0
+
+
+def test_amounts_of_audio_are_refused_for_a_language_model(
+    tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="--audio-seconds: is for speech"):
+        run_by_amount(causal_recipe(tiny_causal, pairs, tmp_path / "out"), [15])
+    with pytest.raises(UsageError, match="audio_s is for speech"):
+        run_lora(causal_recipe(tiny_causal, pairs, tmp_path / "out", audio_s=15))
 
 
 def test_the_loss_is_on_the_answer_only(tiny_causal: Path, pairs: Path, tmp_path: Path) -> None:

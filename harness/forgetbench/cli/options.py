@@ -35,6 +35,16 @@ Model = Annotated[
         metavar="MODEL",
     ),
 ]
+Models = Annotated[
+    list[str],
+    option(
+        "--model",
+        help="Checkpoint: hub id ([dim]org/name@revision[/dim]), directory, PEFT adapter, GGUF file, "
+        "factory, system ([dim]asr=./lora,lm=./chat[/dim]). Repeatable; also [dim]'out/checkpoint-*'[/dim].",
+        rich_help_panel=WHAT,
+        metavar="MODEL",
+    ),
+]
 Base = Annotated[
     str | None,
     option(

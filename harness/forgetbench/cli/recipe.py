@@ -14,6 +14,8 @@ EPILOG = (
     "forgetbench recipe run lora --model org/base --data train.jsonl --output ./my-lora --steps 200\n\n"
     "forgetbench recipe run lora --model openai/whisper-tiny.en --data commands.jsonl --output ./my-asr "
     "--noise babble --snr-db 15,10,5 --save-steps 6,12,24\n\n"
+    "forgetbench recipe run lora --model openai/whisper-tiny.en --data mine.jsonl --output ./mine "
+    "--audio-seconds 15,60,300,900\n\n"
     "Then: forgetbench run --model ./my-lora --tasks retention-mini,safety-mini. "
     "What is not given is as the recipe of the model's family says."
 )
@@ -84,23 +86,37 @@ def lora(
             metavar="DB,DB,…",
         ),
     ] = "15,10,5",
+    audio_seconds: Annotated[
+        str | None,
+        o.option(
+            help="Adaptability: one adapter for each amount of a speaker's own audio, "
+            "[dim]15,60,300,900[/dim], in [dim]audio-15s[/dim] … inside.",
+            rich_help_panel=TRAINING,
+            metavar="S,S,…",
+        ),
+    ] = None,
     seed: o.Seed = 0,
     offline: o.Offline = False,
 ) -> None:
     """Post-train with LoRA: a causal language model (TRL) or Whisper, on PEFT."""
     from forgetbench.cli.console import console
     from forgetbench.cli.progress import Bars
+    from forgetbench.recipes.amounts import run_by_amount
     from forgetbench.recipes.lora import run_lora
     from forgetbench.recipes.make import make_recipe
 
     o.go_offline(offline)
+    amounts = _amounts(audio_seconds) if audio_seconds else []
+    steps_to_keep = tuple(_numbers("--save-steps", save_steps, int)) if save_steps else None
+    if amounts and steps_to_keep is None:
+        steps_to_keep = ()  # the amounts are the curve
     recipe = make_recipe(
         "lora",
         model=model,
         data=str(data),
         output=str(output),
         steps=steps,
-        save_steps=tuple(_numbers("--save-steps", save_steps, int)) if save_steps else None,
+        save_steps=steps_to_keep,
         rank=rank,
         learning_rate=learning_rate,
         batch_size=batch_size,
@@ -108,8 +124,15 @@ def lora(
         seed=seed,
     )
     with Bars() as bars:
-        made = run_lora(recipe, progress=bars)
+        made = run_by_amount(recipe, amounts, progress=bars) if amounts else run_lora(recipe, progress=bars)
     console().print("\n".join(str(folder) for folder in made), soft_wrap=True)
+
+
+def _amounts(text: str) -> list[float]:
+    amounts = _numbers("--audio-seconds", text, float)
+    if not all(0 < amount < float("inf") for amount in amounts):
+        raise UsageError(f"--audio-seconds {text}", "is not a list of seconds", "Write 15,60,300,900.")
+    return amounts
 
 
 def _numbers(option: str, text: str, kind: type[int] | type[float]) -> list[float]:

@@ -19,13 +19,14 @@ EPILOG = (
     "forgetbench run --model ./my-lora --tasks retention-mini,safety-mini\n\n"
     "forgetbench run --model ckpt --base org/base@main --target test.jsonl --tasks retention --dry-run\n\n"
     "forgetbench run --model asr=./whisper-lora,lm=./chat-lora --tasks hearing-mini\n\n"
+    "forgetbench run --model './mine/audio-*' --target user.jsonl --tasks hearing-mini\n\n"
     "The same command again goes on where it stopped; once more, it computes nothing. "
     "The exit code is 0 when the run is complete, whatever the verdict."
 )
 
 
 def run(
-    model: o.Model,
+    model: o.Models,
     base: o.Base = None,
     tasks: o.Tasks = None,
     target: o.Target = None,
@@ -74,10 +75,12 @@ def run(
     )
     roles = o.assignments("--role", role)
     o.go_offline(offline)
+    from forgetbench.cli.checkpoints import expand, is_glob
     from forgetbench.engine.run import Request, prepare
 
+    models = expand(model)
     request = Request(
-        model=model,
+        model=models[0],
         base=base,
         tasks=o.names(tasks),
         target=target,
@@ -91,27 +94,54 @@ def run(
         trust_remote_code=trust_remote_code,
         cost=cost,
     )
+    if len(models) > 1 or any(map(is_glob, model)):
+        from forgetbench.cli.several import run_several
+
+        run_several(request, models, dry_run=dry_run, mlflow=mlflow, as_json=json)
+        return
     _run(request, prepare(request), dry_run=dry_run, mlflow=mlflow, as_json=json)
 
 
 def _run(request: Request, prepared: Prepared, *, dry_run: bool, mlflow: bool, as_json: bool) -> None:
-    from forgetbench.cli.console import console, write_json
-    from forgetbench.cli.progress import Bars
-    from forgetbench.engine.run import evaluate
-    from forgetbench.report.table import plan_table
+    from forgetbench.cli.console import write_json
 
-    out = console(as_json=as_json)
-    lines = plan_lines(prepared)
-    out.print(plan_table(lines))
+    plan = show_plan(prepared, as_json=as_json)
     if dry_run:
         if as_json:
-            write_json({"directory": str(prepared.directory), "plan": [asdict(line) for line in lines]})
+            write_json(plan)
         return
-    with Bars() as bars:
-        result = evaluate(prepared, progress=bars)
+    result = measure(prepared)
     show(result, as_json=as_json)
+    finish(result, offline=request.offline, mlflow=mlflow, as_json=as_json)
+
+
+def show_plan(prepared: Prepared, *, as_json: bool) -> dict[str, Any]:
+    """Print what will be run, and return it as JSON."""
+    from forgetbench.cli.console import console
+    from forgetbench.report.table import plan_table
+
+    lines = plan_lines(prepared)
+    console(as_json=as_json).print(plan_table(lines))
+    return {"directory": str(prepared.directory), "plan": [asdict(line) for line in lines]}
+
+
+def measure(prepared: Prepared) -> Result:
+    """Run a plan under a progress bar."""
+    from forgetbench.cli.progress import Bars
+    from forgetbench.engine.run import evaluate
+
+    with Bars() as bars:
+        return evaluate(prepared, progress=bars)
+
+
+def finish(result: Result, *, offline: bool, mlflow: bool, as_json: bool) -> None:
+    """Log a result, and fail where a task of it has no score.
+
+    Raises:
+        ForgetbenchError: A task could not be measured.
+    """
     if mlflow:
-        _log(result, offline=request.offline, as_json=as_json)
+        _log(result, offline=offline, as_json=as_json)
     _fail_where_nothing_was_measured(result)
 
 
@@ -147,8 +177,17 @@ def plan_lines(prepared: Prepared) -> list[PlanLine]:
 
 
 def show(result: Result, *, as_json: bool) -> None:
+    """Print a result, and write it to stdout where JSON is asked for."""
+    from forgetbench.cli.console import write_json
+
+    show_table(result, as_json=as_json)
+    if as_json:
+        write_json(result_json(result))
+
+
+def show_table(result: Result, *, as_json: bool) -> None:
     """Print the verdict table, or a checkpoint alone, and where the documents are."""
-    from forgetbench.cli.console import console, write_json
+    from forgetbench.cli.console import console
     from forgetbench.report.escape import plain
     from forgetbench.report.table import single_table, verdict_table
     from forgetbench.schema.cost import Cost
@@ -170,8 +209,6 @@ def show(result: Result, *, as_json: bool) -> None:
             )
         )
     out.print(plain(str(result.directory)), style="dim", soft_wrap=True)
-    if as_json:
-        write_json(result_json(result))
 
 
 def result_json(result: Result) -> dict[str, Any]:

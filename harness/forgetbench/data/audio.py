@@ -76,6 +76,25 @@ def _lacks_last_page(source: bytes) -> bool:
     return not is_last or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
+def duration_s(path: Path, name: str) -> float:
+    """Return how long a recording lasts by its header, in seconds.
+
+    Args:
+        path: WAV, FLAC, Ogg or MP3 file.
+        name: What an error calls it.
+
+    Raises:
+        SampleError: ``missing_audio`` or ``corrupt_audio``.
+    """
+    if not path.is_file():
+        raise SampleError("missing_audio", name, "is not there")
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise SampleError("corrupt_audio", name, f"cannot be decoded ({error})") from None
+    return float(info.frames / info.samplerate)
+
+
 def read_bytes(path: Path, name: str) -> bytes:
     """Return the content of an audio file.
 

@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,10 +41,13 @@ from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import Arm, RunDocument, Settings
-from forgetbench.schema.task import Condition
+from forgetbench.schema.task import Capability, Condition
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection, load_registry
 from forgetbench.tasks.target import target_tasks
+
+Plans = dict[frozenset[tuple[Arm, frozenset[Capability]]], Plan]
+"""Plans by what each arm can do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +105,31 @@ def prepare(request: Request) -> Prepared:
         UsageError: Something that was named does not exist, the pair is equal, or nothing can be run.
         DataError: Local data is broken.
     """
+    (prepared,) = prepare_each(request, [request.model])
+    return prepared
+
+
+def prepare_each(request: Request, models: Sequence[str]) -> list[Prepared]:
+    """Prepare several checkpoints for the same tasks; those that can do the same share one plan and its data.
+
+    Args:
+        request: What is asked of each of them.
+        models: Take the place of ``request.model``, one after another.
+
+    Raises:
+        UsageError: As :func:`prepare`; none of them is run then.
+        DataError: Local data is broken.
+    """
     selection = select_tasks(request)
-    pair = resolve_pair(
-        request.model,
-        request.base,
-        offline=request.offline,
-        trust_remote_code=request.trust_remote_code,
-    )
-    return _plan(request, selection, pair, identical=frozenset(pair.identical_roles))
+    plans: Plans = {}
+    prepared = []
+    for model in models:
+        pair = resolve_pair(
+            model, request.base, offline=request.offline, trust_remote_code=request.trust_remote_code
+        )
+        own, identical = replace(request, model=model), frozenset(pair.identical_roles)
+        prepared.append(_plan(own, selection, pair, identical=identical, plans=plans))
+    return prepared
 
 
 def prepare_selftest(request: Request) -> Prepared:
@@ -122,7 +142,8 @@ def prepare_selftest(request: Request) -> Prepared:
 
     selection = select_tasks(request)
     checkpoint = resolve(request.model, offline=request.offline, trust_remote_code=request.trust_remote_code)
-    return _plan(request, selection, Pair(base=checkpoint, checkpoint=checkpoint), identical=frozenset())
+    pair = Pair(base=checkpoint, checkpoint=checkpoint)
+    return _plan(request, selection, pair, identical=frozenset(), plans={})
 
 
 def select_tasks(request: Request) -> Selection:
@@ -202,14 +223,21 @@ def compare_result(directory: Path) -> Comparison:
     )
 
 
-def _plan(request: Request, selection: Selection, pair: Pair, *, identical: frozenset[str]) -> Prepared:
+def _plan(
+    request: Request, selection: Selection, pair: Pair, *, identical: frozenset[str], plans: Plans
+) -> Prepared:
     arms: dict[Arm, Checkpoint | None] = {"base": pair.base, "checkpoint": pair.checkpoint}
     capabilities = {
         arm: frozenset(c for part in checkpoint.components.values() for c in part.capabilities)
         for arm, checkpoint in arms.items()
         if checkpoint is not None
     }
-    plan = make_plan(selection, settings=request.settings, capabilities=capabilities, offline=request.offline)
+    key = frozenset(capabilities.items())
+    if key not in plans:
+        plans[key] = make_plan(
+            selection, settings=request.settings, capabilities=capabilities, offline=request.offline
+        )
+    plan = plans[key]
     skipped = [task for task in plan.tasks if task.skipped is not None]
     if len(skipped) == len(plan.tasks) or (skipped and request.strict):
         reasons = "; ".join(sorted({f"{t.task.name}: {t.skipped}" for t in skipped})[:3])

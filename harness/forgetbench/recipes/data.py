@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from forgetbench.data.audio import duration_s
 from forgetbench.errors import DataError, SampleError
 from forgetbench.models.fingerprint import combine, fingerprint_file
 
 Row = dict[str, str]
+_PART = 1
+"""Keeps the choice of a part apart from the order of training."""
+_ROUNDING_S = 1e-6
 
 
 def read_training_rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
@@ -80,6 +84,35 @@ def recordings_sha256(manifest: Path) -> str:
         except OSError as error:
             raise SampleError("missing_audio", name, error.strerror or "cannot be read") from None
     return combine(digests)
+
+
+def recording_durations_s(manifest: Path) -> list[float]:
+    """Return how long each recording of a manifest lasts, in seconds, by its header.
+
+    Raises:
+        DataError: The manifest cannot be used.
+        SampleError: A recording is missing or broken.
+    """
+    rows = read_training_rows(manifest, ("audio", "text"))
+    return [duration_s(manifest.parent / row["audio"], row["audio"]) for row in rows]
+
+
+def nested_part(durations_s: Sequence[float], audio_s: float, seed: int) -> list[int]:
+    """Return the rows of a seeded part that lasts no longer than ``audio_s``, in the order of the file.
+
+    The rows are put in a seeded order, and taken until the next one would not fit: so that a smaller part
+    always lies within a larger one.
+
+    Raises:
+        DataError: Not even the first recording fits.
+    """
+    order = np.random.default_rng([seed, len(durations_s), _PART]).permutation(len(durations_s)).tolist()
+    total_s = np.cumsum([durations_s[i] for i in order])
+    n_within = int((total_s <= audio_s + _ROUNDING_S).sum())
+    if not n_within:
+        cause = f"the first recording lasts {total_s[0]:.1f} s, and {audio_s:g} s were asked for"
+        raise DataError("training data", cause, "Ask for more seconds, choose another seed, or cut it.")
+    return sorted(order[:n_within])
 
 
 def training_order(n_rows: int, n_examples: int, seed: int) -> list[int]:

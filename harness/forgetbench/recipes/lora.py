@@ -89,6 +89,7 @@ def _train(job: Job, recipe: Recipe, base: Base, *, inputs: Inputs, progress: Pr
 def _facts_maker(job: Job, recipe: Recipe, inputs: Inputs) -> Callable[..., RecipeFacts]:
     """Return a function that states the facts after a number of steps."""
     parameters = sum(p.numel() for p in job.trainer.model.parameters() if p.requires_grad)
+    available = job.audio_s_available
     versions = {name: found for name in _VERSIONS if (found := package_version(name))}
 
     def facts(step: int, status: str) -> RecipeFacts:
@@ -103,6 +104,7 @@ def _facts_maker(job: Job, recipe: Recipe, inputs: Inputs) -> Callable[..., Reci
                 "trained_parameters": parameters,
                 "examples_seen": n_examples,
                 "tokens_seen": int(seen) if job.exposure.unit == "tokens" else None,
+                "audio_s_available": None if available is None else round(available, 3),
                 "audio_s_seen": round(seen, 3) if job.exposure.unit == "audio_s" else None,
                 "target_loss": target_loss(job.trainer.state.log_history),
                 "versions": versions,

@@ -28,6 +28,8 @@ def prepare_causal(recipe: Recipe, base: Base) -> Job:
         raise UsageError("recipe", "needs TRL", "Run: pip install 'forgetbench[recipes]'")
     if recipe.noise is not None:
         raise UsageError(f"recipe {recipe.name}", "noise is for speech, and this is a language model")
+    if recipe.audio_s is not None:
+        raise UsageError(f"recipe {recipe.name}", "audio_s is for speech, and this is a language model")
     import torch
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer

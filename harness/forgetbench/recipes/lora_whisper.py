@@ -15,7 +15,12 @@ from forgetbench.data.noise import make_noise, mix_at_snr
 from forgetbench.errors import DataError
 from forgetbench.recipes.adapter import add_adapter
 from forgetbench.recipes.base import Base
-from forgetbench.recipes.data import read_training_rows, training_order
+from forgetbench.recipes.data import (
+    nested_part,
+    read_training_rows,
+    recording_durations_s,
+    training_order,
+)
 from forgetbench.recipes.training import Exposure, Job, common_arguments
 from forgetbench.schema.recipe import Recipe, RecipeNoise
 
@@ -44,7 +49,7 @@ def prepare_whisper(recipe: Recipe, base: Base) -> Job:
     model = WhisperForConditionalGeneration.from_pretrained(base.path, dtype=torch.float32)
     if model.generation_config.is_multilingual:
         processor.tokenizer.set_prefix_tokens(language=recipe.language, task="transcribe")
-    speech = _load(Path(recipe.data).expanduser(), processor, model.config.max_target_positions)
+    speech = _load(_rows(recipe), processor, model.config.max_target_positions)
     order = training_order(len(speech), recipe.steps * recipe.batch_size, recipe.seed)
     examples = _Examples(
         speech=speech, order=order, processor=processor, noise=recipe.noise, seed=recipe.seed
@@ -56,7 +61,20 @@ def prepare_whisper(recipe: Recipe, base: Base) -> Job:
         data_collator=_collate,
     )
     durations = [speech[i].duration_s for i in order]
-    return Job(trainer=trainer, exposure=Exposure(unit="audio_s", per_example=durations))
+    return Job(
+        trainer=trainer,
+        exposure=Exposure(unit="audio_s", per_example=durations),
+        audio_s_available=sum(utterance.duration_s for utterance in speech),
+    )
+
+
+def _rows(recipe: Recipe) -> list[tuple[str, Path, str]]:
+    """Return name, path and transcript of the recordings that the recipe trains on."""
+    manifest = Path(recipe.data).expanduser()
+    rows = read_training_rows(manifest, ("audio", "text"))
+    if recipe.audio_s is not None:
+        rows = [rows[i] for i in nested_part(recording_durations_s(manifest), recipe.audio_s, recipe.seed)]
+    return [(row["audio"], manifest.parent / row["audio"], row["text"]) for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +86,17 @@ class _Utterance:
     labels: list[int]
 
 
-def _load(manifest: Path, processor: Any, max_labels: int) -> list[_Utterance]:
+def _load(rows: Sequence[tuple[str, Path, str]], processor: Any, max_labels: int) -> list[_Utterance]:
     """Read every recording before training starts: a broken one is named at once, not an hour later."""
     rate = int(processor.feature_extractor.sampling_rate)
     utterances = []
-    for row in read_training_rows(manifest, ("audio", "text")):
-        name = row["audio"]
-        recorded, recorded_rate = read_audio(read_bytes(manifest.parent / name, name), name)
+    for name, path, text in rows:
+        recorded, recorded_rate = read_audio(read_bytes(path, name), name)
         waveform = resample(recorded, recorded_rate, rate)
         duration_s = len(waveform) / rate
         if duration_s > _WINDOW_S:
             raise DataError(name, f"lasts {duration_s:.1f} s, and Whisper hears 30 s", "Cut it at a pause.")
-        labels = _labels(row["text"], processor.tokenizer)
+        labels = _labels(text, processor.tokenizer)
         if len(labels) > max_labels:
             raise DataError(name, f"its transcript has {len(labels)} tokens, and Whisper writes {max_labels}")
         utterances.append(_Utterance(waveform=waveform, duration_s=duration_s, labels=labels))

@@ -31,10 +31,15 @@ class Exposure:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A trainer that is ready to run, over examples in the order of its data set."""
+    """A trainer that is ready to run, over examples in the order of its data set.
+
+    Attributes:
+        audio_s_available: Seconds of the recordings that the examples are made of, each counted once.
+    """
 
     trainer: Any
     exposure: Exposure
+    audio_s_available: float | None = None
 
 
 def common_arguments(recipe: Recipe) -> dict[str, Any]:

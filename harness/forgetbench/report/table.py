@@ -166,7 +166,7 @@ def _selftest_line(comparison: Comparison, face: _Face) -> Text:
 
 def single_table(run: RunDocument) -> RenderableType:
     """Show one arm alone: what a checkpoint without a base scored, and what that cannot say."""
-    table = _grid("Task", "Metric", "Score", "n", right={"Score", "n"})
+    table = ruled_grid("Task", "Metric", "Score", "n", right={"Score", "n"})
     for role in ROLES:
         tasks = [task for task in run.tasks if task.role == role]
         if tasks:
@@ -187,7 +187,7 @@ def single_table(run: RunDocument) -> RenderableType:
 def plan_table(lines: Iterable[PlanLine]) -> RenderableType:
     """Show what a run will do and what it can see, before it starts."""
     lines = list(lines)
-    table = _grid("Task", "Role", "n", "Detects", "Time", "Download", "", right={"n", "Detects", "Time"})
+    table = ruled_grid("Task", "Role", "n", "Detects", "Time", "Download", "", right={"n", "Detects", "Time"})
     for line in lines:
         table.add_row(
             Text(plain(line.task)),
@@ -213,7 +213,7 @@ def task_table(tasks: Iterable[Task | SuiteRow], counts: Mapping[str, int | None
         tasks: The definitions.
         counts: Number of samples by task name; None where only a download would tell.
     """
-    table = _grid("Task", "Role", "Needs", "n", "Size", "Gated", "Licence", right={"n", "Size"})
+    table = ruled_grid("Task", "Role", "Needs", "n", "Size", "Gated", "Licence", right={"n", "Size"})
     suite: str | None = None
     for task in sorted(tasks, key=lambda task: (task.suites[:1], task.name)):
         if (found := ", ".join(task.suites) or "no suite") != suite:
@@ -265,7 +265,8 @@ def _fingerprint(info: CheckpointInfo) -> tuple[str, str]:
     return f" {plain(info.fingerprint)[:12]}", "dim"
 
 
-def _grid(*headers: str, right: set[str], box: Box = RULED) -> Table:
+def ruled_grid(*headers: str, right: set[str], box: Box = RULED) -> Table:
+    """Return an empty table with a rule under its headers; the columns named in ``right`` are numbers."""
     table = Table(
         box=box, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", border_style="dim"
     )
@@ -279,7 +280,7 @@ def _rows_table(comparison: Comparison, suite_rows: Sequence[SuiteRowInfo], face
     if face.wide:
         headers[4:4] = ["Interval", "Margin"]
     right = set(headers) - {"Task", "Verdict", "Interval"}
-    table = _grid(*headers, box=RULED_ASCII if face.ascii else RULED, right=right)
+    table = ruled_grid(*headers, box=RULED_ASCII if face.ascii else RULED, right=right)
     for column in table.columns[1:]:
         column.no_wrap = True
     for role in ROLES:
@@ -443,7 +444,7 @@ def _lost_words(comparison: Comparison, face: _Face) -> Iterator[RenderableType]
         ("Task", "Class", "Base", "Ckpt", "Worse by", "Words"),
         {"Base", "Ckpt", "Worse by", "Words"},
     )
-    table = _grid(*headers, box=RULED_ASCII if face.ascii else RULED, right=right)
+    table = ruled_grid(*headers, box=RULED_ASCII if face.ascii else RULED, right=right)
     for before, loss in zip([None, *shown], shown, strict=False):
         rates = [numbers.value(rate, metric="wer") for rate in (loss.base, loss.checkpoint)]
         worse = numbers.difference(loss.checkpoint - loss.base, metric="wer")

@@ -60,6 +60,9 @@ class Recipe(Document):
     """Language token of a multilingual Whisper."""
     noise: RecipeNoise | None = None
     """For speech; None trains on the recordings as they are."""
+    audio_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """For speech: train on a seeded part of the recordings that together last no longer than this, in
+    seconds; a smaller part lies within a larger one. None trains on all of them."""
 
 
 class RecipeFacts(Document):
@@ -79,8 +82,10 @@ class RecipeFacts(Document):
     examples_seen: int
     tokens_seen: int | None = None
     """For a language model: tokens of prompts and answers, without padding."""
+    audio_s_available: float | None = None
+    """For speech: seconds of the recordings that were trained on, each counted once."""
     audio_s_seen: float | None = None
-    """For speech: seconds of recordings, without padding."""
+    """For speech: seconds of recordings, each as often as it was seen, without padding."""
     target_loss: float | None = None
     """Mean training loss of the last (up to five) steps, in nats per token."""
     versions: dict[str, str]

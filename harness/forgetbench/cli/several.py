@@ -1,0 +1,98 @@
+"""Several checkpoints in one ``forgetbench run``: a table for each, and a curve where they are a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forgetbench.cli.console import console, write_json
+from forgetbench.cli.run import finish, measure, result_json, show_plan, show_table
+from forgetbench.errors import ForgetbenchError
+
+if TYPE_CHECKING:
+    from forgetbench.engine.results import Result
+    from forgetbench.engine.run import Prepared, Request
+    from forgetbench.forgetting.trajectory import Exposure
+
+
+def run_several(
+    request: Request, models: Sequence[str], *, dry_run: bool, mlflow: bool, as_json: bool
+) -> None:
+    """Measure each checkpoint against the base; one that fails does not stop the others.
+
+    Raises:
+        ForgetbenchError: Of all that failed, with the highest of their exit codes.
+    """
+    from forgetbench.engine.run import prepare_each
+
+    results: list[tuple[Prepared, Result]] = []
+    failures: list[ForgetbenchError] = []
+    plans = []
+    for position, prepared in enumerate(prepare_each(request, models), start=1):
+        _head(f"[{position}/{len(models)}] {prepared.request.model}", as_json=as_json)
+        plans.append(show_plan(prepared, as_json=as_json))
+        if dry_run:
+            continue
+        try:
+            results.append((prepared, measure(prepared)))
+            show_table(results[-1][1], as_json=as_json)
+            finish(results[-1][1], offline=request.offline, mlflow=mlflow, as_json=as_json)
+        except ForgetbenchError as error:
+            failures.append(error)
+            _head(f"{prepared.request.model}: {error}", as_json=True)
+    if as_json:
+        write_json(plans if dry_run else [result_json(result) for _, result in results])
+    if not dry_run:
+        _show_curve(results, request.output, as_json=as_json)
+    _raise(failures, len(models))
+
+
+def _head(text: str, *, as_json: bool) -> None:
+    from rich.text import Text
+
+    from forgetbench.report.escape import plain
+
+    out = console(as_json=as_json)
+    out.print()
+    out.print(Text(plain(text), style="bold"))
+
+
+def _show_curve(results: Sequence[tuple[Prepared, Result]], output: Path, *, as_json: bool) -> None:
+    """Print, write and draw the curve of checkpoints that a recipe made with more and more audio or steps."""
+    from forgetbench.forgetting.trajectory import axis_of, curves
+    from forgetbench.report.curve import FILE_NAME, curve_table, draw, write_csv
+    from forgetbench.report.escape import plain
+
+    compared = [(p, result.comparison) for p, result in results if result.comparison is not None]
+    exposures = [_exposure(prepared.request.model) for prepared, _ in compared]
+    axis = axis_of(exposures)
+    if axis is None:
+        return
+    out = console(as_json=as_json)
+    found = curves(axis, exposures, [comparison for _, comparison in compared])
+    if not found:
+        out.print("\nNo curve: no task of the role target was measured. Add --target FILE.", style="dim")
+        return
+    out.print(curve_table(found))
+    for suffix, write in ((".csv", write_csv), (".png", draw)):
+        path = output / f"{FILE_NAME[axis]}{suffix}"
+        write(found, path)
+        out.print(plain(str(path)), style="dim", soft_wrap=True)
+
+
+def _exposure(model: str) -> Exposure:
+    from forgetbench.forgetting.trajectory import Exposure
+    from forgetbench.models.recipe_facts import read_facts
+
+    facts = read_facts(Path(model).expanduser())
+    return Exposure(audio_s=facts.audio_s_available, step=facts.step) if facts else Exposure()
+
+
+def _raise(failures: Sequence[ForgetbenchError], n_models: int) -> None:
+    if not failures:
+        return
+    worst = max(failures, key=lambda error: error.exit_code)
+    error = ForgetbenchError(f"{len(failures)} of {n_models} checkpoints", "not measured in full", str(worst))
+    error.exit_code = worst.exit_code
+    raise error

@@ -1,0 +1,139 @@
+"""A curve over checkpoints: as a table, a CSV file and a drawing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from forgetbench.atomic import write_atomically
+from forgetbench.forgetting.trajectory import Axis, Curve, Point
+from forgetbench.forgetting.verdict import margins_lost
+from forgetbench.report import numbers
+from forgetbench.report.escape import plain
+from forgetbench.report.table import ruled_grid
+from forgetbench.schema.comparison import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FILE_NAME: dict[Axis, str] = {"audio_s": "adaptability", "step": "curve_over_steps"}
+_HEADER: dict[Axis, str] = {"audio_s": "Own audio", "step": "Steps"}
+_LABEL: dict[Axis, str] = {"audio_s": "own audio / s (log scale)", "step": "optimiser steps (log scale)"}
+_COLUMNS = (
+    "checkpoint", "task", "metric", "n", "base", "score", "degradation", "ci_low", "ci_high", "level",
+    "worst_general_task", "worst_general_metric", "worst_general_degradation", "worst_general_margins",
+)  # fmt: skip
+_INK, _LOSS = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
+
+
+def curve_table(curves: Sequence[Curve]) -> RenderableType:
+    """Show each target's score, how much worse it is than the base's, and the worst general loss."""
+    parts: list[RenderableType] = []
+    for curve in curves:
+        parts += [Text(), Text(f"{_HEADER[curve.axis]} and {plain(curve.target.title)}", style="bold")]
+        headers = (_HEADER[curve.axis], curve.target.metric, "Worse by", "Interval", "Worst general loss")
+        grid = ruled_grid(*headers, right={_HEADER[curve.axis], curve.target.metric, "Worse by"})
+        base = numbers.value(curve.target.base, metric=curve.target.metric)
+        grid.add_row(Text("base", style="dim"), Text(base, style="dim"))
+        for point in curve.points:
+            grid.add_row(*_cells(curve.axis, point))
+        parts.append(grid)
+    return Group(*parts)
+
+
+def _cells(axis: Axis, point: Point) -> Iterator[Text]:
+    row, metric = point.target, point.target.metric
+    yield Text(f"{point.x:.1f} s" if axis == "audio_s" else f"{point.x:g}")
+    yield Text(numbers.value(row.checkpoint, metric=metric))
+    yield Text(numbers.difference(row.degradation, metric=metric), style="bold")
+    yield Text(numbers.interval(row.ci_low, row.ci_high, metric=metric), style="dim")
+    worst = point.worst_general
+    if worst is None:
+        yield Text("not measured", style="dim")
+    else:
+        loss = numbers.difference(worst.degradation, metric=worst.metric)
+        yield Text(f"{loss} {plain(worst.title)} ({margins_lost(worst):.1f} margins)")
+
+
+def write_csv(curves: Sequence[Curve], path: Path) -> None:
+    """Write one line per target and checkpoint; what is not known is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((curves[0].axis, *_COLUMNS))
+    for curve in curves:
+        for point in curve.points:
+            row, worst = point.target, point.worst_general
+            general = (worst.name, worst.metric, worst.degradation, margins_lost(worst)) if worst else ()
+            own = (row.name, row.metric, row.n, row.base, row.checkpoint, row.degradation)
+            interval = (row.ci_low, row.ci_high, row.level)
+            line = (point.x, point.checkpoint, *own, *interval, *general)
+            writer.writerow([*line, *[""] * (1 + len(_COLUMNS) - len(line))])
+    write_atomically(path, text.getvalue().encode())
+
+
+def draw(curves: Sequence[Curve], path: Path) -> None:
+    """Draw the targets below each other, and the worst general loss last, as PNG with a logarithmic x."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    has_general = any(point.worst_general for point in curves[0].points)
+    n_panels = len(curves) + has_general
+    figure = Figure(figsize=(6.4, 2.8 * n_panels), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(n_panels, 1, sharex=True, squeeze=False)[:, 0]
+    for panel, curve in zip(panels, curves, strict=False):
+        _draw_target(panel, curve)
+    if has_general:
+        _draw_general(panels[-1], curves[0])
+    _draw_axis(panels[-1], curves[0])
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150, metadata={"Software": None})
+    write_atomically(path, image.getvalue())
+
+
+def _draw_target(panel: Axes, curve: Curve) -> None:
+    scale = 100 if numbers.is_percent(curve.target.metric) else 1
+    xs = [point.x for point in curve.points]
+    scores = [scale * (point.target.checkpoint or 0.0) for point in curve.points]
+    panel.plot(xs, scores, "o-", color=_INK, label="checkpoint")
+    for point in curve.points:
+        low, high = _score_interval(point.target)
+        if low is not None and high is not None:
+            panel.plot([point.x, point.x], [scale * low, scale * high], color=_INK, alpha=0.5, linewidth=2)
+    if curve.target.base is not None:
+        panel.axhline(scale * curve.target.base, color="0.4", linestyle="--", label="base")
+    unit = " / %" if scale == 100 else ""
+    panel.set_ylabel(f"{plain(curve.target.metric)}{unit}", parse_math=False)
+    panel.set_title(plain(curve.target.title, limit=70), parse_math=False, fontsize=10)
+    panel.legend(frameon=False, fontsize=8)
+
+
+def _score_interval(row: Row) -> tuple[float | None, float | None]:
+    """Return the interval of the degradation, laid about the base's score."""
+    if row.base is None or row.ci_low is None or row.ci_high is None:
+        return None, None
+    sign = -1.0 if row.higher_is_better else 1.0
+    return row.base + sign * row.ci_low, row.base + sign * row.ci_high
+
+
+def _draw_general(panel: Axes, curve: Curve) -> None:
+    known = [(point.x, margins_lost(point.worst_general)) for point in curve.points if point.worst_general]
+    panel.plot([x for x, _ in known], [loss for _, loss in known], "s-", color=_LOSS)
+    panel.axhline(1.0, color="0.4", linestyle=":")
+    panel.set_ylabel("worst general loss / margins")
+
+
+def _draw_axis(panel: Axes, curve: Curve) -> None:
+    from matplotlib.ticker import NullLocator
+
+    xs = sorted({point.x for point in curve.points})
+    panel.set_xscale("log")
+    panel.set_xticks(xs, [f"{x:.3g}" for x in xs])
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.set_xlabel(_LABEL[curve.axis])
