@@ -101,7 +101,7 @@ def _timed(base: ComponentCost, checkpoint: ComponentCost) -> Iterator[_Line]:
     )
     yield line("p95 latency", "latency_p95_s", numbers.latency)
     yield line("first output", "first_output_s", numbers.latency)
-    yield line("speed", "rtfx", numbers.real_time)
+    yield line("RTFx", "rtfx", numbers.rtfx)
     yield _line("peak memory", base.peak_memory_bytes, checkpoint.peak_memory_bytes, numbers.size)
 
 
