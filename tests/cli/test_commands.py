@@ -64,14 +64,14 @@ def test_options_reach_the_engine(cli, engine, tmp_path):
         "--limit", "7", "--num-fewshot", "5",
         "--batch-size", "4", "--device", "cuda", "--dtype", "bfloat16",
         "--chat-template", "base", "--seed", "3",
-        "--output-path", "out", "--offline", "--strict", "--trust-remote-code", "--no-mlflow",
+        "--output-path", "out", "--offline", "--strict", "--trust-remote-code", "--cost", "--no-mlflow",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     (asked,) = engine.requests
     assert (asked.model, asked.base, asked.tasks) == ("ckpt", "org/base", ["a", "b", "c*"])
     assert (asked.target, asked.roles) == (Path("t.jsonl"), {"a": "target", "b": "safety"})
     assert (asked.include_paths, asked.output) == ([Path("x.yaml")], Path("out"))
-    assert (asked.offline, asked.strict, asked.trust_remote_code) == (True, True, True)
+    assert (asked.offline, asked.strict, asked.trust_remote_code, asked.cost) == (True, True, True, True)
     assert asked.settings == Settings(
         seed=3, limit=7, num_fewshot=5, batch_size=4, chat_template="base",
         load={"device": "cuda", "dtype": "bfloat16"},
@@ -194,7 +194,7 @@ def test_env_as_json_and_as_text_say_the_same(cli):
     assert f"python: {found['python']}" in said
 
 
-@pytest.mark.parametrize("name", ["task", "run", "comparison", "sample", "metric"])
+@pytest.mark.parametrize("name", ["task", "run", "comparison", "sample", "metric", "cost"])
 def test_each_document_has_a_schema(cli, name):
     found = json.loads(cli("schema", name).stdout)
     assert found["$id"] == f"forgetbench:{name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,19 @@ import pytest
 
 from forgetbench.engine import cost
 from forgetbench.engine.cost import choose_recordings, measure_cost, take_turns
+from forgetbench.engine.forecast import forecast
+from forgetbench.engine.plan import make_plan
 from forgetbench.engine.progress import Silent
 from forgetbench.engine.results import Result
 from forgetbench.engine.run import Prepared, Request, compare_result, evaluate, prepare
 from forgetbench.forgetting.cost import speed, time_ratio
+from forgetbench.models.checkpoint import resolve
+from forgetbench.models.component import Checkpoint, Component
+from forgetbench.models.interface import Audio
+from forgetbench.models.load import load
 from forgetbench.schema.cost import ClipTime, ComponentCost, Cost
 from forgetbench.schema.run import Arm, RunDocument, Settings
+from forgetbench.tasks.registry import load_registry
 
 Ask = Callable[..., Request]
 
@@ -214,6 +221,69 @@ def test_what_is_identical_or_does_not_hear_is_not_run(made: Path, ask: Ask, no_
         said = {component.role: component.not_measured for component in arm.components}
         assert said == {"asr": "identical in both arms", "lm": "only hearing is timed"}
         assert all(component.clips == () for component in arm.components)
+
+
+class Cleaner:
+    """Returns what it hears, at the rate that it works at, in two pieces where it is asked to stream."""
+
+    sampling_rate = 48_000
+
+    def __init__(self) -> None:
+        self.rates: set[int] = set()
+
+    def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
+        self.rates |= {clip.sampling_rate for clip in audio}
+        return list(audio)
+
+    def enhance_stream(self, audio: Audio) -> Iterator[Audio]:
+        yield Audio(samples=audio.samples[:0], sampling_rate=48_000)
+        yield audio
+
+
+def test_a_system_that_cleans_and_hears_is_planned_and_timed_part_by_part(
+    made: Path, ask: Ask, tiny_tasks: Path, no_memory: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiny_tasks import write_speech, write_task
+
+    write_task(
+        tiny_tasks, "cleaned", write_speech(tiny_tasks), kind="enhancement", metrics=["si_sdr"],
+        primary="si_sdr", conditions=[{"noise": "white", "snr_db": 0}],
+    )  # fmt: skip
+    cleaner = Component(
+        role="enhancer", source="cleaner", format="factory", path=None, architecture="Cleaner",
+        fingerprint="0" * 64, capabilities=("enhance",), parameters=1_000_000,
+    )  # fmt: skip
+    ears = resolve(str(made / "whisper")).components["asr"]
+    system = Checkpoint(name="system", components={"enhancer": cleaner, "asr": ears})
+    plan = prepare(ask(made / "whisper", "heard")).plan
+    selection = load_registry([tiny_tasks]).select(["heard", "cleaned"])
+    able: frozenset[str] = frozenset({"enhance", "transcribe"})
+    both = make_plan(selection, settings=plan.settings, capabilities={"base": able, "checkpoint": able})
+    lines = {line.name: line for line in forecast(both, (system, system))}
+    assert {name for name, line in lines.items() if line.seconds and not line.skipped} == {"heard", "cleaned"}
+    loaded = Cleaner()
+    monkeypatch.setattr(
+        cost,
+        "load",
+        lambda component, settings: loaded if component is cleaner else load(component, settings),
+    )
+    measured = measure_cost({"checkpoint": system}, both, identical=frozenset(), progress=Silent())
+    enhancer, asr = measured["checkpoint"].components
+    assert (enhancer.role, enhancer.capability, asr.role, asr.capability) == (
+        "enhancer",
+        "enhance",
+        "asr",
+        "transcribe",
+    )
+    assert {len(enhancer.clips), len(asr.clips)} == {cost.MOST_CLIPS}
+    assert loaded.rates == {48_000}
+    assert all(
+        clip.clip.endswith("white 0 dB") and clip.first_output_s is not None for clip in enhancer.clips
+    )
+    assert all(clip.clip.endswith("babble 5 dB") and clip.first_output_s is None for clip in asr.clips)
+    durations = {sample.id: sample.size for sample in both.tasks[0].samples}
+    for clip in (*enhancer.clips, *asr.clips):
+        assert clip.audio_s == pytest.approx(durations[clip.clip.split(", ")[1]])
 
 
 def test_a_checkpoint_without_a_base_is_timed_alone(made: Path, ask: Ask, no_memory: None) -> None:

@@ -13,6 +13,8 @@ import pytest
 from mlflow import MlflowClient
 
 from forgetbench.errors import UsageError
+from forgetbench.schema.cost import ClipTime, ComponentCost, Cost
+from forgetbench.schema.run import ComponentInfo, RunDocument
 from forgetbench.tracking import store
 from forgetbench.tracking.mlflow_log import LOGGED, PENDING, log_pair, sync
 
@@ -102,6 +104,51 @@ def test_times_alone_do_not_make_a_new_result(tmp_path, uri, make_documents):
     log_pair(tmp_path / "r", base, checkpoint, comparison)
     log_pair(tmp_path / "r", base, checkpoint.model_copy(update={"measured": {"seconds": 9.0}}), comparison)
     runs(uri)
+
+
+def with_cost(arm: RunDocument, measured_at: str, seconds: float) -> RunDocument:
+    clips = (
+        ClipTime(clip="a", audio_s=2.0, seconds=seconds),
+        ClipTime(clip="b", audio_s=4.0, seconds=seconds),
+    )
+    component = ComponentCost(role="asr", capability="transcribe", clips=clips, peak_memory_bytes=5_000_000)
+    cost = Cost(measured_at=measured_at, processors=2, components=(component,))
+    return arm.model_copy(update={"measured": {**arm.measured, "cost": cost.model_dump(mode="json")}})
+
+
+def test_sizes_are_always_metrics_of_their_arm(tmp_path, uri, make_documents):
+    base, checkpoint, comparison = make_documents()
+    ears = ComponentInfo(
+        role="asr", source="x", format="peft", architecture="Ears", fingerprint="0",
+        capabilities=("transcribe",), parameters=39_000_000, bytes=154_000_000,
+    )  # fmt: skip
+    info = checkpoint.checkpoint.model_copy(update={"components": (ears,)})
+    log_pair(tmp_path / "r", base, checkpoint.model_copy(update={"checkpoint": info}), comparison)
+    _, found = runs(uri)
+    metrics = found["checkpoint"].data.metrics
+    assert (metrics["cost/asr/parameters"], metrics["cost/asr/bytes"]) == (39_000_000, 154_000_000)
+    assert not [name for name in found["base"].data.metrics if name.startswith("cost/")]
+
+
+def test_a_cost_measured_again_is_logged_into_the_same_runs_and_the_later_one_is_shown(
+    tmp_path, uri, make_documents
+):
+    base, checkpoint, comparison = make_documents()
+    log_pair(tmp_path / "r", base, checkpoint, comparison)
+    for measured_at, seconds in (("2026-01-01T10:00:00+00:00", 0.5), ("2026-01-02T10:00:00+00:00", 0.25)):
+        timed = with_cost(checkpoint, measured_at, seconds)
+        for _ in range(2):
+            assert log_pair(tmp_path / "r", with_cost(base, measured_at, 1.0), timed, comparison) is None
+    client, found = runs(uri)
+    metrics = found["checkpoint"].data.metrics
+    assert metrics["cost/asr/transcribe/rtfx"] == 6 / (2 * 0.25)
+    assert metrics["cost/asr/transcribe/latency_mean_s"] == 0.25
+    assert metrics["cost/asr/transcribe/peak_memory_bytes"] == 5_000_000
+    assert "cost/asr/transcribe/first_output_s" not in metrics
+    assert found["base"].data.metrics["cost/asr/transcribe/rtfx"] == 3
+    run_id = found["checkpoint"].info.run_id
+    history = client.get_metric_history(run_id, "cost/asr/transcribe/rtfx")
+    assert sorted(metric.value for metric in history) == [6, 12]
 
 
 def test_an_interrupted_attempt_is_completed_and_not_repeated(tmp_path, uri, make_documents, monkeypatch):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-Name = Literal["task", "run", "comparison", "sample", "metric"]
+Name = Literal["task", "run", "comparison", "sample", "metric", "cost"]
 
 
 def schema(
@@ -25,6 +25,7 @@ def schema(
 def schemas() -> dict[Name, dict[str, Any]]:
     """Return the JSON Schema of every document."""
     from forgetbench.schema.comparison import Comparison
+    from forgetbench.schema.cost import Cost
     from forgetbench.schema.metric import MetricSpec
     from forgetbench.schema.run import RunDocument
     from forgetbench.schema.sample import SampleRecord
@@ -36,6 +37,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "comparison": _named("comparison", Comparison.model_json_schema()),
         "sample": _named("sample", SampleRecord.model_json_schema()),
         "metric": _named("metric", MetricSpec.model_json_schema()),
+        "cost": _named("cost", Cost.model_json_schema()),
     }
 
 

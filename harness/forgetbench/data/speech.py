@@ -28,13 +28,6 @@ OTHERS = {"babble": BABBLE_TALKERS, "speech_shaped": 50}
 """How many recordings by others a noise is made of."""
 
 
-def before_enhancement(condition: Condition | None) -> Condition | None:
-    """Return what an enhancer hears of a condition: hearing loss and amplification come after it."""
-    if condition is None or (condition.noise is None and condition.rt60_s is None):
-        return None
-    return condition.model_copy(update={"hearing_loss": None, "amplification": None})
-
-
 class SpeechSet:
     """All recordings of a task's file, by sample id.
 

@@ -17,7 +17,6 @@ from typing import get_args
 import numpy as np
 
 from forgetbench.data.samples import Sample, choose
-from forgetbench.data.speech import before_enhancement
 from forgetbench.engine.hearing import Clip, hear, hear_first_output, streams
 from forgetbench.engine.peak_memory import Job, peak_memory_bytes
 from forgetbench.engine.plan import Plan, PlannedTask
@@ -153,14 +152,14 @@ def _clips(
     clips: list[ByArm] = []
     for name, (planned, sample) in recordings.items():
         assert planned.speech is not None
-        condition = before_enhancement(sample.condition) if capability == "enhance" else sample.condition
         language = getattr(planned.task, "language", "")
         clip: dict[Arm, Clip] = {}
         try:
             for arm, model in models.items():
                 assert isinstance(model, SpeechRecogniser | Enhancer)
                 rate = model.sampling_rate
-                audio = Audio(samples=planned.speech.waveform(sample.id, condition, rate), sampling_rate=rate)
+                waveform = planned.speech.waveform(sample.id, sample.condition, rate)
+                audio = Audio(samples=waveform, sampling_rate=rate)
                 clip[arm] = Clip(name=name, capability=capability, audio=audio, language=language)
         except SampleError:
             continue

@@ -45,7 +45,7 @@ def cost_section(
         base_measured = None
     table = Table.grid(padding=(0, 2, 0, 0))
     for justify in ("left", "left", "right", "right", "left"):
-        table.add_column(justify=justify, overflow="fold")  # type: ignore[arg-type]
+        table.add_column(justify=justify, overflow="fold")
     table.add_row("", "", Text("Base", "dim") if base else "", Text("Checkpoint", "dim"), "")
     sizes = {info.role: info for info in base.components} if base else {}
     for info in checkpoint.components:
@@ -101,7 +101,7 @@ def _timed(base: ComponentCost, checkpoint: ComponentCost) -> Iterator[_Line]:
     )
     yield line("p95 latency", "latency_p95_s", numbers.latency)
     yield line("first output", "first_output_s", numbers.latency)
-    yield line("speed", "rtfx", numbers.real_time)
+    yield line("RTFx", "rtfx", numbers.rtfx)
     yield _line("peak memory", base.peak_memory_bytes, checkpoint.peak_memory_bytes, numbers.size)
 
 

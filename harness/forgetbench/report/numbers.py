@@ -103,12 +103,12 @@ def latency(number: float | None) -> str:
     return f"{_digits(1000 * number)} ms" if number < 0.9995 else f"{_digits(number)} s"
 
 
-def real_time(rtfx: float | None) -> str:
-    """Return a speed in multiples of real time: ``12.3x real time``."""
-    if _missing(rtfx):
+def rtfx(number: float | None) -> str:
+    """Return seconds of audio per second of work: ``12.3``."""
+    if _missing(number):
         return MISSING
-    assert rtfx is not None
-    return f"{_digits(rtfx)}x real time"
+    assert number is not None
+    return _digits(number)
 
 
 def ratio(number: float | None) -> str:
@@ -116,7 +116,7 @@ def ratio(number: float | None) -> str:
     if _missing(number):
         return MISSING
     assert number is not None
-    return f"x{number:.2f}" if 0.095 <= number < 9.995 else f"x{_digits(number)}"
+    return f"x{number:.3f}" if number < 0.095 else f"x{_digits(number)}"
 
 
 def _prefixed(number: float | None, units: tuple[tuple[float, str], ...]) -> str:

@@ -162,4 +162,5 @@ class RunDocument(Document):
     suite_rows: tuple[SuiteRowInfo, ...] = ()
     warnings: tuple[str, ...] = ()
     measured: dict[str, Any] = {}
-    """Times, RTFx, memory and paths: differs from run to run, ignored by comparisons."""
+    """Times, memory and paths: differs from run to run, ignored by comparisons. ``cost`` is a
+    :class:`~forgetbench.schema.cost.Cost`, where one was measured."""

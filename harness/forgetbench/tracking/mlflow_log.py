@@ -11,13 +11,16 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from forgetbench.atomic import write_atomically
 from forgetbench.engine.results import Result, read_result
 from forgetbench.errors import UsageError
+from forgetbench.forgetting.cost import speed
 from forgetbench.schema.comparison import Comparison
+from forgetbench.schema.cost import Cost
 from forgetbench.schema.document import Document
 from forgetbench.schema.run import RunDocument, TaskResult
 from forgetbench.tracking import store
@@ -44,6 +47,12 @@ class Pair:
             text = document.model_dump_json(exclude={"measured"}) if document else ""
             digest.update(text.encode() + b"\0")
         return digest.hexdigest()
+
+    @property
+    def cost_measured_at(self) -> str | None:
+        """When cost was measured last: a later measurement of the same result is logged, too."""
+        cost = Cost.of(self.checkpoint.measured)
+        return cost.measured_at if cost else None
 
     def documents(self) -> dict[str, Document]:
         """Return the documents by the name of their file."""
@@ -85,7 +94,7 @@ def log_pair(
     """
     pair = Pair(base, checkpoint, comparison)
     address, name = store.tracking_address(tracking_uri), store.experiment_name(experiment)
-    if _is_logged(result_dir, address, pair.content):
+    if _is_logged(result_dir, address, pair):
         return None
     try:
         with _mlflow_quietly():
@@ -99,7 +108,7 @@ def log_pair(
             f"MLflow at {store.without_password(address)}: not logged ({cause[:120]}). "
             f"The result is safe; when MLflow is back: forgetbench mlflow sync {result_dir}"
         )
-    _remember(result_dir, address, name, pair.content, run_ids)
+    _remember(result_dir, address, name, pair, run_ids)
     (result_dir / PENDING).unlink(missing_ok=True)
     return None
 
@@ -130,9 +139,7 @@ def _sync_one(result: Path, tracking_uri: str | None, experiment: str | None) ->
     pending = _read_json(result / PENDING)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _usable(pending.get("tracking_uri"))
     name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or pending.get("experiment")
-    if _is_logged(
-        result, store.tracking_address(uri), Pair(found.base, found.checkpoint, found.comparison).content
-    ):
+    if _is_logged(result, store.tracking_address(uri), Pair(found.base, found.checkpoint, found.comparison)):
         (result / PENDING).unlink(missing_ok=True)
         return Synced(result, "already")
     warning = log_pair(
@@ -161,6 +168,7 @@ def _log(pair: Pair, address: str, experiment: str) -> dict[Member, str]:
             child = _run(client, experiment_id, arm.arm, pair, parent_id=parent.info.run_id)
             run_ids[arm.arm] = child.info.run_id
             _log_all(client, child, _arm_metrics(arm), _arm_params(arm), _arm_tags(arm))
+            _log_cost(client, child, Cost.of(arm.measured))
             client.set_terminated(child.info.run_id)
     _log_all(client, parent, _pair_metrics(pair.comparison), _arm_params(pair.checkpoint), _pair_tags(pair))
     for name, document in pair.documents().items():
@@ -223,8 +231,34 @@ def _log_all(
     )
 
 
+def _log_cost(client: Any, run: Any, cost: Cost | None) -> None:
+    """Log times and memory, stamped with their measurement: a later one follows, and is the one shown."""
+    from mlflow.entities import Metric
+
+    if cost is None:
+        return
+    finite = measured(_cost_metrics(cost))
+    names = valid_names(finite)
+    stamp = int(1000 * datetime.fromisoformat(cost.measured_at).timestamp())
+    client.log_batch(run.info.run_id, metrics=[Metric(names[n], v, stamp, 0) for n, v in finite.items()])
+
+
+def _cost_metrics(cost: Cost) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for component in cost.components:
+        name = f"cost/{component.role}/{component.capability}"
+        values[f"{name}/peak_memory_bytes"] = component.peak_memory_bytes
+        if (found := speed(component.clips)) is not None:
+            for figure in ("rtfx", "latency_mean_s", "latency_p95_s", "first_output_s"):
+                values[f"{name}/{figure}"] = getattr(found, figure)
+    return values
+
+
 def _arm_metrics(arm: RunDocument) -> dict[str, float | None]:
     values: dict[str, float | None] = {}
+    for component in arm.checkpoint.components:
+        for size in ("parameters", "bytes"):
+            values[f"cost/{component.role}/{size}"] = getattr(component, size)
     for task in arm.tasks:
         values |= _task_metrics(task)
     return values
@@ -301,20 +335,26 @@ def _mlflow_quietly() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _is_logged(result_dir: Path, address: str, content: str) -> bool:
-    """Say whether this content is in this store, by what ``mlflow.json`` remembers."""
+def _is_logged(result_dir: Path, address: str, pair: Pair) -> bool:
+    """Say whether this content with this cost is in this store, by what ``mlflow.json`` remembers."""
     entries = _read_json(result_dir / LOGGED).get("logged", [])
     shown = store.without_password(address)
-    return any(entry.get("content") == content and entry.get("tracking_uri") == shown for entry in entries)
+    return any(
+        entry.get("content") == pair.content
+        and entry.get("tracking_uri") == shown
+        and pair.cost_measured_at in (None, entry.get("cost_measured_at"))
+        for entry in entries
+    )
 
 
 def _remember(
-    result_dir: Path, address: str, experiment: str, content: str, run_ids: Mapping[Member, str]
+    result_dir: Path, address: str, experiment: str, pair: Pair, run_ids: Mapping[Member, str]
 ) -> None:
     entry = {
         "tracking_uri": store.without_password(address),
         "experiment": experiment,
-        "content": content,
+        "content": pair.content,
+        "cost_measured_at": pair.cost_measured_at,
         "runs": dict(run_ids),
     }
     entries = _read_json(result_dir / LOGGED).get("logged", [])
