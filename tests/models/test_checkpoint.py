@@ -102,9 +102,8 @@ def test_a_packaged_reference_is_the_last_resort(made: Path, monkeypatch: pytest
         resolve("HuggingFaceTB/SmolLM2-135M-Instruct@main")
 
 
-@pytest.mark.parametrize(("kind", "name"), [("gguf", "m.gguf"), ("ctranslate2", "ct2")])
 def test_a_foreign_format_is_converted_once(
-    kind: str, name: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import shutil
 
@@ -114,22 +113,16 @@ def test_a_foreign_format_is_converted_once(
         calls.append(path)
         return Path(shutil.copytree(made / "llama", out_dir, dirs_exist_ok=True))
 
-    module = types.ModuleType(f"forgetbench.models.{kind}")
-    setattr(module, f"convert_{kind}", convert)
+    module = types.ModuleType("forgetbench.models.gguf")
+    module.convert_gguf = convert  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    if kind == "gguf":
-        (tmp_path / name).write_bytes(b"GGUF" + bytes(100))
-    else:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.bin").write_bytes(bytes(100))
-        (tmp_path / name / "config.json").write_text("{}")
-    first, second = (resolve(str(tmp_path / name)).components["lm"] for _ in range(2))
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(100))
+    first, second = (resolve(str(tmp_path / "m.gguf")).components["lm"] for _ in range(2))
     assert len(calls) == 1 and first.fingerprint == second.fingerprint
-    assert (first.format, first.source) == (kind, name)
-    stored = 104 if kind == "gguf" else 100
-    assert {first.bytes, second.bytes} == {stored}, "the size is of the conversion, not of what was named"
+    assert (first.format, first.source) == ("gguf", "m.gguf")
+    assert {first.bytes, second.bytes} == {104}, "the size is of the conversion, not of what was named"
     monkeypatch.setattr("forgetbench.models.checkpoint.CONVERSION", 2)
-    resolve(str(tmp_path / name))
+    resolve(str(tmp_path / "m.gguf"))
     assert len(calls) == 2, "a new converter does not write other bytes for nothing"
 
 

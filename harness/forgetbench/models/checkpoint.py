@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from forgetbench.errors import CheckpointError
-from forgetbench.models.component import Checkpoint, Component, Format, Role
+from forgetbench.models.component import Checkpoint, Component, Role
 from forgetbench.models.directory import Origin, is_adapter, is_ctranslate2, read_adapter, read_model
 from forgetbench.models.factory import is_factory, read_factory
+from forgetbench.models.faster_whisper import read_faster_whisper
 from forgetbench.models.fingerprint import combine, fingerprint_file, read_json
 from forgetbench.models.hub import is_hub_id, locate
 from forgetbench.models.onnx_file import read_onnx_component
@@ -26,7 +26,7 @@ __all__ = ["Checkpoint", "Component", "resolve", "resolve_component"]
 def resolve(
     name: str, *, offline: bool = False, adapter_base: str | None = None, trust_remote_code: bool = False
 ) -> Checkpoint:
-    """Return the checkpoint of a name; torch is loaded only to convert GGUF or CTranslate2.
+    """Return the checkpoint of a name; torch is loaded only to convert GGUF.
 
     Args:
         name: A directory (transformers, PEFT adapter, CTranslate2 Whisper, or with a ``system.yaml``), a
@@ -101,7 +101,7 @@ def resolve_component(
     if is_adapter(place):
         return _adapted(place, origin, offline=offline, fallback=adapter_base)
     if is_ctranslate2(place):
-        return _converted(place, origin, "ctranslate2")
+        return read_faster_whisper(place, origin)
     return read_model(place, origin)
 
 
@@ -132,6 +132,12 @@ def _adapted(path: Path, origin: Origin, *, offline: bool, fallback: str | None)
             cause = f"its base cannot be had: {error.thing} {error.cause}"
             raise CheckpointError(str(path), cause, error.way_out or "Give it with --base.") from error
         base, replaced = resolve_component(fallback, offline=offline), name
+    if base.format == "ctranslate2":
+        raise CheckpointError(
+            str(path),
+            f"its base {base.source} is a CTranslate2 model, which takes no adapter",
+            "Name the transformers model that it was made from with --base.",
+        )
     if base.format == "peft":
         raise CheckpointError(
             str(path), f"its base {base.source} is an adapter itself", "Merge that one first."
@@ -162,7 +168,7 @@ def _resolve_system(
 
 def _read_file(path: Path, origin: Origin, *, trust_remote_code: bool) -> Component:
     if path.suffix.lower() == ".gguf":
-        return _converted(path, origin, "gguf")
+        return _converted(path, origin)
     if path.suffix.lower() == ".onnx":
         return read_onnx_component(path, origin)
     if path.suffix.lower() in SUFFIXES:
@@ -174,36 +180,25 @@ def _read_file(path: Path, origin: Origin, *, trust_remote_code: bool) -> Compon
     )
 
 
-def _converted(source: Path, origin: Origin, kind: Format) -> Component:
-    """Convert a model once, into the cache, under the digest of its files and the converters' version."""
-    files = [source] if source.is_file() else sorted(f for f in source.iterdir() if f.is_file())
-    parts = {file.name if source.is_dir() else "": fingerprint_file(file) for file in files}
-    digest = combine(parts | {"conversion": str(CONVERSION)})
+def _converted(source: Path, origin: Origin) -> Component:
+    """Convert a GGUF file once, into the cache, under its digest and the converter's version."""
+    from forgetbench.models.gguf import convert_gguf
+
+    digest = combine({"": fingerprint_file(source), "conversion": str(CONVERSION)})
     target = cache_root() / "converted" / digest
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=".partial-"))
         try:
-            _converter(kind)(source, partial)
+            convert_gguf(source, partial)
             partial.rename(target)
         except OSError:
             if not target.is_dir():  # else another process was first
                 raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    converted = Origin(source=origin.source, format=kind, revision=origin.revision, unpinned=origin.unpinned)
-    weights = source if source.is_file() else source / "model.bin"
-    return replace(read_model(target, converted), bytes=weights.stat().st_size)
-
-
-def _converter(kind: Format) -> Callable[[Path, Path], Path]:
-    if kind == "gguf":
-        from forgetbench.models.gguf import convert_gguf
-
-        return convert_gguf
-    from forgetbench.models.ctranslate2 import convert_ctranslate2
-
-    return convert_ctranslate2
+    converted = read_model(target, replace(origin, format="gguf"))
+    return replace(converted, bytes=source.stat().st_size)
 
 
 def _existing(name: str, folder: Path | None) -> Path | None:

@@ -23,9 +23,9 @@ class Component:
     Attributes:
         role: ``enhancer`` cleans speech, ``asr`` hears, ``lm`` reads and writes.
         source: As it was named: a hub id, a directory's name, a factory. Never an absolute path.
-        format: What it was stored as; GGUF and CTranslate2 have been converted: ``path`` is the result.
-        path: Directory in the transformers or PEFT layout; None for a factory.
-        architecture: Class name in config.json, such as ``LlamaForCausalLM``.
+        format: What it was stored as; GGUF has been converted: ``path`` is the result.
+        path: Directory in the transformers, PEFT or CTranslate2 layout; None for a factory.
+        architecture: Class name in config.json, such as ``LlamaForCausalLM``; of CTranslate2 its own name.
         fingerprint: sha256 over its content.
         capabilities: What it can be asked for.
         revision: Commit of a hub model.

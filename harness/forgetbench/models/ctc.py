@@ -4,8 +4,8 @@ What a clip becomes never depends on the batch it is in. Where the convolutions 
 frame (``feat_extract_norm: layer``) and nothing after them looks past the attention mask, clips of any length
 are batched under a mask. Elsewhere zeros behind a clip would leak into it: through a norm over time
 (``group``, as wav2vec2-base), through the Conformer's convolutions, through an adapter of strided
-convolutions or a batch norm before the positions. Those models hear clips of equal length together and all others alone,
-unmasked.
+convolutions or a batch norm before the positions. Those models hear clips of equal length together and all
+others alone, unmasked.
 
 Long recordings are heard in windows of 30 s that overlap by 10 s; of each overlap the outer 5 s of both
 windows are dropped, so that no frame is kept that has less than 5 s of context. Frames are stitched before

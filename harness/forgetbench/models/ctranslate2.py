@@ -12,8 +12,10 @@ import re
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,8 @@ from forgetbench.models.save import save_clean
 
 Weights = dict[str, NDArray[np.float32]]
 
+SPECIFICATION = "WhisperSpec"
+"""What CTranslate2 calls the kind of model."""
 _BINARY_VERSIONS = (4, 5, 6)
 _BFLOAT16 = 5
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -83,24 +87,64 @@ def read_model_bin(path: Path) -> Weights:
     Raises:
         CheckpointError: The file is truncated, damaged, or holds another kind of model.
     """
+    with _open_model_bin(path) as (file, count):
+        raw = dict(_variable(file) for _ in range(count))
+        aliases = _aliases(file)
+    weights = _apply_scales(raw)
+    weights.update({alias: weights[target] for alias, target in aliases if target in weights})
+    return weights
+
+
+class StoredArray(NamedTuple):
+    """An array of a ``model.bin``, without its data."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def n_elements(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether it is learned: not the scale of a quantised array, nor a setting, which has no shape."""
+        return bool(self.shape) and not self.name.endswith("_scale")
+
+
+def model_bin_shapes(path: Path) -> dict[str, StoredArray]:
+    """Return the arrays of a CTranslate2 Whisper ``model.bin`` by name, without reading their data.
+
+    Raises:
+        CheckpointError: The file is truncated, damaged, or holds another kind of model.
+    """
+    with _open_model_bin(path) as (file, count):
+        arrays = []
+        for _ in range(count):
+            name, shape, _, n_bytes = _variable_header(file)
+            arrays.append(StoredArray(name, shape))
+            file.seek(n_bytes, 1)
+        _aliases(file)
+        return {array.name: array for array in arrays}
+
+
+@contextmanager
+def _open_model_bin(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file at its first variable, and give the number of variables; say in one line what is wrong."""
     try:
         with path.open("rb") as file:
             version = _unpack(file, "<I")[0]
             if version not in _BINARY_VERSIONS:
                 raise CheckpointError(str(path), "is not a CTranslate2 model.bin of a known version")
             spec = _name(file)
-            if spec != "WhisperSpec":
+            if spec != SPECIFICATION:
                 raise CheckpointError(str(path), f"holds a {spec}, and only Whisper models can be read")
             _, count = _unpack(file, "<II")
-            raw = dict(_variable(file) for _ in range(count))
-            aliases = [(_name(file), _name(file)) for _ in range(_unpack(file, "<I")[0])]
-    except (EOFError, struct.error, UnicodeDecodeError, ValueError) as error:
+            yield file, count
+    except (EOFError, struct.error, UnicodeDecodeError, ValueError, OSError) as error:
         raise CheckpointError(
             str(path), f"is truncated or damaged ({_line(error)})", "Copy it again."
         ) from error
-    weights = _apply_scales(raw)
-    weights.update({alias: weights[target] for alias, target in aliases if target in weights})
-    return weights
 
 
 def _take(file: BinaryIO, n_bytes: int) -> bytes:
@@ -118,11 +162,22 @@ def _name(file: BinaryIO) -> str:
     return _take(file, _unpack(file, "<H")[0]).removesuffix(b"\0").decode()
 
 
-def _variable(file: BinaryIO) -> tuple[str, NDArray[Any]]:
+def _aliases(file: BinaryIO) -> list[tuple[str, str]]:
+    """Read the end of the file: other names of arrays, each with the name that it stands for."""
+    return [(_name(file), _name(file)) for _ in range(_unpack(file, "<I")[0])]
+
+
+def _variable_header(file: BinaryIO) -> tuple[str, tuple[int, ...], int, int]:
+    """Return name, shape, type and number of bytes of the variable that comes next."""
     name = _name(file)
     rank = _unpack(file, "<B")[0]
     shape = _unpack(file, f"<{rank}I")
     dtype, n_bytes = _unpack(file, "<BI")
+    return name, shape, dtype, n_bytes
+
+
+def _variable(file: BinaryIO) -> tuple[str, NDArray[Any]]:
+    name, shape, dtype, n_bytes = _variable_header(file)
     data = _take(file, n_bytes)
     if dtype == _BFLOAT16:  # the upper half of a float32
         array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)

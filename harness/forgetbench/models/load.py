@@ -37,6 +37,10 @@ def load(component: Component, settings: LoadSettings) -> Model:
         from forgetbench.models.torch_enhancer import TorchEnhancer
 
         return TorchEnhancer.load(component, settings)
+    if component.format == "ctranslate2":
+        from forgetbench.models.faster_whisper import FasterWhisperRecogniser
+
+        return FasterWhisperRecogniser.load(component, settings)
     if settings.dtype not in _DTYPES:
         raise UsageError(f"--dtype {settings.dtype}", "is not known", f"Known are {', '.join(_DTYPES)}.")
     if settings.quantisation is not None:

@@ -8,38 +8,32 @@ Rows that have ended leave the batch, so that one looping transcript does not ho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from forgetbench.errors import CheckpointError, UsageError
+from forgetbench.errors import CheckpointError
 from forgetbench.models.clips import Waveform, samples_of
 from forgetbench.models.component import Component
 from forgetbench.models.directory import tokenizer_path
 from forgetbench.models.interface import Audio, Output
 from forgetbench.models.speech_files import extractor_path
 from forgetbench.models.weights import load_weights, without_adapter
+from forgetbench.models.whisper_tokens import (
+    MAX_NEW_TOKENS,
+    MULTILINGUAL_VOCABULARY,
+    check_language,
+    special_tokens,
+)
 from forgetbench.schema.run import LoadSettings
 
-_MAX_NEW_TOKENS = 224
 _N_SPECIAL = 3
 """Room that the prompt takes beside the start token: language, task, no timestamps."""
-_MULTILINGUAL_VOCABULARY = 51_865
 _DROP_SHARE = 0.25
 """Ended rows are dropped once they are this much of the batch: dropping copies the cache of the others."""
 _SHORTEST_S = 0.025
 """Shorter audio is padded to one analysis window."""
-
-
-class _Special(NamedTuple):
-    """Token ids that steer Whisper."""
-
-    start: int
-    end: int
-    no_timestamps: int
-    suppressed: list[int]
-    suppressed_first: list[int]
 
 
 class WhisperRecogniser:
@@ -59,10 +53,12 @@ class WhisperRecogniser:
         self.sampling_rate = int(processor.feature_extractor.sampling_rate)
         said = getattr(model.generation_config, "is_multilingual", None)
         self.is_multilingual = (
-            model.config.vocab_size >= _MULTILINGUAL_VOCABULARY if said is None else bool(said)
+            model.config.vocab_size >= MULTILINGUAL_VOCABULARY if said is None else bool(said)
         )
         self._vocabulary: dict[str, int] = processor.tokenizer.get_vocab()
-        self._special = self._special_tokens()
+        self._special = special_tokens(
+            self._vocabulary, model.config.vocab_size, is_multilingual=self.is_multilingual
+        )
 
     @classmethod
     def load(cls, component: Component, settings: LoadSettings) -> WhisperRecogniser:
@@ -108,13 +104,11 @@ class WhisperRecogniser:
         return features
 
     def _prompt(self, language: str) -> list[int]:
+        check_language(language, self._vocabulary, is_multilingual=self.is_multilingual)
+        start, no_timestamps = self._special.start, self._special.no_timestamps
         if not self.is_multilingual:
-            if language != "en":
-                raise UsageError(f"language {language}", "cannot be heard by an English-only Whisper model")
-            return [self._special.start, self._special.no_timestamps]
-        if (spoken := self._vocabulary.get(f"<|{language}|>")) is None:
-            raise UsageError(f"language {language}", "is not among the languages of this Whisper model")
-        return [self._special.start, spoken, self._vocabulary["<|transcribe|>"], self._special.no_timestamps]
+            return [start, no_timestamps]
+        return [start, self._vocabulary[f"<|{language}|>"], self._vocabulary["<|transcribe|>"], no_timestamps]
 
     def _decode(self, features: Tensor, prompt: list[int]) -> list[Output]:
         """Decode clips of at most 30 s greedily."""
@@ -170,27 +164,7 @@ class WhisperRecogniser:
         return Output(text=text.strip(), n_tokens=len(words), truncated=truncated)
 
     def _limit(self, n_prompt: int) -> int:
-        return min(_MAX_NEW_TOKENS, int(self.model.config.max_target_positions) - n_prompt)
-
-    def _special_tokens(self) -> _Special:
-        from transformers.models.whisper.configuration_whisper import (
-            NON_SPEECH_TOKENS,
-            NON_SPEECH_TOKENS_MULTI,
-        )
-
-        names = ("<|startoftranscript|>", "<|endoftext|>", "<|notimestamps|>")
-        if missing := [name for name in names if name not in self._vocabulary]:
-            raise CheckpointError(
-                "tokenizer", f"has no {missing[0]}: it is not Whisper's", "Save the processor's own."
-            )
-        start, end, no_timestamps = (self._vocabulary[name] for name in names)
-        listed = NON_SPEECH_TOKENS_MULTI if self.is_multilingual else NON_SPEECH_TOKENS
-        # Special tokens but the end are not speech either; a timestamp is one that nobody asked for.
-        n_text = self.model.config.vocab_size
-        silent = {token for token in listed if token < end} | set(range(end + 1, n_text))
-        blank = self._vocabulary.get("Ġ")
-        first = silent | {end} | ({blank} if blank is not None else set())
-        return _Special(start, end, no_timestamps, sorted(silent), sorted(first))
+        return min(MAX_NEW_TOKENS, int(self.model.config.max_target_positions) - n_prompt)
 
     def _long_form_config(self, max_new_tokens: int) -> Any:
         """Return the generation config of OpenAI's checkpoints, from this model's own tokens."""
