@@ -87,6 +87,8 @@ def test_one_that_also_hears_is_a_recogniser_that_can_do_both(module: str) -> No
     assert component.capabilities == ("transcribe", "enhance")
     model = load(component, LoadSettings())
     assert isinstance(model, SpeechRecogniser) and isinstance(model, Enhancer)
+
+
 def test_its_size_is_what_it_says_and_unknown_where_it_says_nothing(module: str) -> None:
     def size(name: str) -> tuple[int | None, int | None]:
         component = resolve(f"{module}:{name}").components["asr"]

@@ -2,10 +2,11 @@
 
 The object implements ``score_text``, ``generate``, ``transcribe`` or ``enhance`` as the protocols there have
 them; it can do what it has methods for. ``sampling_rate`` (default 16 000 Hz), ``render_chat``,
-``first_token_ids`` and ``chat_template`` are optional. The function (or the object) may carry ``fingerprint``,
-a string or a function that returns one; without it, the fingerprint is that of the source file, so that
-weights which the code loads are not part of it. For the cost of a model, the object may have whole numbers
-``parameters`` and ``bytes``, and ``transcribe_stream`` or ``enhance_stream``, whose first output is timed.
+``first_token_ids`` and ``chat_template`` are optional. The function (or the object) may carry
+``fingerprint``, a string or a function that returns one; without it, the fingerprint is that of the source
+file, so that weights which the code loads are not part of it. For the cost of a model, the object may have
+whole numbers ``parameters`` and ``bytes``, and ``transcribe_stream`` or ``enhance_stream``, whose first
+output is timed.
 
 Factories are the user's own trusted code: naming one runs it.
 """
