@@ -43,12 +43,14 @@ def _answer(prediction: RawPrediction | None, choices: bool) -> int | str | None
 
 
 def shown(prediction: object, *, choices: bool) -> str:
-    """Return an answer as a reader sees it: its text, its choice, or its log-likelihoods."""
+    """Return an answer as a reader sees it: text, choice, log-likelihoods, or which audio in the cache."""
     parsed = parse(prediction)
     if parsed is None:
         return ""
     if parsed.text is not None:
         return parsed.text
+    if (audio := parsed.audio) is not None:
+        return f"audio {audio.sha256[:12]}, {audio.n_samples / audio.sampling_rate:.2f} s"
     answer = _answer(parsed, choices)
     if isinstance(answer, int):
         return f"choice {answer + 1}"
