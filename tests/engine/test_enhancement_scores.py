@@ -197,7 +197,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(ask: Ask, tmp_path: Pat
 
 
 def test_processes_score_as_this_one_does(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_task(tmp_path / "tasks", metrics=["estoi", "si_sdr"], primary="si_sdr")
+    make_task(tmp_path / "tasks", metrics=["pesq_wb", "si_sdr"], primary="si_sdr")
     here = run(ask("delayed"))
     monkeypatch.setattr(score_audio, "WORTH_PROCESSES_S", 0.0)
     monkeypatch.setattr(score_audio, "available_cores", lambda: 2)

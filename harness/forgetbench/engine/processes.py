@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from types import ModuleType
 from typing import Any, TypeVar
@@ -59,7 +60,9 @@ def attempt(call: Call[Any]) -> Outcome:
         return Outcome(failure=f"{type(error).__name__}: {error}")
 
 
-def over_processes(calls: Iterable[Call[Any]], *, processes: int) -> Iterator[tuple[int, Outcome]]:
+def over_processes(
+    calls: Iterable[Call[Any]], *, processes: int
+) -> Generator[tuple[int, Outcome], None, None]:
     """Make calls in ``processes`` new processes and yield position and outcome, in the order of completion.
 
     A call that kills its process (a fault in C code, no memory) costs nothing but itself: those that were
@@ -86,11 +89,11 @@ def _through_pool(
     finished = False
     try:
         while True:
-            try:
-                while len(under_way) < CALLS_IN_FLIGHT * processes and (taken := next(numbered, None)):
-                    under_way[_submit(pool, taken[1])] = taken
-            except _NotTakenError:
-                return [*under_way.values(), taken]
+            for taken in islice(numbered, CALLS_IN_FLIGHT * processes - len(under_way)):
+                future = _submit(pool, taken[1])
+                if future is None:
+                    return [*under_way.values(), taken]
+                under_way[future] = taken
             if not under_way:
                 finished = True
                 return []
@@ -107,16 +110,13 @@ def _through_pool(
         pool.shutdown(wait=finished, cancel_futures=True)
 
 
-class _NotTakenError(Exception):
-    """The pool broke before it took a call."""
-
-
-def _submit(pool: ProcessPoolExecutor, call: Call[Any]) -> Future[Outcome]:
+def _submit(pool: ProcessPoolExecutor, call: Call[Any]) -> Future[Outcome] | None:
+    """Give the pool a call; None where one of its processes died before it took the call."""
     with _without_main():
         try:
             return pool.submit(attempt, call)
-        except BrokenProcessPool as error:
-            raise _NotTakenError from error
+        except BrokenProcessPool:
+            return None
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def _taken(outcome: Outcome, sample: Sample, task: Enhancement, progress: Progre
 def _outcomes(
     planned: PlannedTask, task: Enhancement, outputs: Sequence[tuple[Sample, AudioFile]], seed: int
 ) -> Iterator[tuple[int, Outcome]]:
-    """Yield the position in ``outputs`` and the outcome of each: here while that is quick, else by processes."""
+    """Yield the position in ``outputs`` and the outcome of each: made here where that is quick."""
     positions: list[int] = []
     unprepared: list[tuple[int, Outcome]] = []
 
@@ -122,7 +122,7 @@ class Pace:
         return outcome
 
     def forecast_s(self, n: int) -> float:
-        """Return how long ``n`` more will take, by the last one; as if it were one while only one is known."""
+        """Return how long ``n`` more will take, by the last; as if one, while only one is known."""
         return self.last_s * (n if self.n > 1 else 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,12 @@ def _measures(
     sampling_rate: int, seed: int, audiogram: Audiogram, amplification: Amplification | None
 ) -> dict[str, Measure]:
     rate = sampling_rate
-    worn = {"sampling_rate": rate, "audiogram": audiogram, "seed": seed, "amplification": amplification}
+    worn: dict[str, Any] = {
+        "sampling_rate": rate,
+        "audiogram": audiogram,
+        "seed": seed,
+        "amplification": amplification,
+    }
     return {
         "pesq_wb": partial(speech_quality.pesq_score, sampling_rate=rate, mode="wb"),
         "pesq_nb": partial(speech_quality.pesq_score, sampling_rate=rate, mode="nb"),
