@@ -14,10 +14,10 @@ from forgetbench.engine.results import read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.models.reference import install_command, resolve_reference
 
-pytestmark = [pytest.mark.slow, pytest.mark.realdata]
+pytestmark = [pytest.mark.slow, pytest.mark.realdata, pytest.mark.timeout(3000)]
 
 TINY_EN = "openai/whisper-tiny.en"
-N = 48
+N = 40
 SNR_DB = (10, 5, 0, -5)
 
 

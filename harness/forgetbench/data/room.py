@@ -63,7 +63,7 @@ def room_response(rt60_s: float, distance_m: float, sampling_rate: int, room_see
     for _ in range(_CALIBRATIONS):
         response = _image_sources(size, talker, microphone, exponent, rt60_s, sampling_rate)
         response = response[delay + _HALF_WINDOW :]
-        response = response / response[0]
+        response = np.asarray(response / response[0], dtype=np.float64)
         measured = decay_time_s(response, sampling_rate)
         if abs(measured / rt60_s - 1) < _TOLERANCE:
             return response
