@@ -14,6 +14,7 @@ import soundfile
 from typer.testing import Result
 
 from forgetbench.engine import arm
+from forgetbench.errors import CheckpointError, ForgetbenchError
 from forgetbench.recipes.amounts import run_by_amount
 from forgetbench.schema.recipe import Recipe
 
@@ -24,9 +25,10 @@ Run = Callable[..., Result]
 def adapted(tiny_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Adapters on half a second and on one second of audio."""
     folder = tmp_path_factory.mktemp("adapted")
-    for name in ("a.wav", "b.wav"):
-        soundfile.write(folder / name, np.random.default_rng(0).uniform(-0.1, 0.1, 8000), 16_000)
-    rows = [{"audio": name, "text": "a word"} for name in ("a.wav", "b.wav")]
+    rng = np.random.default_rng(0)
+    rows = [{"audio": f"{word}.wav", "text": word} for word in ("one", "two")]
+    for row in rows:
+        soundfile.write(folder / row["audio"], rng.uniform(-0.1, 0.1, 8000), 16_000)
     (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     data, output = str(folder / "mine.jsonl"), str(folder / "mine")
     training = {"steps": 3, "warmup_steps": 0, "learning_rate": 0.5, "batch_size": 1, "rank": 2}
@@ -43,7 +45,7 @@ def run(cli: Run, tiny_tasks: Path, tmp_path: Path) -> Run:
         named = [word for model in models for word in ("--model", str(model))]
         return cli(
             "run", *named, "--tasks", "heard", "--role", f"heard={role}", "--include-path", str(tiny_tasks),
-            "--output-path", str(tmp_path / "results"), "--offline", "--no-mlflow", "--limit", "3", *more,
+            "--output-path", str(tmp_path / "results"), "--offline", "--no-mlflow", "--limit", "1", *more,
         )  # fmt: skip
 
     return call
@@ -109,15 +111,14 @@ def test_one_that_cannot_be_measured_fails_the_command_and_not_the_others(
 
     def failing(component: Any, settings: Any) -> Any:
         if component.source == "audio-0.6s":
-            raise RuntimeError("out of memory")
+            raise CheckpointError("audio-0.6s", "does not fit its base")
         return original(component, settings)
 
     monkeypatch.setattr(arm, "load", failing)
     done = run(adapted / "audio-*")
-    assert done.exit_code == 1
-    assert "1 of 2 checkpoints: not measured in full. task heard: could not be measured" in str(
-        done.exception
-    )
+    assert isinstance(done.exception, ForgetbenchError)
+    assert done.exception.exit_code == CheckpointError.exit_code
+    assert "1 of 2 checkpoints: not measured in full. audio-0.6s: does not fit" in str(done.exception)
     assert "[2/2]" in done.stdout
 
 

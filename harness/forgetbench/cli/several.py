@@ -13,7 +13,6 @@ from forgetbench.errors import ForgetbenchError
 if TYPE_CHECKING:
     from forgetbench.engine.results import Result
     from forgetbench.engine.run import Prepared, Request
-    from forgetbench.forgetting.trajectory import Exposure
 
 
 def run_several(
@@ -61,11 +60,12 @@ def _head(text: str, *, as_json: bool) -> None:
 def _show_curve(results: Sequence[tuple[Prepared, Result]], output: Path, *, as_json: bool) -> None:
     """Print, write and draw the curve of checkpoints that a recipe made with more and more audio or steps."""
     from forgetbench.forgetting.trajectory import axis_of, curves
+    from forgetbench.models.recipe_facts import read_exposure
     from forgetbench.report.curve import FILE_NAME, curve_table, draw, write_csv
     from forgetbench.report.escape import plain
 
     compared = [(p, result.comparison) for p, result in results if result.comparison is not None]
-    exposures = [_exposure(prepared.request.model) for prepared, _ in compared]
+    exposures = [read_exposure(Path(prepared.request.model).expanduser()) for prepared, _ in compared]
     axis = axis_of(exposures)
     if axis is None:
         return
@@ -79,14 +79,6 @@ def _show_curve(results: Sequence[tuple[Prepared, Result]], output: Path, *, as_
         path = output / f"{FILE_NAME[axis]}{suffix}"
         write(found, path)
         out.print(plain(str(path)), style="dim", soft_wrap=True)
-
-
-def _exposure(model: str) -> Exposure:
-    from forgetbench.forgetting.trajectory import Exposure
-    from forgetbench.models.recipe_facts import read_facts
-
-    facts = read_facts(Path(model).expanduser())
-    return Exposure(audio_s=facts.audio_s_available, step=facts.step) if facts else Exposure()
 
 
 def _raise(failures: Sequence[ForgetbenchError], n_models: int) -> None:
