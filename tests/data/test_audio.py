@@ -33,6 +33,7 @@ def test_stereo_becomes_the_mean_of_its_channels() -> None:
         (encoded(np.zeros(0)), "empty_audio"),
         (encoded(np.array([0.1, np.nan]), subtype="FLOAT"), "nonfinite_audio"),
     ],
+    ids=["no audio", "no bytes", "no samples", "NaN"],
 )
 def test_unusable_audio_has_a_code(content: bytes, code: str) -> None:
     with pytest.raises(SampleError) as caught:
