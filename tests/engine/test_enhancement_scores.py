@@ -251,3 +251,15 @@ def test_a_metric_that_the_rate_has_no_room_for_is_refused_by_validation(tmp_pat
     make_task(tmp_path / "tasks", sampling_rate=8000)
     with pytest.raises(UsageError, match="pesq_wb` needs 16000 Hz, not 8000 Hz"):
         prepare(ask("silent"))
+
+
+@pytest.mark.slow
+def test_a_recording_that_crashes_pesq_costs_itself_and_not_the_run(ask: Ask, tmp_path: Path) -> None:
+    pause = np.zeros(RATE // 2, dtype=np.float32)
+    many = np.concatenate([part for i in range(60) for part in (synthetic_pair(0.8, seed=i).clean, pause)])
+    for kind in ("clean", "noisy"):
+        soundfile.write(tmp_path / "tasks" / f"{kind}1.wav", many, RATE, subtype="FLOAT")
+    result = run(ask("delayed"))
+    assert result.base is not None
+    for document in (result.base, result.checkpoint):
+        assert document.tasks[0].errors == {"scoring_error": 1} and document.tasks[0].n_scored == N - 1

@@ -1,7 +1,10 @@
+from typing import get_args
+
 import pytest
 
 from forgetbench.errors import TaskError
 from forgetbench.metrics.registry import REGISTRY, lookup
+from forgetbench.schema.task import AudioMetric
 
 
 @pytest.mark.parametrize(
@@ -16,6 +19,8 @@ from forgetbench.metrics.registry import REGISTRY, lookup
         ("bits_per_byte", "ratio", False),
         ("complied", "binary", False),
         ("refused", "binary", False),
+        *((name, "mean", True) for name in get_args(AudioMetric)),
+        ("delay_ms", "mean", False),
         ("refusal_margin", "mean", True),
         ("over_refusal_margin", "mean", False),
     ],
