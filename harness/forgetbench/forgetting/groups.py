@@ -39,7 +39,7 @@ def group_families(pairs: Iterable[ReadyPair], judging: Judging) -> tuple[GroupF
 
 def _groupings(table: pd.DataFrame) -> Iterator[tuple[str, pd.Series[str]]]:
     yield "condition", table["condition"]
-    for column in sorted(table):
+    for column in sorted(map(str, table.columns)):
         if column.startswith(_PREFIX) and column.endswith(_SUFFIX):
             yield column[len(_PREFIX) : -len(_SUFFIX)], table[column].fillna("").astype(str)
 
