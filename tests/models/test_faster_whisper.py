@@ -207,7 +207,7 @@ def test_tiny_en_says_by_faster_whisper_what_it_says_by_transformers(
         TransformersConverter(str(base), copy_files=["tokenizer.json"]).convert(
             str(path), quantization="int8"
         )
-    lines = (test_data / "speech" / "prompts_en.jsonl").read_text().splitlines()[:20]
+    lines = (test_data / "speech" / "prompts_en.jsonl").read_text().splitlines()[:12]
     rows = [json.loads(line) for line in lines]
     clips = [
         Audio(
@@ -216,13 +216,13 @@ def test_tiny_en_says_by_faster_whisper_what_it_says_by_transformers(
         )
         for row in rows
     ]
-    long = Audio(samples=np.concatenate([clip.samples for clip in clips[:12]]), sampling_rate=16_000)
+    long = Audio(samples=np.concatenate([clip.samples for clip in clips]), sampling_rate=16_000)
     assert len(long.samples) > 31 * 16_000
     by_ct2: Callable[..., Any] = loaded(path).transcribe
     plain = load(resolve(str(base)).components["asr"], LoadSettings())
     assert isinstance(plain, WhisperRecogniser)
     ours, theirs = ([o.text for o in t([*clips, long], language="en")] for t in (plain.transcribe, by_ct2))
     n_equal = sum(a == b for a, b in zip(ours[:-1], theirs[:-1], strict=True))
-    assert n_equal >= (19 if quantisation == "float16" else 14), list(zip(ours, theirs, strict=True))
+    assert n_equal >= (11 if quantisation == "float16" else 8), list(zip(ours, theirs, strict=True))
     assert jiwer.wer(ours[-1].lower(), theirs[-1].lower()) < 0.1
     assert jiwer.wer([row["text"].lower() for row in rows], [t.lower() for t in theirs[:-1]]) < 0.25

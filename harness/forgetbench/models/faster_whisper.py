@@ -6,6 +6,10 @@ detection or text from before, the same tokens suppressed, the language given, a
 Only what is suppressed at the first step (a blank, the end) is what the directory's own config.json lists, as
 every converter writes it. Recordings of more than 30 s go through Whisper's sequential algorithm, by
 timestamps.
+
+A clip is filled up to 30 s with silence, as openai/whisper and ``models/whisper.py`` do it. By itself
+faster-whisper fills up with zeros after the mel filters, which are no silence there and can end a transcript
+early: in one arm only, that would look like a loss of the weights.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from forgetbench.schema.run import LoadSettings
 _FILES = ("model.bin", "config.json", "tokenizer.json")
 _MORE_FILES = ("vocabulary.json", "vocabulary.txt", "preprocessor_config.json")
 _LONGEST_S = 30.0
-_SHORTEST_S = 0.025
+"""Longer recordings are heard window by window, shorter ones are filled up."""
 
 
 def read_faster_whisper(path: Path, origin: Origin) -> Component:
@@ -123,7 +127,7 @@ class FasterWhisperRecogniser:
             UsageError: The model has no token for the language.
         """
         check_language(language, self._vocabulary, is_multilingual=self.is_multilingual)
-        clips = [samples_of(item, self.sampling_rate, shortest_s=_SHORTEST_S) for item in audio]
+        clips = [samples_of(item, self.sampling_rate, shortest_s=_LONGEST_S) for item in audio]
         return [self._transcribe(clip, language) for clip in clips]
 
     def _transcribe(self, clip: Waveform, language: str) -> Output:
