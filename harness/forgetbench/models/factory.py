@@ -79,8 +79,9 @@ def load_factory(component: Component) -> Model:
     made = _made.pop(component.source, None)
     if made is None:
         made = _call(component.source, _import(component.source))
+    faces: dict[Role, Callable[[Any], Model]]
     faces = {"lm": FactoryText, "asr": FactorySpeech, "enhancer": FactoryEnhancer}
-    face: Model = faces[component.role](made)
+    face = faces[component.role](made)
     for name in ("transcribe_stream", "enhance_stream"):
         if callable(stream := getattr(made, name, None)):
             setattr(face, name, stream)
