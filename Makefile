@@ -34,6 +34,8 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/cli_startup.py
+	$(BIN)/python benchmarks/enhancement_scoring.py
+	$(BIN)/python benchmarks/whisper_speed.py
 
 clean:
 	rm -rf $(VENV) .demo
