@@ -219,6 +219,49 @@ def make_speecht5(folder: Path, *, tokenizer: Any = None) -> Path:
     return save_seq2seq(folder, SpeechT5ForSpeechToText(config), SpeechT5FeatureExtractor(), tokenizer)
 
 
+def make_qwen2_audio(folder: Path, *, template: bool = True) -> Path:
+    """With a chat template as the instruction-tuned model, or without one as the pretrained one."""
+    import torch
+    from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(bos=False)
+    names = ["<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<u>", "</u>", "<a>", "<|en|>", "<|de|>"]
+    tokenizer.add_tokens(names, special_tokens=True)
+    if not template:
+        tokenizer.chat_template = None
+    config = Qwen2AudioConfig(
+        audio_config={
+            "model_type": "qwen2_audio_encoder",
+            "num_mel_bins": 20,
+            "encoder_layers": 1,
+            "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 16,
+            "d_model": 16,
+            "max_source_positions": 100,
+            "initializer_range": 0.5,
+        },
+        text_config={
+            "model_type": "qwen2",
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 512,
+            "initializer_range": 0.3,
+            "bos_token_id": 0,
+            "eos_token_id": 1,
+        },
+        audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
+    )
+    model = Qwen2AudioForConditionalGeneration(config)
+    model.generation_config.eos_token_id = 1
+    extractor = WhisperFeatureExtractor(feature_size=20, chunk_length=2)
+    return save_seq2seq(folder, model, extractor, tokenizer)
+
+
 CTC: dict[str, Callable[[Path], Path]] = {
     "wav2vec2-base": make_wav2vec2,
     "wav2vec2-large": lambda folder: make_wav2vec2(folder, norm="layer"),
@@ -237,7 +280,10 @@ SEQ2SEQ: dict[str, Callable[[Path], Path]] = {
 @pytest.fixture(scope="session")
 def speech_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """``speech_models("hubert")``: its directory, made once."""
-    root, makers = tmp_path_factory.mktemp("speech-models"), {**CTC, **SEQ2SEQ, "mms": make_mms}
+    root, makers = (
+        tmp_path_factory.mktemp("speech-models"),
+        {**CTC, **SEQ2SEQ, "mms": make_mms, "qwen2-audio": make_qwen2_audio},
+    )
 
     def model(name: str) -> Path:
         return root / name if (root / name).is_dir() else makers[name](root / name)

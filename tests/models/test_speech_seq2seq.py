@@ -13,9 +13,10 @@ import pytest
 
 from forgetbench.errors import CheckpointError
 from forgetbench.models.checkpoint import resolve
+from forgetbench.models.clips import join
 from forgetbench.models.interface import Audio, Output, SpeechRecogniser
 from forgetbench.models.load import load
-from forgetbench.models.speech_seq2seq import SpeechSeq2Seq, join
+from forgetbench.models.speech_seq2seq import SpeechSeq2Seq
 from forgetbench.schema.run import LoadSettings
 from tiny_speech_models import SEQ2SEQ, make_speech2text, make_speecht5, speech_like
 

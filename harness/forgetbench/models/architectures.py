@@ -12,7 +12,7 @@ Loader = Literal["whisper", "ctc", "speech_seq2seq", "audio_lm", "codec", "causa
 SUPPORTED = (
     "Supported are Whisper, CTC models (Wav2Vec2, Wav2Vec2-Conformer, HuBERT, WavLM, MMS), Speech2Text, "
     "Moonshine, SpeechT5 (speech to text), Qwen2-Audio, the codecs EnCodec, DAC and Mimi, and causal "
-    "language models (…ForCausalLM, …LMHeadModel); anything else by a Python factory, package.module:function."
+    "language models (…ForCausalLM, …LMHeadModel); all else by a Python factory, package.module:function."
 )
 
 

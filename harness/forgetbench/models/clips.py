@@ -1,13 +1,13 @@
-"""Waveforms on their way into a recogniser: long enough, grouped by length, and cut where nobody speaks."""
+"""Waveforms on their way through a recogniser: long enough, grouped by length, cut where nobody speaks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forgetbench.models.interface import Audio
+from forgetbench.models.interface import Audio, Output
 
 Waveform = NDArray[np.float32]
 
@@ -52,3 +52,36 @@ def quiet_pieces(samples: Waveform, sampling_rate: int, *, longest_s: float) -> 
         pieces.append(samples[:cut])
         samples = samples[cut:]
     return [*pieces, samples]
+
+
+def transcribe_pieces(
+    clips: Sequence[Waveform],
+    decode: Callable[[Sequence[Waveform]], list[Output]],
+    *,
+    sampling_rate: int,
+    longest_s: float,
+) -> list[Output]:
+    """Transcribe clips of any length by what transcribes pieces of one length; see ``quiet_pieces``.
+
+    Args:
+        clips: At ``sampling_rate``.
+        decode: Transcribes a batch of equal length, in order.
+        sampling_rate: In Hz.
+        longest_s: Of a piece, in seconds.
+    """
+    pieces = [quiet_pieces(clip, sampling_rate, longest_s=longest_s) for clip in clips]
+    flat = [piece for own in pieces for piece in own]
+    outputs: dict[int, Output] = {}
+    for rows in by_length(flat):
+        outputs.update(zip(rows, decode([flat[i] for i in rows]), strict=True))
+    heard = iter([outputs[i] for i in range(len(flat))])
+    return [join([next(heard) for _ in own]) for own in pieces]
+
+
+def join(outputs: Sequence[Output]) -> Output:
+    """Return the transcript of a recording from those of its pieces."""
+    return Output(
+        text=" ".join(output.text for output in outputs if output.text),
+        n_tokens=sum(output.n_tokens for output in outputs),
+        truncated=any(output.truncated for output in outputs),
+    )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from forgetbench.models.clips import Waveform, by_length, quiet_pieces, samples_of
+from forgetbench.models.clips import Waveform, samples_of, transcribe_pieces
 from forgetbench.models.component import Component
 from forgetbench.models.interface import Audio, Output
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
@@ -77,13 +77,9 @@ class SpeechSeq2Seq:
             language: Not asked for: the model knows the one that it was trained on.
         """
         clips = [samples_of(item, self.sampling_rate, shortest_s=_SHORTEST_S) for item in audio]
-        pieces = [quiet_pieces(clip, self.sampling_rate, longest_s=self.longest_s) for clip in clips]
-        flat = [piece for own in pieces for piece in own]
-        outputs: dict[int, Output] = {}
-        for rows in by_length(flat):
-            outputs.update(zip(rows, self._decode([flat[i] for i in rows]), strict=True))
-        heard = iter([outputs[i] for i in range(len(flat))])
-        return [join([next(heard) for _ in own]) for own in pieces]
+        return transcribe_pieces(
+            clips, self._decode, sampling_rate=self.sampling_rate, longest_s=self.longest_s
+        )
 
     def _decode(self, clips: Sequence[Waveform]) -> list[Output]:
         """Decode clips of one length."""
@@ -101,15 +97,6 @@ class SpeechSeq2Seq:
         end = next((i for i, token in enumerate(tokens) if token in self._ends), None)
         text = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
         return Output(text=text.strip(), n_tokens=len(tokens[:end]), truncated=end is None)
-
-
-def join(outputs: Sequence[Output]) -> Output:
-    """Return the transcript of a recording from those of its pieces."""
-    return Output(
-        text=" ".join(output.text for output in outputs if output.text),
-        n_tokens=sum(output.n_tokens for output in outputs),
-        truncated=any(output.truncated for output in outputs),
-    )
 
 
 def _neutralise_generation(model: Any) -> frozenset[int]:
