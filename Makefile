@@ -23,14 +23,14 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
 lint: $(STAMP)
-	$(BIN)/ruff format --check harness tests benchmarks tasks
-	$(BIN)/ruff check harness tests benchmarks tasks
+	$(BIN)/ruff format --check harness tests benchmarks tasks examples
+	$(BIN)/ruff check harness tests benchmarks tasks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(STAMP)
-	$(BIN)/ruff format harness tests benchmarks tasks
-	$(BIN)/ruff check --fix harness tests benchmarks tasks
+	$(BIN)/ruff format harness tests benchmarks tasks examples
+	$(BIN)/ruff check --fix harness tests benchmarks tasks examples
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/cli_startup.py

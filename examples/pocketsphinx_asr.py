@@ -7,8 +7,8 @@
 
 A factory is a function without arguments that returns an object with ``transcribe`` (or ``enhance``,
 ``score_text``, ``generate``); ``forgetbench.models.factory`` says what else it can have. It is imported with
-the current directory on the path, when ``--model`` or ``--base`` names it. Its ``fingerprint`` says what decides
-its answers, beyond this file: predictions are cached under it.
+the current directory on the path, when ``--model`` or ``--base`` names it. Its ``fingerprint`` says what
+decides its answers, beyond this file: predictions are cached under it.
 """
 
 from __future__ import annotations
