@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from forgetbench.forgetting.trajectory import Curve, Point
-from forgetbench.report.curve import curve_table, draw, write_csv
+from forgetbench.report.curve import curve_table, draw, score_interval, write_csv
 
 
 @pytest.fixture
@@ -68,3 +68,12 @@ def test_the_drawing_is_the_same_png_each_time_and_takes_no_title_for_a_formula(
     assert once[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", once[16:24])
     assert (width, height) == (960, 840)  # two panels: the target and the worst general loss
+
+
+def test_the_interval_of_a_score_never_leaves_the_metrics_bounds(make_row) -> None:
+    wide = {"ci_low": -0.7, "ci_high": 0.2}
+    row = make_row("own", "Own", "target", "wer", "improved", base=0.5, checkpoint=0.1, **wide)
+    assert score_interval(row) == (0.0, pytest.approx(0.7))
+    row = make_row("own", "Own", "target", "acc", "improved", base=0.5, checkpoint=0.9, **wide)
+    assert score_interval(row) == (pytest.approx(0.3), 1.0)
+    assert score_interval(row.model_copy(update={"ci_low": None})) is None

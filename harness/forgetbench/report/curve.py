@@ -14,6 +14,7 @@ from rich.text import Text
 from forgetbench.atomic import write_atomically
 from forgetbench.forgetting.trajectory import Axis, Curve, Point
 from forgetbench.forgetting.verdict import margins_lost
+from forgetbench.metrics.registry import REGISTRY
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
 from forgetbench.report.table import ruled_grid
@@ -101,11 +102,11 @@ def _draw_target(panel: Axes, curve: Curve) -> None:
     scale = 100 if numbers.is_percent(curve.target.metric) else 1
     xs = [point.x for point in curve.points]
     scores = [scale * (point.target.checkpoint or 0.0) for point in curve.points]
-    panel.plot(xs, scores, "o-", color=_INK, label="checkpoint")
+    panel.plot(xs, scores, "o-", color=_INK, label="checkpoint, interval of its change")
     for point in curve.points:
-        low, high = _score_interval(point.target)
-        if low is not None and high is not None:
-            panel.plot([point.x, point.x], [scale * low, scale * high], color=_INK, alpha=0.5, linewidth=2)
+        if (interval := score_interval(point.target)) is not None:
+            ends = [scale * end for end in interval]
+            panel.plot([point.x, point.x], ends, color=_INK, alpha=0.5, linewidth=2)
     if curve.target.base is not None:
         panel.axhline(scale * curve.target.base, color="0.4", linestyle="--", label="base")
     unit = " / %" if scale == 100 else ""
@@ -114,12 +115,18 @@ def _draw_target(panel: Axes, curve: Curve) -> None:
     panel.legend(frameon=False, fontsize=8)
 
 
-def _score_interval(row: Row) -> tuple[float | None, float | None]:
-    """Return the interval of the degradation, laid about the base's score."""
+def score_interval(row: Row) -> tuple[float, float] | None:
+    """Return the interval of the degradation, laid about the base's score and cut at the metric's bounds."""
     if row.base is None or row.ci_low is None or row.ci_high is None:
-        return None, None
+        return None
     sign = -1.0 if row.higher_is_better else 1.0
-    return row.base + sign * row.ci_low, row.base + sign * row.ci_high
+    ends = sorted((row.base + sign * row.ci_low, row.base + sign * row.ci_high))
+    best, worst = (spec.best, spec.worst) if (spec := REGISTRY.get(row.metric)) else (None, None)
+    lowest, highest = (worst, best) if row.higher_is_better else (best, worst)
+    return (
+        ends[0] if lowest is None else max(ends[0], lowest),
+        ends[1] if highest is None else min(ends[1], highest),
+    )
 
 
 def _draw_general(panel: Axes, curve: Curve) -> None:
@@ -134,6 +141,6 @@ def _draw_axis(panel: Axes, curve: Curve) -> None:
 
     xs = sorted({point.x for point in curve.points})
     panel.set_xscale("log")
-    panel.set_xticks(xs, [f"{x:.3g}" for x in xs])
+    panel.set_xticks(xs, [f"{x:.3g}" for x in xs], rotation=45)
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xlabel(_LABEL[curve.axis])
