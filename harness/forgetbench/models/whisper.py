@@ -115,7 +115,9 @@ class WhisperRecogniser:
         from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
         net, special = without_adapter(self.model), self._special
-        heard = net.model.encoder(features).last_hidden_state
+        heard = self._encode(features)
+        banned = torch.tensor(special.suppressed, device=features.device)
+        banned_first = torch.tensor(special.suppressed_first, device=features.device)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         ids = torch.tensor([prompt] * len(features), device=features.device)
         texts: list[list[int]] = [[] for _ in features]
@@ -125,7 +127,7 @@ class WhisperRecogniser:
                 input_ids=ids, encoder_hidden_states=heard, past_key_values=cache, use_cache=True
             ).last_hidden_state
             logits = net.proj_out(states[:, -1])
-            logits[:, special.suppressed if step else special.suppressed_first] = -torch.inf
+            logits[:, banned if step else banned_first] = -torch.inf
             tokens = logits.argmax(dim=-1).tolist()
             for row, token in zip(rows, tokens, strict=True):
                 ended[row] = ended[row] or token == special.end
@@ -140,6 +142,16 @@ class WhisperRecogniser:
                 heard, rows, tokens = heard[kept], [rows[i] for i in going], [tokens[i] for i in going]
             ids = torch.tensor(tokens, device=features.device)[:, None]
         return [self._output(text, truncated=not end) for text, end in zip(texts, ended, strict=True)]
+
+    def _encode(self, features: Tensor) -> Tensor:
+        """Return what the decoder attends to, shape (clips, positions, width).
+
+        On a CPU clip by clip: the encoder is bound by arithmetic, and one clip's activations stay in the cache.
+        """
+        encoder = without_adapter(self.model).model.encoder
+        n_together = 1 if features.device.type == "cpu" else len(features)
+        parts = [encoder(part).last_hidden_state for part in features.split(n_together)]
+        return torch.cat(parts)
 
     def _transcribe_long(self, clip: Waveform, language: str) -> Output:
         """Transcribe more than 30 s by Whisper's sequential algorithm (Radford et al. 2022), greedily."""
