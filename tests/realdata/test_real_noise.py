@@ -59,5 +59,5 @@ def test_word_errors_rise_with_every_step_of_noise(
     rates = [word_error_rate(tables["clean"]), *(by_condition[f"noise {snr_db} dB"] for snr_db in SNR_DB)]
 
     assert all(lower < higher for lower, higher in pairwise(rates)), rates
-    assert rates[0] < 0.05
+    assert rates[0] < 0.07
     assert rates[-1] > 0.2
