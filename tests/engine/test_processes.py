@@ -129,7 +129,7 @@ def test_ctrl_c_ends_it_and_its_processes_without_their_tracebacks(tmp_path: Pat
     workers = [int(process.stdout.readline()) for _ in range(2)]
     time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=240)
     assert (process.returncode, errors) == (130, "")
     for worker in workers:
         with pytest.raises(ProcessLookupError):

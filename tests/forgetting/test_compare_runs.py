@@ -488,6 +488,20 @@ def test_the_worst_case_of_unheard_speech_is_every_word_wrong(
     assert "worse by 0.09 if each of them is lost" in row.reason
 
 
+def test_the_worst_case_of_unscored_audio_is_the_metrics_worst_bound(
+    make_task: Make, make_run: Make, make_table: Make
+) -> None:
+    task = make_task("cleaning", primary="stoi", metric_type="mean")
+    bounded = task.metrics["stoi"].model_copy(update={"worst": 0.0})
+    task = task.model_copy(update={"metrics": {"stoi": bounded}})
+    base = make_table({"stoi": [0.8] * 40})
+    checkpoint = make_table({"stoi": [0.8] * 40}, error=["crashed"] * 4 + [None] * 36)
+    runs = make_run("base", task), make_run("checkpoint", task)
+    row = only_row(compare(*runs, {"cleaning": base}, {"cleaning": checkpoint}))
+    assert row.verdict == "error"
+    assert "worse by 0.08 if each of them is lost" in row.reason
+
+
 def test_a_row_of_few_speakers_says_so(make_task: Make, make_run: Make, make_table: Make) -> None:
     task = make_task("speech", primary="wer", metric_type="ratio", higher=False)
     table = {

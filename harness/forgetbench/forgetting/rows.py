@@ -227,11 +227,15 @@ def _worst_case(pair: ReadyPair, estimate: PairedEstimate) -> float | None:
     """
     failures, metric = pair.joined.checkpoint_failures, pair.metric
     columns = stat_columns(pair.task.primary, metric.type)
-    if metric.type == "binary":
-        worst = 0.0 if metric.higher_is_better else 1.0
+    if metric.type != "ratio":
+        worst = metric.worst
+        if worst is None and metric.type == "binary":
+            worst = 0.0 if metric.higher_is_better else 1.0
+        if worst is None:
+            return None
         lost = float((failures[f"{columns[0]}_base"] - worst).abs().sum())
         return ((estimate.degradation or 0.0) * estimate.n + lost) / (estimate.n + len(failures))
-    if metric.type != "ratio" or pair.task.primary not in HEARING_METRICS:
+    if pair.task.primary not in HEARING_METRICS:
         return None
     scored = pair.joined.pairs
     errors, words = (f"{column}_base" for column in columns)

@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from typing import get_args
 
 from forgetbench.schema.run import RunDocument, TaskResult
-from forgetbench.schema.task import AsrMetric, Role
+from forgetbench.schema.task import AsrMetric, AudioMetric, Role
 
 STANDARD_SUITES = ("hearing", "retention", "safety")
-HEARING_METRICS = frozenset(get_args(AsrMetric))
+HEARING_METRICS = frozenset((*get_args(AsrMetric), *get_args(AudioMetric)))
 FORGETTING_ROLES: frozenset[Role] = frozenset({"general", "safety"})
 
 
@@ -32,8 +32,8 @@ def missing_scope(base: RunDocument, checkpoint: RunDocument, *, measured: Colle
     """Return what was skipped, asked for in vain, or never asked for.
 
     A task belongs to the suites it is tagged with and, if its role is general or safety, to one
-    of the standard three: safety by its role, hearing by a word or character error metric, else
-    retention.
+    of the standard three: safety by its role, hearing by a metric of recognised or enhanced speech,
+    else retention.
 
     Args:
         base: Run of the base.

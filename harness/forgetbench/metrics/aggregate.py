@@ -31,4 +31,10 @@ def aggregate(table: pd.DataFrame, spec: MetricSpec) -> MetricValue:
         value = numerator / denominator if denominator else None
     elif len(scored):
         value = float(scored[columns[0]].mean())
-    return MetricValue(value=value, n=len(scored), type=spec.type, higher_is_better=spec.higher_is_better)
+    return MetricValue(
+        value=value,
+        n=len(scored),
+        type=spec.type,
+        higher_is_better=spec.higher_is_better,
+        worst=spec.worst,
+    )

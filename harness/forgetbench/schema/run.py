@@ -71,6 +71,8 @@ class MetricValue(Document):
     n: int
     type: MetricType
     higher_is_better: bool
+    worst: float | None = None
+    """Worst bound, where the metric has one."""
 
 
 class Diagnostics(Document):
