@@ -2,7 +2,7 @@
 
     pip install pocketsphinx
     cd examples
-    forgetbench run --model pocketsphinx_asr:us_english --base pocketsphinx_asr:us_english_narrow \
+    forgetbench run --model pocketsphinx_asr:us_english_narrow --base pocketsphinx_asr:us_english \
         --tasks hearing-mini
 
 A factory is a function without arguments that returns an object with ``transcribe`` (or ``enhance``,

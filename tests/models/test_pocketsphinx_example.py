@@ -54,10 +54,10 @@ def test_the_command_of_the_docstring_scores_real_speech(test_data: Path, tmp_pa
             for row in rows
         )
     )
-    options = ["--base", "pocketsphinx_asr:us_english_narrow", "--target", str(target), "--offline"]
+    options = ["--base", "pocketsphinx_asr:us_english", "--target", str(target), "--offline"]
     options += ["--output-path", str(tmp_path / "results"), "--no-mlflow"]
     done = subprocess.run(
-        [sys.executable, "-c", MAIN, "run", "--model", "pocketsphinx_asr:us_english", *options],
+        [sys.executable, "-c", MAIN, "run", "--model", "pocketsphinx_asr:us_english_narrow", *options],
         cwd=EXAMPLES,
         capture_output=True,
         text=True,

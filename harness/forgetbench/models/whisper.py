@@ -146,11 +146,11 @@ class WhisperRecogniser:
     def _encode(self, features: Tensor) -> Tensor:
         """Return what the decoder attends to, shape (clips, positions, width).
 
-        On a CPU clip by clip: the encoder is bound by arithmetic, and one clip's activations stay in the cache.
+        On a CPU clip by clip: the encoder is bound by arithmetic, and one clip's activations stay in cache.
         """
         encoder = without_adapter(self.model).model.encoder
         n_together = 1 if features.device.type == "cpu" else len(features)
-        parts = [encoder(part).last_hidden_state for part in features.split(n_together)]
+        parts = [encoder(part).last_hidden_state for part in torch.split(features, n_together)]
         return torch.cat(parts)
 
     def _transcribe_long(self, clip: Waveform, language: str) -> Output:
