@@ -13,7 +13,6 @@ import pytest
 import soundfile
 
 from forgetbench.data.samples import Sample, SampleSet, load_samples
-from forgetbench.data.speech import SpeechSet
 from forgetbench.data.tabular import read_rows
 from forgetbench.engine.results import read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
@@ -155,7 +154,6 @@ def test_a_bad_recording_is_heard_or_has_a_code(kind: str, folder: Path) -> None
     assert_as_expected(codes_of(lambda sample: hear.waveform(sample.id, None, 48_000), found))
 
 
-@pytest.mark.skipif(not hasattr(SpeechSet, "clean"), reason="SpeechSet has no clean recordings yet")
 def test_a_bad_clean_recording_can_be_compared_with_or_has_a_code(folder: Path) -> None:
     found = samples_of(folder, "enhancement", audio="good", clean="audio")
     assert found.speech is not None

@@ -9,8 +9,6 @@ from forgetbench.errors import DataError, MissingPackageError
 
 RATE = 16_000
 
-pytest.importorskip("pyroomacoustics")
-
 
 def test_decay_time_is_that_of_an_exponential_decay() -> None:
     time = np.arange(2 * RATE) / RATE

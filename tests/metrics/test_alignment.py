@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def rnnoise(noisy: Waveform) -> Waveform:
     """RNNoise itself, frame by frame at 48 kHz, without anything of ours around it."""
     import soxr
 
-    core = pytest.importorskip("pyrnnoise.rnnoise")
+    core = import_module("pyrnnoise.rnnoise")
     at_48k = soxr.resample(noisy, RATE, core.SAMPLE_RATE)
     padded = np.pad(at_48k, (0, -len(at_48k) % core.FRAME_SIZE))
     frames = (np.clip(padded, -1, 1) * 32767).astype(np.int16).reshape(-1, 1, core.FRAME_SIZE)
