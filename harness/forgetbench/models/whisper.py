@@ -7,7 +7,9 @@ Rows that have ended leave the batch, so that one looping transcript does not ho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -157,14 +159,15 @@ class WhisperRecogniser:
         """Transcribe more than 30 s by Whisper's sequential algorithm (Radford et al. 2022), greedily."""
         features = self._features([clip], truncation=False, padding="longest")
         limit = self._limit(1 + _N_SPECIAL)
-        result = self.model.generate(
-            features,
-            generation_config=self._long_form_config(limit),
-            return_timestamps=True,
-            return_segments=True,
-            condition_on_prev_tokens=False,
-            **({"language": language, "task": "transcribe"} if self.is_multilingual else {}),
-        )
+        with _without_advice():
+            result = self.model.generate(
+                features,
+                generation_config=self._long_form_config(limit),
+                return_timestamps=True,
+                return_segments=True,
+                condition_on_prev_tokens=False,
+                **({"language": language, "task": "transcribe"} if self.is_multilingual else {}),
+            )
         segments = result["segments"][0]
         tokens = [t for segment in segments for t in segment["tokens"].tolist()]
         return self._output(tokens, truncated=any(len(segment["tokens"]) >= limit for segment in segments))
@@ -203,6 +206,18 @@ class WhisperRecogniser:
             max_new_tokens=max_new_tokens,
             **(multilingual if self.is_multilingual else {}),
         )
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep transformers from saying, for every segment, that our length limit wins over its default."""
+    logger = logging.getLogger("transformers.generation.utils")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _load_processor(component: Component) -> Any:
