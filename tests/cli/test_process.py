@@ -107,6 +107,7 @@ def test_interrupting_a_command_exits_with_130(engine, capsys):
     with pytest.raises(SystemExit) as exit_info:
         main(["run", "--model", "m"])
     assert exit_info.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted; the same command goes on from here\n"
 
 
 def test_debug_after_two_dashes_is_a_name():

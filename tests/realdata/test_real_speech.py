@@ -94,5 +94,7 @@ def test_digits_are_learnt_and_prompts_get_worse(digits: Result) -> None:
     rows = {row.name: row for row in digits.comparison.rows}
     assert rows["target"].verdict == "improved"
     assert rows["target"].checkpoint is not None and rows["target"].checkpoint <= 0.15
+    assert rows["target"].base is not None and rows["target"].base > 0.4
     assert rows["prompts"].degradation is not None and rows["prompts"].degradation > 0
+    assert rows["prompts"].verdict in ("minor", "worse", "regressed")
     assert digits.comparison.decision != "SHIP"

@@ -13,6 +13,8 @@ from forgetbench.errors import ForgetbenchError
 if TYPE_CHECKING:
     import typer
 
+INTERRUPTED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code; a failure is one line, and a traceback only with ``--debug``."""
@@ -26,9 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from forgetbench.cli.app import app
 
         code = app(args=words, prog_name="forgetbench", standalone_mode=False)
+        if code == INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; the same command goes on from here", 130)
+        _fail("interrupted; the same command goes on from here", INTERRUPTED)
     except typer.TyperException as error:
         _fail_usage(error)
     except BrokenPipeError:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from forgetbench.cli import options as o
 from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.offline import is_offline
 
 if TYPE_CHECKING:
     from forgetbench.tasks.definition import Definition
@@ -24,6 +25,12 @@ def fetch(tasks: o.Tasks = None, include_path: o.IncludePath = None) -> None:
     from forgetbench.report.escape import plain
     from forgetbench.tasks.registry import load_registry
 
+    if is_offline():
+        raise UsageError(
+            "fetch",
+            "HF_HUB_OFFLINE or another offline switch is set",
+            "Unset it to fetch; the embedded suites hearing-mini, retention-mini and safety-mini run now.",
+        )
     if not tasks:
         raise UsageError("--tasks", "nothing to fetch", "Name suites or tasks: --tasks hearing,retention.")
     out = console()

@@ -55,7 +55,11 @@ def show(
     from forgetbench.report.escape import plain
     from forgetbench.tasks.registry import load_registry
 
-    definition = load_registry(include_path or []).get(name)
+    registry = load_registry(include_path or [])
+    if name in registry.suites:
+        tasks = ", ".join(sorted(d.task.name for d in registry if name in d.task.suites))
+        raise TaskError(f"task {name!r}", "is a suite", f"Its tasks: {tasks}.")
+    definition = registry.get(name)
     if json:
         write_json(definition.task.model_dump(mode="json"))
         return
