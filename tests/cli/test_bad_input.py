@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from forgetbench.cli import main
+from forgetbench.errors import UsageError
 from tiny_models import make_lora
 
 Case = Callable[[Path, Path, Path], list[str]]
@@ -160,3 +161,14 @@ def test_bad_input_is_one_clear_line_with_exit_code_2(
     assert re.search(pattern, said.replace("\n", " ")), said
     assert sum(line.startswith("error: ") for line in said.splitlines()) == 1, said
     assert not list(tmp_path.rglob("run*.json"))
+
+
+def test_a_target_row_that_lacks_a_field_is_named(tmp_path: Path) -> None:
+    from forgetbench.engine.run import Request, select_tasks
+
+    target = tmp_path / "t.jsonl"
+    target.write_text('{"prompt": "a", "answer": "b"}\n{"prompt": "a"}\n')
+    with pytest.raises(UsageError, match="row 2: lacks 'answer'"):
+        select_tasks(Request(model="m", target=target))
+    with pytest.raises(UsageError, match="does not exist"):
+        select_tasks(Request(model="m", target=tmp_path / "none.jsonl"))

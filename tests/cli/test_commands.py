@@ -232,6 +232,11 @@ def test_fetching_an_embedded_task_needs_no_network(cli, tmp_path, monkeypatch):
     assert (done.exit_code, done.stdout) == (0, "mine: embedded, nothing to fetch\n")
 
 
+def test_fetching_offline_says_so_at_once(cli):
+    done = cli("fetch", "--tasks", "hellaswag")
+    assert isinstance(done.exception, UsageError) and "offline switch is set" in str(done.exception)
+
+
 def test_the_page_shows_the_store_that_runs_are_logged_to(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///.demo/mlflow.db")

@@ -105,7 +105,7 @@ def test_content_is_not_a_name(tmp_path: Path) -> None:
         ({"gold": True}, "not an index of the choices"),
         ({"choices": "yes"}, "not a list of two or more texts"),
         ({"choices": ["yes"]}, "not a list of two or more texts"),
-        ({"gold": None}, "lacks the field 'gold'"),
+        ({"gold": None}, "the field 'gold' is null"),
         ({"question": None}, "needs the column 'question'"),
     ],
 )

@@ -22,20 +22,21 @@ EPILOG = (
 def fetch(tasks: o.Tasks = None, include_path: o.IncludePath = None) -> None:
     """Download the data of tasks, so that runs are pinned to it and work offline."""
     from forgetbench.cli.console import console
+    from forgetbench.data.hub import is_unfetched
     from forgetbench.report.escape import plain
     from forgetbench.tasks.registry import load_registry
 
-    if is_offline():
-        raise UsageError(
-            "fetch",
-            "HF_HUB_OFFLINE or another offline switch is set",
-            "Unset it to fetch; the embedded suites hearing-mini, retention-mini and safety-mini run now.",
-        )
     if not tasks:
         raise UsageError("--tasks", "nothing to fetch", "Name suites or tasks: --tasks hearing,retention.")
     out = console()
     failed: list[str] = []
     selection = load_registry(include_path or []).select(o.names(tasks))
+    if is_offline() and any(is_unfetched(definition.task) for definition in selection.tasks):
+        raise UsageError(
+            "fetch",
+            "HF_HUB_OFFLINE or another offline switch is set",
+            "Unset it to fetch; the embedded suites hearing-mini, retention-mini and safety-mini run now.",
+        )
     for definition in selection.tasks:
         try:
             said = _fetch(definition)

@@ -75,7 +75,7 @@ def validate(
         typer.Argument(help="Task files, or folders of them: [dim]tasks/mine.yaml[/dim].", metavar="PATHS"),
     ],
 ) -> None:
-    """Check task files: every error with file, line and key. Exit code 2 if there is one."""
+    """Check task files: the first error of each with file, line and key. Exit code 2 if there is one."""
     from forgetbench.cli.console import console
     from forgetbench.report.escape import plain
     from forgetbench.tasks.definition import read_definition

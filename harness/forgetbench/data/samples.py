@@ -296,13 +296,17 @@ def _(task: Enhancement, row: Mapping[str, Any], thing: str) -> tuple[str, str, 
 
 
 def _recording(row: Mapping[str, Any], column: str, thing: str) -> str:
-    """Return the name of a recording, to show."""
+    """Return the name of a recording, to show; one that is null is missing, and costs its sample alone."""
+    if column in row and row[column] is None:
+        return "null"
     return recording_name(_field(row, column, thing))
 
 
 def _field(row: Mapping[str, Any], column: str, thing: str) -> Any:
-    if row.get(column) is None:
+    if column not in row:
         raise DataError(thing, f"lacks the field {column!r}", f"There are {', '.join(sorted(row))}.")
+    if row[column] is None:
+        raise DataError(thing, f"the field {column!r} is null", "Fill it in, or leave the row out.")
     return row[column]
 
 
@@ -312,6 +316,13 @@ def _text(value: Any) -> str:
 
 
 def _warnings(task: DatasetTask, samples: Sequence[Sample]) -> tuple[str, ...]:
+    if isinstance(task, Enhancement) and not {"haspi", "hasqi"} & set(task.metrics):
+        losses = [condition.label for condition in task.conditions if condition.hearing_loss]
+        return tuple(
+            f"{task.name}: {label}: the hearing loss changes nothing; it comes after the enhancer, and only "
+            "haspi and hasqi hear it"
+            for label in losses
+        )
     if not isinstance(task, Asr):
         return ()
     empty = sum(not sample.reference.strip() for sample in samples)

@@ -223,9 +223,9 @@ def _remarks(
     if n_mixed:
         yield f"{planned.task.name}: {n_mixed} enhanced recordings had several channels, averaged to one"
     for code in sorted({record.error for record in records if record.error is not None}):
-        names = [
-            record.input[:60] if planned.speech else record.id for record in records if record.error == code
-        ]
+        # Of two recordings, noisy and clean, the name of one could be the wrong one's.
+        by_file = planned.speech is not None and not isinstance(planned.task, Enhancement)
+        names = [record.input[:60] if by_file else record.id for record in records if record.error == code]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         yield f"{planned.task.name}: {code} in {len(names)} of {len(records)}: {', '.join(names[:3])}{more}"
 

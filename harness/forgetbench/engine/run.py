@@ -256,8 +256,14 @@ def _plan(
 
 
 def _target(path: Path) -> tuple[Definition, ...]:
+    if not path.exists():
+        raise UsageError(f"--target {path}", "does not exist", "Check the path.")
     rows = read_rows(path)
     columns = frozenset.intersection(*(frozenset(row) for row in rows))
+    for number, row in enumerate(rows, start=1):
+        for one, other in (("prompt", "answer"), ("audio", "text")):
+            if {one, other} & set(row) == {one} and any(other in another for another in rows):
+                raise UsageError(f"--target {path}, row {number}", f"lacks {other!r}", "Every row needs it.")
     return target_tasks(path if path.name else path.absolute(), columns)
 
 

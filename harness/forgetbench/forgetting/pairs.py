@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from forgetbench.forgetting.beside import beside_metrics
 from forgetbench.forgetting.family import holm
 from forgetbench.forgetting.groups import group_families
 from forgetbench.forgetting.losses import ScoredPairs, worst_losses
@@ -97,6 +98,7 @@ def compare(
         worst_losses=worst_losses(list(_scored([*built, *details]))),
         groups=group_families(ready, judging),
         lost_words=lost_words(ready),
+        beside=tuple(beside_metrics(base, checkpoint)),
         output_health=output_health(base, checkpoint),
         not_measured=scope.lines,
         warnings=tuple(dict.fromkeys(_warnings(base, checkpoint, rows))),

@@ -94,7 +94,7 @@ class FasterWhisperRecogniser:
             CheckpointError: The directory cannot be loaded.
             UsageError: The device is not there.
         """
-        import ctranslate2  # type: ignore[import-untyped]
+        import ctranslate2
         import torch
         from faster_whisper import WhisperModel
 

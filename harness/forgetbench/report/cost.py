@@ -44,8 +44,9 @@ def cost_section(
     if measured is None or base_measured is None or measured.measured_at != base_measured.measured_at:
         base_measured = None
     table = Table.grid(padding=(0, 2, 0, 0))
-    for justify in ("left", "left", "right", "right", "left"):
-        table.add_column(justify=justify, overflow="fold")
+    for justify in ("left", "left", "right", "right"):
+        table.add_column(justify=justify, no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("", "", Text("Base", "dim") if base else "", Text("Checkpoint", "dim"), "")
     sizes = {info.role: info for info in base.components} if base else {}
     for info in checkpoint.components:

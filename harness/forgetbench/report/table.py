@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 
 from rich.box import Box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -129,6 +130,7 @@ class _VerdictTable:
         yield _footnote(comparison)
         yield from _groups(comparison, face)
         yield from _lost_words(comparison, face)
+        yield from _beside(comparison)
         yield from cost_section(
             comparison.checkpoint,
             comparison.base,
@@ -214,6 +216,7 @@ def task_table(tasks: Iterable[Task | SuiteRow], counts: Mapping[str, int | None
         counts: Number of samples by task name; None where only a download would tell.
     """
     table = ruled_grid("Task", "Role", "Needs", "n", "Size", "Gated", "Licence", right={"n", "Size"})
+    table.columns[0].min_width = max((len(task.name) for task in tasks), default=0)
     suite: str | None = None
     for task in sorted(tasks, key=lambda task: (task.suites[:1], task.name)):
         if (found := ", ".join(task.suites) or "no suite") != suite:
@@ -456,6 +459,21 @@ def _lost_words(comparison: Comparison, face: _Face) -> Iterator[RenderableType]
             Text(str(loss.n_words), style="dim"),
         )
     yield Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _beside(comparison: Comparison) -> Iterator[RenderableType]:
+    """Show the further metrics of each task, base → checkpoint; loops are among the broken outputs."""
+    shown = [metric for metric in comparison.beside if metric.metric != "looping"]
+    if shown:
+        yield Text()
+        yield Text("Beside the verdict, base -> checkpoint", style="bold")
+    for title, metrics in groupby(shown, key=lambda metric: metric.title):
+        said = ", ".join(
+            f"{metric.metric} {numbers.value(metric.base, metric=metric.metric)} -> "
+            f"{numbers.value(metric.checkpoint, metric=metric.metric)}"
+            for metric in metrics
+        )
+        yield Padding(Text(f"{plain(title)}: {said}"), (0, 0, 0, 2), expand=False)
 
 
 def _output_health(comparison: Comparison) -> Iterator[RenderableType]:

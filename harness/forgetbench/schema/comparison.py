@@ -143,6 +143,19 @@ class WordClassLoss(Document):
     checkpoint: float
 
 
+class BesideMetric(Document):
+    """A metric that a task reports beside its primary one, in both arms: shown, not judged."""
+
+    task: str
+    title: str
+    metric: str
+    higher_is_better: bool
+    base: float | None
+    checkpoint: float | None
+    n: int
+    """Samples of the checkpoint's arm that have it."""
+
+
 class OutputHealth(Document):
     """Rates of broken outputs of one task in both arms: a diagnostic, never part of a verdict."""
 
@@ -170,6 +183,8 @@ class Comparison(Document):
     """Each task by speaker, accent, condition …: families of their own, which do not gate."""
     lost_words: tuple[WordClassLoss, ...] = ()
     """Of each task with transcripts, by class of word: shown, not judged."""
+    beside: tuple[BesideMetric, ...] = ()
+    """Further metrics of each task, such as raw word errors, words on non-speech, an enhancer's delay."""
     output_health: tuple[OutputHealth, ...] = ()
     """Tasks with text outputs of which some are empty, looping or truncated in either arm."""
     not_measured: tuple[str, ...] = ()

@@ -84,8 +84,10 @@ def _read_text(path: Path) -> str:
 
 
 def _task_error(path: Path, node: Any, error: ValidationError) -> TaskError:
-    first = error.errors()[0]
-    location = [part for part in first["loc"] if part not in ("lm_eval", *_KINDS)] or list(first["loc"])
+    # A mistyped key is also a missing one: the unknown one is what its author can see.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    named = [part for part in first["loc"] if not str(part).startswith(("literal[", "function-"))]
+    location = [part for part in named if part not in ("lm_eval", *_KINDS)] or named
     key = ".".join(str(part) for part in location)
     line = _line_of(node, location)
     cause = {

@@ -1,0 +1,37 @@
+"""What a task measures beside its primary metric: shown for both arms, never judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from forgetbench.schema.comparison import BesideMetric
+from forgetbench.schema.run import RunDocument
+from forgetbench.schema.task import WordClass
+
+_BY_CLASS = frozenset(f"{metric}_{name}" for metric in ("wer", "cer") for name in get_args(WordClass))
+"""Shown by class of word instead."""
+
+
+def beside_metrics(base: RunDocument, checkpoint: RunDocument) -> Iterator[BesideMetric]:
+    """Yield the further metrics of each task that both arms have scored, such as raw word errors or a delay.
+
+    Each value is over the samples that its own arm could score.
+    """
+    in_base = {task.name: task for task in base.tasks}
+    for task in checkpoint.tasks:
+        other = in_base.get(task.name)
+        if other is None or task.status != "done" or other.status != "done":
+            continue
+        for name, metric in task.metrics.items():
+            if name == task.primary or name in _BY_CLASS or name not in other.metrics:
+                continue
+            yield BesideMetric(
+                task=task.name,
+                title=task.title,
+                metric=name,
+                higher_is_better=metric.higher_is_better,
+                base=other.metrics[name].value,
+                checkpoint=metric.value,
+                n=metric.n,
+            )
