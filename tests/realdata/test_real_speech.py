@@ -96,5 +96,5 @@ def test_digits_are_learnt_and_prompts_get_worse(digits: Result) -> None:
     assert rows["target"].checkpoint is not None and rows["target"].checkpoint <= 0.15
     assert rows["target"].base is not None and rows["target"].base > 0.4
     assert rows["prompts"].degradation is not None and rows["prompts"].degradation > 0
-    assert rows["prompts"].verdict in ("minor", "worse", "regressed")
+    assert rows["prompts"].verdict in ("minor", "worse", "regressed", "inconclusive")
     assert digits.comparison.decision != "SHIP"
