@@ -260,10 +260,14 @@ def _target(path: Path) -> tuple[Definition, ...]:
         raise UsageError(f"--target {path}", "does not exist", "Check the path.")
     rows = read_rows(path)
     columns = frozenset.intersection(*(frozenset(row) for row in rows))
-    for number, row in enumerate(rows, start=1):
-        for one, other in (("prompt", "answer"), ("audio", "text")):
-            if {one, other} & set(row) == {one} and any(other in another for another in rows):
-                raise UsageError(f"--target {path}, row {number}", f"lacks {other!r}", "Every row needs it.")
+    in_some = frozenset[str]().union(*rows)
+    for wanted in ({"prompt", "answer"}, {"audio", "text"}):
+        if wanted <= in_some and not wanted <= columns:
+            number, lacking = next(
+                (n, wanted - set(row)) for n, row in enumerate(rows, 1) if wanted - set(row)
+            )
+            cause = f"lacks {', '.join(map(repr, sorted(lacking)))}"
+            raise UsageError(f"--target {path}, row {number}", cause, "Every row needs it.")
     return target_tasks(path if path.name else path.absolute(), columns)
 
 
