@@ -16,6 +16,7 @@ from forgetbench.models import audio_lm
 from forgetbench.models.audio_lm import AudioLM
 from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.checkpoint import resolve
+from forgetbench.models.clips import join
 from forgetbench.models.interface import (
     GenerateRequest,
     ScoreRequest,
@@ -23,7 +24,6 @@ from forgetbench.models.interface import (
     TextModel,
 )
 from forgetbench.models.load import load
-from forgetbench.models.waveform import join
 from forgetbench.schema.run import LoadSettings
 from tiny_speech_models import make_qwen2_audio, speech_like
 
