@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forgetbench.data.noise import active_level, make_noise, mix_at_snr, within_full_scale
+from forgetbench.data.noise import (
+    active_level,
+    long_term_spectrum,
+    make_noise,
+    mix_at_snr,
+    within_full_scale,
+)
 from forgetbench.errors import SampleError
 
 RATE = 16_000
@@ -52,6 +58,20 @@ def test_pink_noise_has_equal_power_in_each_octave_and_white_has_not() -> None:
 def test_speech_shaped_noise_has_the_spectrum_of_the_speech() -> None:
     noise = make_noise("speech_shaped", 4 * RATE, RATE, rng=np.random.default_rng(3), others=[tone(2, 1000)])
     assert octave_power(noise, 800) > 100 * octave_power(noise, 4000)
+
+
+@pytest.mark.parametrize("n_samples", [300, 20_001])
+def test_the_spectrum_of_speech_is_scipys(n_samples: int) -> None:
+    from scipy.signal import welch
+
+    speech = np.random.default_rng(5).standard_normal(n_samples).astype(np.float32)
+    frequency, power = long_term_spectrum(speech, 16_000)
+    expected_frequency, expected = welch(speech, 16_000, nperseg=min(1024, n_samples))
+    inner = slice(1, -1)  # a one-sided spectrum counts all but the ends twice
+    assert frequency == pytest.approx(expected_frequency)
+    assert power[inner] / power[inner].sum() == pytest.approx(
+        expected[inner] / expected[inner].sum(), rel=1e-4
+    )
 
 
 def test_noise_is_the_same_for_the_same_seed_and_another_for_another() -> None:

@@ -20,7 +20,7 @@ from forgetbench.tasks.registry import Selection
 if TYPE_CHECKING:
     from forgetbench.engine.lm_eval import LmEvalTask
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised when the same request may get another prediction; part of every cache key and run key."""
 
 _WORDS: dict[str, Any] = {
