@@ -126,6 +126,15 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda made, tasks, work: conditions(made, "noise=recordings,recordings=gone,snr_db=0"),
         r"gone does not exist",
     ),
+    "condition whose folder has no recordings": (
+        lambda made, tasks, work: (work / "empty").mkdir()
+        or conditions(made, "noise=recordings,recordings=empty,snr_db=0"),
+        "has no audio files",
+    ),
+    "condition of an impossible room": (
+        lambda made, tasks, work: conditions(made, "rt60_s=0.01"),
+        "rt60_s=0.01",
+    ),
     "condition given twice": (
         lambda made, tasks, work: [*conditions(made, "hearing_loss=N2"), "--condition", "hearing_loss=N2"],
         r"'N2' is given twice",

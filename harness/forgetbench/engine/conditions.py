@@ -9,12 +9,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from forgetbench.data.listener import find_audiogram
+from forgetbench.data.scene import make_scene
 from forgetbench.errors import DataError, UsageError
 from forgetbench.metrics.audiogram import STANDARD_AUDIOGRAMS
 from forgetbench.schema.task import Condition, SpeechTask
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection
+
+_TRIED_AT_HZ = 16_000
 
 
 def make_condition(values: Mapping[str, str]) -> Condition:
@@ -55,19 +57,20 @@ def _hint(name: str, known: Sequence[str]) -> str:
 
 
 def _with_absolute_paths(thing: str, condition: Condition) -> Condition:
+    """Return a condition that means the same from any folder, after it was tried.
+
+    Raises:
+        UsageError: Its recordings, listener or room cannot be had.
+    """
     changes: dict[str, str] = {}
     if condition.recordings is not None:
-        path = Path.cwd() / condition.recordings
-        if not path.exists():
-            raise UsageError(thing, f"{condition.recordings} does not exist", "Give a file or a folder.")
-        changes["recordings"] = str(path)
-    loss = condition.hearing_loss
-    if loss is not None and loss not in STANDARD_AUDIOGRAMS:
-        try:
-            find_audiogram(loss, Path.cwd())
-        except DataError as error:
-            raise UsageError(thing, f"{error.thing} {error.cause}", error.way_out) from None
-        changes["hearing_loss"] = str(Path.cwd() / loss)
+        changes["recordings"] = str(Path.cwd() / condition.recordings)
+    if condition.hearing_loss is not None and condition.hearing_loss not in STANDARD_AUDIOGRAMS:
+        changes["hearing_loss"] = str(Path.cwd() / condition.hearing_loss)
+    try:
+        make_scene(condition, Path.cwd(), sampling_rate=_TRIED_AT_HZ, seed=0)
+    except DataError as error:
+        raise UsageError(thing, f"{error.thing} {error.cause}", error.way_out) from None
     return condition.model_copy(update=changes)
 
 
