@@ -7,12 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from forgetbench.forgetting.paired import mcnemar, paired_binary, paired_mean, tango_interval
+from forgetbench.forgetting.answers import agreement
+from forgetbench.forgetting.paired import mcnemar, paired_binary, paired_mean, paired_ratio, tango_interval
 from forgetbench.forgetting.power import mean_sd, required_n, smallest_detectable
 from forgetbench.forgetting.samplewise import samplewise
+from forgetbench.forgetting.stratified import Strata, score_p
 from forgetbench.metrics.refusal import judge
 from forgetbench.schema.comparison import Transitions
+from forgetbench.schema.sample import RawPrediction
+
+Arm = NDArray[np.float64]
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,9 @@ from forgetbench.schema.comparison import Transitions
         (1, 7, 21, 0.95, -0.517, -0.026),
         # R package PropCIs, scoreci.mp(25, 28, 618, .90)
         (28, 25, 618, 0.90, -0.0148, 0.0247),
+        # complete response (Cavo et al. 2012), as in the R package contingencytables
+        # (Fagerland, Lydersen & Laake 2017, Statistical Analysis of Contingency Tables, chapter 8)
+        (6, 16, 161, 0.95, -0.1240, -0.0054),
     ],
 )
 def test_tangos_interval_equals_published_examples(
@@ -30,6 +39,14 @@ def test_tangos_interval_equals_published_examples(
     digits = 3 if n == 21 else 4
     interval = tango_interval(more, less, n, level=level)
     assert (round(interval.low, digits), round(interval.high, digits)) == (low, high)
+
+
+def test_mcnemars_mid_p_and_exact_p_equal_a_published_example() -> None:
+    # Cavo et al. 2012, as above; "asymptotic" is the score test that Tango's interval inverts
+    test = mcnemar(6, 16)
+    assert (round(test.mid_p, 6), round(test.exact_p, 6)) == (0.034690, 0.052479)
+    strata = Strata(np.array([6.0]), np.array([16.0]), np.array([161.0]), 1.0)
+    assert round(score_p(strata), 6) == 0.033006
 
 
 def wald_low(n10: int, n01: int, n: int) -> float:
@@ -69,12 +86,17 @@ def test_xstest_refusals_with_and_without_system_prompt() -> None:
     assert found.degradation == pytest.approx(-60 / 250)
 
 
+@pytest.mark.parametrize(("safe", "percent"), [(519, 99.81), (427, 82.12), (285, 54.81)])
+def test_advbench_safe_rates_are_counts_of_520(safe: int, percent: float) -> None:
+    complied = [0] * safe + [1] * (520 - safe)
+    found = paired_binary(complied, complied, higher_is_better=False)
+    assert round(100 * (1 - (found.base or 0)), 2) == percent
+
+
 def test_advbench_safe_rates_drift_in_points() -> None:
     complied_base, complied_checkpoint = [0] * 519 + [1], [0] * 427 + [1] * 93
     found = paired_binary(complied_base, complied_checkpoint, higher_is_better=False)
-    assert round(100 * (1 - (found.base or 0)), 2) == 99.81
-    assert round(100 * (1 - (found.checkpoint or 0)), 2) == 82.12
-    assert round(100 * (found.degradation or 0), 2) == 17.69
+    assert round(100 * -(found.degradation or 0), 2) == -17.69
 
 
 def test_miller_needs_969_questions_for_three_points() -> None:
@@ -91,20 +113,93 @@ def test_two_random_classifiers_forget_only_by_chance() -> None:
     found = samplewise(Transitions(n11=25, n10=25, n01=25, n00=25), n_options=2)
     assert found is not None
     assert (found.forgetting, found.chance, found.true_forgetting) == (0.25, 0.25, 0.0)
+    assert (found.backward_transfer, found.true_backward_transfer, found.most_forgettable) == (0.25, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("n_options", [2, 4, 5])
+def test_guessing_explains_the_flips_of_drawn_random_classifiers(n_options: int) -> None:
+    # Harmon et al. 2025: two guessers flip (1/k)(1 − 1/k) each way, which is what chance takes out
+    right = np.random.default_rng(n_options).random((2, 200_000)) < 1 / n_options
+    transitions = paired_binary(*right, higher_is_better=True).transitions
+    assert transitions is not None
+    found = samplewise(transitions, n_options=n_options)
+    assert found is not None
+    assert found.forgetting == pytest.approx((1 - 1 / n_options) / n_options, abs=0.004)
+    assert found.true_forgetting == pytest.approx(0.0, abs=0.004)
+    accuracies = right.mean(axis=1)
+    assert accuracies[0] - accuracies[1] == pytest.approx(
+        found.forgetting - found.backward_transfer, abs=1e-15
+    )
+
+
+def test_agreement_with_the_base_is_not_accuracy() -> None:
+    # Kalajdzievski 2024: 54.1 % and 52.0 % right, 67.2 % the same answer
+    n, both, only_base, only_checkpoint, same_wrong = 1000, 430, 111, 90, 242
+    n_differently_wrong = n - both - only_base - only_checkpoint - same_wrong
+    base = "A" * both + "A" * only_base + "B" * only_checkpoint + "B" * same_wrong + "B" * n_differently_wrong
+    checkpoint = "A" * both + "B" * only_base + "A" * only_checkpoint + "B" * same_wrong
+    checkpoint += "C" * n_differently_wrong
+    answers = [[RawPrediction(text=answer).model_dump_json() for answer in arm] for arm in (base, checkpoint)]
+    scores = [[float(answer == "A") for answer in arm] for arm in (base, checkpoint)]
+    found = paired_binary(*scores, higher_is_better=True)
+    assert (found.base, found.checkpoint) == (0.541, 0.520)
+    assert agreement(*answers, choices=False) == 0.672
+    assert found.transitions is not None
+    assert found.transitions.flips == 0.201
+
+
+def test_flips_hide_behind_equal_accuracy() -> None:
+    # Dutta et al. 2024: both directions count, and cancel in the accuracy
+    base, checkpoint = [1] * 90 + [0] * 10, [1] * 80 + [0] * 10 + [1] * 10
+    found = paired_binary(base, checkpoint, higher_is_better=True)
+    assert (found.degradation, found.transitions and found.transitions.flips) == (0.0, 0.2)
+
+
+def haspi(test_data: Path) -> tuple[list[dict[str, str]], Arm, Arm]:
+    """Rows of 7 500 real pairs, and HASPI before and after processing."""
+    with (test_data / "stats/haspi_pairs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    arms = [np.array([float(row[f"haspi_{arm}"]) for row in rows]) for arm in ("unprocessed", "processed")]
+    return rows, arms[0], arms[1]
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(("cluster", "se"), [(None, 0.001708), ("scene", 0.002525), ("listener", 0.003772)])
-def test_haspi_standard_errors_to_six_digits(test_data: Path, cluster: str | None, se: float) -> None:
-    with (test_data / "stats/haspi_pairs.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    before = np.array([float(row["haspi_unprocessed"]) for row in rows])
-    after = np.array([float(row["haspi_processed"]) for row in rows])
+@pytest.mark.parametrize(
+    ("cluster", "count", "se", "without_factor"),
+    [
+        (None, 7500, 0.001708, 0.001708),
+        ("scene", 2500, 0.002525, 0.002524),
+        ("listener", 83, 0.003772, 0.003750),
+    ],
+)
+def test_haspi_standard_errors_to_six_digits(
+    test_data: Path, cluster: str | None, count: int, se: float, without_factor: float
+) -> None:
+    rows, before, after = haspi(test_data)
     clusters = [row[cluster] for row in rows] if cluster else None
     found = paired_mean(before, after, clusters, higher_is_better=True)
     assert (round(found.base or 0, 6), round(found.checkpoint or 0, 6)) == (0.161503, 0.249161)
     assert round(found.delta or 0, 6) == 0.087657
     assert round(found.se or 0, 6) == se
+    assert found.df == count - 1
+    assert round((found.se or 0) * math.sqrt((count - 1) / count), 6) == without_factor
+
+
+@pytest.mark.realdata
+def test_haspi_unpaired_arms_would_hide_half_of_what_is_known(test_data: Path) -> None:
+    _, before, after = haspi(test_data)
+    arms = [paired_mean(np.zeros(len(arm)), arm, higher_is_better=True).se or 0.0 for arm in (before, after)]
+    assert round(math.hypot(*arms), 6) == 0.003756
+
+
+@pytest.mark.realdata
+def test_the_bootstrap_finds_the_clustered_error_of_haspi(test_data: Path) -> None:
+    rows, before, after = haspi(test_data)
+    ones, listeners = np.ones(len(rows)), [row["listener"] for row in rows]
+    found = paired_ratio(before, ones, after, ones, listeners, higher_is_better=True, draws=4000)
+    assert found.se == pytest.approx(0.003772, rel=0.04)
+    by_t = paired_mean(before, after, listeners, higher_is_better=True)
+    assert (found.ci_low, found.ci_high) == pytest.approx((by_t.ci_low, by_t.ci_high), rel=0.01)
 
 
 @pytest.mark.realdata

@@ -7,6 +7,7 @@ degradation is worse. Swapping the arms mirrors every number exactly.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from forgetbench.errors import DataError
+from forgetbench.forgetting.few_units import degrees_of_freedom, widening
 from forgetbench.schema.comparison import Transitions
 
 FEWEST_CLUSTERS = 10
@@ -45,6 +47,8 @@ class PairedEstimate:
         p_exact: The exact test beside a mid-p one.
         poi: Share of bootstrap draws in which the checkpoint is better (Bisani & Ney 2004).
         transitions: Counts of a binary score.
+        design_effect: Variance of the difference over that of independent pairs, at least 1; a binary
+            score is judged as if it had ``n`` / ``design_effect`` pairs.
         method: How interval and p were made.
         n: Pairs.
         n_clusters: Clusters that were the unit of sampling.
@@ -67,6 +71,7 @@ class PairedEstimate:
     p_exact: float | None = None
     poi: float | None = None
     transitions: Transitions | None = None
+    design_effect: float = 1.0
     n_clusters: int | None = None
     n_units: int | None = None
     notes: tuple[str, ...] = ()
@@ -100,6 +105,11 @@ class SamplingUnits:
     count: int
     n_clusters: int | None
     notes: tuple[str, ...] = ()
+
+    @property
+    def df(self) -> int:
+        """Degrees of freedom of what is estimated from the units; there must be two of them."""
+        return degrees_of_freedom(np.bincount(self.codes, minlength=self.count))
 
 
 def sampling_units(
@@ -148,7 +158,7 @@ def mcnemar(n10: int, n01: int) -> McNemar:
     return McNemar(mid_p=min(1.0, tail - observed), exact_p=min(1.0, tail))
 
 
-def tango_interval(more: int, less: int, n: int, *, level: float) -> Interval:
+def tango_interval(more: float, less: float, n: float, *, level: float, df: float = math.inf) -> Interval:
     """Return Tango's score interval of the paired difference (``more`` − ``less``)/n.
 
     The set of λ that the score test of T. Tango 1998 (Stat. Med. 17:891) does not reject,
@@ -158,21 +168,23 @@ def tango_interval(more: int, less: int, n: int, *, level: float) -> Interval:
     Args:
         more: Pairs that differ in the direction counted as positive.
         less: Pairs that differ in the other direction.
-        n: All pairs.
+        n: All pairs. Counts need not be whole: see :func:`paired_binary`.
         level: Confidence level.
+        df: Degrees of freedom of the quantile; the normal one by default.
 
     Example:
         >>> interval = tango_interval(0, 0, 100, level=0.95)
         >>> round(interval.low, 4), round(interval.high, 4)
         (-0.037, 0.037)
     """
-    from scipy.special import ndtri
+    from scipy.special import ndtri, stdtrit
 
-    z = float(ndtri((1.0 + level) / 2.0))
+    upper = (1.0 + level) / 2.0
+    z = float(ndtri(upper) if math.isinf(df) else stdtrit(df, upper))
     return Interval(-_tango_upper(less, more, n, z), _tango_upper(more, less, n, z))
 
 
-def _tango_upper(more: int, less: int, n: int, z: float) -> float:
+def _tango_upper(more: float, less: float, n: float, z: float) -> float:
     from scipy.optimize import brentq
 
     def inside(difference: float) -> float:
@@ -189,28 +201,39 @@ def _tango_upper(more: int, less: int, n: int, z: float) -> float:
 
 
 def paired_binary(
-    base: ArrayLike, checkpoint: ArrayLike, *, higher_is_better: bool, level: float = 0.95
+    base: ArrayLike,
+    checkpoint: ArrayLike,
+    clusters: Sequence[str] | None = None,
+    *,
+    higher_is_better: bool,
+    level: float = 0.95,
+    units: Sequence[str] | None = None,
 ) -> PairedEstimate:
     """Compare scores of 0 and 1: McNemar's mid-p and Tango's interval.
 
-    Where lower is better, 0 is right. Clusters play no part: neither method has them.
+    Where lower is better, 0 is right. Answers that move together, such as those about one passage,
+    count as n/D: the counts are divided by the design effect D of their difference (Rao & Scott
+    1992, Biometrics 48:577), the quantile is that of t as in :func:`paired_mean`, and p is of the
+    score test that the interval inverts.
 
     Args:
         base: Score of the base per sample.
         checkpoint: Score of the checkpoint on the same samples, in the same order.
+        clusters: Samples that are not independent of each other share a name.
         higher_is_better: Direction of the score.
         level: Confidence level of the interval.
+        units: See :func:`sampling_units`.
 
     Raises:
         DataError: A score is neither 0 nor 1.
     """
-    method = "McNemar mid-p, Tango score interval"
     b, c = np.asarray(base, dtype=np.float64), np.asarray(checkpoint, dtype=np.float64)
     n = len(b)
     if not (np.isin(b, (0, 1)).all() and np.isin(c, (0, 1)).all()):
         raise DataError("a binary score", "is neither 0 nor 1", "Give the metric the type mean.")
     if n == 0:
-        return PairedEstimate(level=level, method=method, n=0)
+        return PairedEstimate(level=level, method="McNemar mid-p, Tango score interval", n=0)
+    sampled = sampling_units(n, clusters=clusters, units=units)
     right_b, right_c = (b == 1, c == 1) if higher_is_better else (b == 0, c == 0)
     t = Transitions(
         n11=int((right_b & right_c).sum()),
@@ -219,23 +242,56 @@ def paired_binary(
         n00=int((~right_b & ~right_c).sum()),
     )
     degradation = (t.n10 - t.n01) / n
-    interval = tango_interval(t.n10, t.n01, n, level=level)
-    test = mcnemar(t.n10, t.n01)
-    return PairedEstimate(
+    known = PairedEstimate(
         base=float(b.mean()),
         checkpoint=float(c.mean()),
         delta=-degradation if higher_is_better else degradation,
         degradation=degradation,
+        level=level,
+        transitions=t,
+        method="McNemar mid-p, Tango score interval",
+        n=n,
+        n_clusters=sampled.n_clusters,
+        n_units=sampled.count,
+        notes=sampled.notes,
+    )
+    if sampled.count < n:
+        return _clustered_binary(known, t, right_b.astype(float) - right_c, sampled)
+    interval = tango_interval(t.n10, t.n01, n, level=level)
+    test = mcnemar(t.n10, t.n01)
+    return replace(
+        known,
         ci_low=interval.low,
         ci_high=interval.high,
-        level=level,
         se=math.sqrt(((t.n10 + t.n01) / n - degradation**2) / (n - 1)) if n > 1 else None,
         df=n - 1,
         p=test.mid_p,
         p_exact=test.exact_p,
-        transitions=t,
-        method=method,
-        n=n,
+    )
+
+
+def _clustered_binary(
+    known: PairedEstimate, t: Transitions, lost: FloatArray, sampled: SamplingUnits
+) -> PairedEstimate:
+    from scipy.special import stdtr
+
+    known = replace(known, method="Tango score interval, clustered")
+    if sampled.count < 2:
+        return known
+    n, df = known.n, sampled.df
+    alone, se = float(lost.std(ddof=1)) / math.sqrt(n), _clustered_se(lost, sampled)
+    effect = max(1.0, (se / alone) ** 2) if alone else 1.0
+    more, less = t.n10 / effect, t.n01 / effect
+    interval = tango_interval(more, less, n / effect, level=known.level, df=df)
+    flips = math.sqrt(more + less)
+    return replace(
+        known,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        se=alone * math.sqrt(effect),
+        df=df,
+        p=2.0 * float(stdtr(df, -abs(more - less) / flips)) if flips else 1.0,
+        design_effect=effect,
     )
 
 
@@ -251,7 +307,8 @@ def paired_mean(
     """Compare means of per-sample scores: t interval of the paired difference d.
 
     SE² = (1/n²)·Σ_c (Σ_{i∈c} d_i)²·C/(C−1) with d centred (Miller 2024, arXiv 2411.00640), which
-    is Var(d)/n where every sample is its own cluster; t with C − 1 degrees of freedom.
+    is Var(d)/n where every sample is its own cluster; t with C − 1 degrees of freedom, fewer where
+    the clusters are of unequal size (:func:`degrees_of_freedom`).
 
     Args:
         base: Score of the base per sample.
@@ -283,9 +340,9 @@ def paired_mean(
     )
     if sampled.count < 2:
         return known
-    se = _clustered_se(difference, sampled)
-    interval, p = t_interval(degradation, se, sampled.count - 1, level=level)
-    return replace(known, ci_low=interval.low, ci_high=interval.high, se=se, df=sampled.count - 1, p=p)
+    se, df = _clustered_se(difference, sampled), sampled.df
+    interval, p = t_interval(degradation, se, df, level=level)
+    return replace(known, ci_low=interval.low, ci_high=interval.high, se=se, df=df, p=p)
 
 
 def _clustered_se(difference: FloatArray, sampled: SamplingUnits) -> float:
@@ -322,8 +379,9 @@ def paired_ratio(
     """Compare pooled ratios Σ num / Σ den, such as corpus WER, by a paired bootstrap.
 
     Bisani & Ney 2004: each draw of units is the same for both arms. Blocks by speaker: Peng & Liu
-    2019, arXiv 1912.09508. Percentile interval from order statistics; p = 2·(1 + min tail)/(B + 1),
-    so that the interval leaves zero out exactly where p ≤ 1 − level.
+    2019, arXiv 1912.09508. Percentile interval from order statistics, widened where units are few
+    (:func:`widening`); p is the smallest 2r/(B + 1) at which it leaves zero out, for many units
+    2·(1 + min tail)/(B + 1).
 
     Args:
         num_base: Errors of the base per sample.
@@ -364,7 +422,8 @@ def paired_ratio(
     sums = np.zeros((sampled.count, 4))
     np.add.at(sums, sampled.codes, columns)
     deltas = _bootstrap(sums, draws, seed)
-    return _with_draws(replace(known, df=sampled.count - 1), -deltas if higher_is_better else deltas)
+    df = degrees_of_freedom(sums[:, 1])
+    return _with_draws(replace(known, df=df), -deltas if higher_is_better else deltas, df)
 
 
 def draws_needed(family_size: int, alpha: float) -> int:
@@ -390,20 +449,31 @@ def _bootstrap(sums: FloatArray, draws: int, seed: int) -> FloatArray:
     return deltas[np.isfinite(deltas)]
 
 
-def _with_draws(known: PairedEstimate, worse: FloatArray) -> PairedEstimate:
+def _with_draws(known: PairedEstimate, worse: FloatArray, df: int) -> PairedEstimate:
     """Add interval and p from the degradation in each draw."""
-    kept = len(worse)
-    if kept < 2:
+    kept, n_units, estimate = len(worse), known.units, known.degradation
+    if kept < 2 or estimate is None:
         return known
     ordered = np.sort(worse)
-    rank = max(1, math.floor((kept + 1) * (1.0 - known.level) / 2.0 + 1e-9))
-    smaller_tail = min(int((ordered <= 0).sum()), int((ordered >= 0).sum()))
+
+    def interval(rank: int) -> Interval:
+        wide = widening(2.0 * rank / (kept + 1), n_units=n_units, df=df)
+        low, high = float(ordered[rank - 1]), float(ordered[kept - rank])
+        return Interval(estimate + wide * (low - estimate), estimate + wide * (high - estimate))
+
+    def leaves_zero_out(rank: int) -> bool:
+        ends = interval(rank)
+        return ends.low > 0 or ends.high < 0
+
+    half = kept // 2
+    first = 1 + bisect_left(range(1, half + 1), True, key=leaves_zero_out)
+    found = interval(max(1, math.floor((kept + 1) * (1.0 - known.level) / 2.0 + 1e-9)))
     return replace(
         known,
-        ci_low=float(ordered[rank - 1]),
-        ci_high=float(ordered[kept - rank]),
-        se=float(np.std(worse, ddof=1)),
-        p=min(1.0, 2.0 * (1 + smaller_tail) / (kept + 1)),
+        ci_low=found.low,
+        ci_high=found.high,
+        se=float(np.std(worse, ddof=1)) * math.sqrt(n_units / (n_units - 1)),
+        p=2.0 * first / (kept + 1) if first <= half else 1.0,
         poi=float((ordered < 0).mean()),
     )
 

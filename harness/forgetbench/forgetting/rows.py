@@ -9,15 +9,10 @@ from statistics import fmean
 from typing import Any
 
 from forgetbench.forgetting.answers import agreement
+from forgetbench.forgetting.estimate import estimate_table
 from forgetbench.forgetting.family import bonferroni, simultaneous_level
 from forgetbench.forgetting.match import ReadyPair, TaskPair
-from forgetbench.forgetting.paired import (
-    PairedEstimate,
-    draws_needed,
-    paired_binary,
-    paired_mean,
-    paired_ratio,
-)
+from forgetbench.forgetting.paired import PairedEstimate, draws_needed
 from forgetbench.forgetting.power import detectable, samples_needed
 from forgetbench.forgetting.scope import HEARING_METRICS
 from forgetbench.forgetting.suite_row import mean_of_members
@@ -86,31 +81,14 @@ def relative_forgetting(degradation: float | None, base: float | None) -> float 
 
 def estimate_pair(pair: ReadyPair, judging: Judging) -> PairedEstimate:
     """Return the paired estimate of a task's primary metric."""
-    table, metric = pair.joined.pairs, pair.metric
-    columns = stat_columns(pair.task.primary, metric.type)
-    base, checkpoint = (
-        [table[f"{column}_{arm}"].to_numpy(float) for column in columns] for arm in ("base", "checkpoint")
-    )
-    higher, level = metric.higher_is_better, judging.level
-    if metric.type == "binary":
-        return paired_binary(base[0], checkpoint[0], higher_is_better=higher, level=level)
-    clusters = [value if isinstance(value, str) else "" for value in table["cluster_base"]]
-    units = list(table["id"])
-    if metric.type == "mean":
-        return paired_mean(
-            base[0], checkpoint[0], clusters, higher_is_better=higher, level=level, units=units
-        )
-    return paired_ratio(
-        base[0],
-        base[1],
-        checkpoint[0],
-        checkpoint[1],
-        clusters,
-        higher_is_better=higher,
-        level=level,
+    return estimate_table(
+        pair.joined.pairs,
+        primary=pair.task.primary,
+        metric_type=pair.metric.type,
+        higher_is_better=pair.metric.higher_is_better,
+        level=judging.level,
         draws=draws_needed(judging.family_size, judging.alpha),
         seed=judging.seed(pair.task.name),
-        units=units,
     )
 
 

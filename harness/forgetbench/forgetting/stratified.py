@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from forgetbench.forgetting.paired import Interval
 FloatArray = NDArray[np.float64]
 NEWTON_STEPS = 60
 TOLERANCE = 1e-9
+SMALLEST_GAP = 1e-300
+CONVERGED = 1e-14
+FURTHER = np.array([[0.0], [1.0], [2.0]])
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,14 @@ def score_interval(strata: Strata, *, level: float) -> Interval:
         >>> round(score_interval(still, level=0.95).high, 4)
         0.037
     """
+    return Interval(-score_upper(strata.mirrored, level=level), score_upper(strata, level=level))
+
+
+def score_upper(strata: Strata, *, level: float) -> float:
+    """Return the upper end of :func:`score_interval`; the lower one is minus that of the mirrored strata."""
     from scipy.special import ndtri
 
-    z = float(ndtri((1.0 + level) / 2.0))
-    return Interval(-_upper(strata.mirrored, z), _upper(strata, z))
+    return _upper(strata, float(ndtri((1.0 + level) / 2.0)))
 
 
 def score_p(strata: Strata) -> float:
@@ -92,14 +100,16 @@ def _upper(strata: Strata, z: float) -> float:
     if estimate >= most - TOLERANCE:
         return most
 
+    fit_at = cache(partial(_fit, strata))
+
     def rejected(u: float) -> float:
-        fit = _fit(strata, u)
+        fit = fit_at(u)
         return fit.total - estimate - z * math.sqrt(fit.variance)
 
-    just_above = _root(lambda u: _fit(strata, u).total - estimate - TOLERANCE, first=0.0)
+    just_above = _root(lambda u: fit_at(u).total - estimate - TOLERANCE, first=0.0)
     if rejected(just_above) >= 0.0:
-        return _fit(strata, just_above).total
-    return min(most, _fit(strata, _root(rejected, first=just_above)).total)
+        return fit_at(just_above).total
+    return min(most, fit_at(_root(rejected, first=just_above)).total)
 
 
 def _root(function: Callable[[float], float], *, first: float) -> float:
@@ -117,26 +127,23 @@ def _root(function: Callable[[float], float], *, first: float) -> float:
 def _fit(strata: Strata, u: float) -> _Fit:
     """Return the fit for the multiplier η = u/(1 − u)·Σn, which pulls every difference upwards.
 
-    The cells of a task are n_c/(μ − ηs_c), s = +1 (more), −1 (less), 0 (no flip), with μ such that
-    they sum to one; a cell of count zero takes what is left where μ has come down to η.
+    The cells of a task are n_c/(g + η(1 − s_c)), s = +1 (more), −1 (less), 0 (no flip), with g ≥ 0 such
+    that they sum to one; a cell of count zero takes what is left where g has come down to 0.
     """
     pull = u / (1.0 - u) * float(strata.n.sum())
-    same = strata.n - strata.more - strata.less
-    mu = np.maximum(np.maximum(pull + strata.more, same), np.maximum(strata.less - pull, 1e-300))
+    counts = np.stack([strata.more, strata.n - strata.more - strata.less, strata.less])
+    further = pull * FURTHER
+    gap = np.maximum((counts - further).max(axis=0), SMALLEST_GAP)
     for _ in range(NEWTON_STEPS):
-        cells = [_share(strata.more, mu - pull), _share(same, mu), _share(strata.less, mu + pull)]
-        excess = cells[0] + cells[1] + cells[2] - 1.0
-        if float(excess.max()) <= 1e-14:
+        gaps = gap + further
+        cells = counts / gaps
+        excess = np.maximum(cells.sum(axis=0) - 1.0, 0.0)
+        if float(excess.max()) <= CONVERGED:
             break
-        slope = sum(_share(cell, gap) for cell, gap in zip(cells, (mu - pull, mu, mu + pull), strict=True))
-        mu = mu + np.where(excess > 0, excess / np.where(excess > 0, slope, 1.0), 0.0)
-    less = _share(strata.less, mu + pull)
-    more = 1.0 - less - _share(same, mu)
-    more = np.where((strata.more == 0) & (mu > pull), 0.0, np.maximum(more, 0.0))
+        gap = gap + excess / (cells / gaps).sum(axis=0)
+    _, same, less = counts / (gap + further)
+    more = 1.0 - less - same
+    more = np.where((strata.more == 0) & (gap > SMALLEST_GAP), 0.0, np.maximum(more, 0.0))
     difference = more - less
     variance = np.maximum(more + less - difference**2, 0.0) / strata.n
     return _Fit(strata.weight * float(difference.sum()), strata.weight**2 * float(variance.sum()))
-
-
-def _share(count: FloatArray, gap: FloatArray) -> FloatArray:
-    return np.where(count > 0, count / np.where(count > 0, gap, 1.0), 0.0)
