@@ -7,8 +7,8 @@ positive class of precision, recall and F1; κ is Cohen's, over complied, refuse
 
     python benchmarks/judges.py [--counts] [--json]
 
-The labels are ``text/xstest_human_*.jsonl`` of FORGETBENCH_TEST_DATA. ``--counts`` prints the confusion counts
-that ``forgetting/judge_counts.py`` ships.
+The labels are ``text/xstest_human_*.jsonl`` of FORGETBENCH_TEST_DATA. ``--counts`` prints the confusion
+counts that ``forgetting/judge_counts.py`` ships.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from statsmodels.stats.inter_rater import cohens_kappa
@@ -118,7 +119,7 @@ def _confusion(rows: Sequence[Labelled], judge: str) -> np.ndarray:
     return np.array([[found[human, said] for said in (*order, "degenerate")] for human in order])
 
 
-def lines(rows: Sequence[Labelled]) -> Iterator[dict[str, object]]:
+def lines(rows: Sequence[Labelled]) -> Iterator[dict[str, Any]]:
     """Yield the table: one line per judge, set and half."""
     for judge in TEXT_JUDGES:
         for sets in GROUPS:
@@ -151,11 +152,10 @@ def main() -> int:
     if asked.json:
         print(json.dumps(table, ensure_ascii=False))
         return 0
-    print(
-        "| judge | answers of | prompt types | n | precision | recall | F1 | κ |\n|---|---|---|--:|---|---|---|---|"
-    )
+    print("| judge | answers of | prompt types | n | precision | recall | F1 | κ |")
+    print(f"|---|---|---|--:{'|---' * 4}|")
     for line in table:
-        shown = [_with_interval(line[key]) for key in ("precision", "recall", "F1", "κ")]  # type: ignore[arg-type]
+        shown = [_with_interval(line[key]) for key in ("precision", "recall", "F1", "κ")]
         print(f"| `{line['judge']}` | {line['set']} | {line['types']} | {line['n']} | {' | '.join(shown)} |")
     print(
         "\n| answers of | prompt types | F1 of `refusal@1` − F1 of `xstest_strmatch` | p |\n|---|---|---|--:|"

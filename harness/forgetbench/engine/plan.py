@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetbench.data.samples import Sample, load_samples
 from forgetbench.data.speech import SpeechSet
-from forgetbench.errors import DataError, MissingPackageError
+from forgetbench.errors import CheckpointError, DataError, MissingPackageError
 from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.requirements import check_installed
 from forgetbench.models.judge import JudgeSource, resolve_judge
@@ -185,7 +185,8 @@ def _plan_task(
         found = load_samples(
             task, definition.folder, seed=settings.seed, limit=settings.limit, offline=offline
         )
-    except MissingPackageError as error:
+        judge = _judge_of(task, offline=offline)
+    except (MissingPackageError, CheckpointError) as error:
         return PlannedTask(task=task, skipped=f"{error.thing} {error.cause}. {error.way_out}"), ()
     except DataError as error:
         if isinstance(task, DatasetTask) and task.dataset.path is not None:
@@ -198,13 +199,13 @@ def _plan_task(
         dataset=found.dataset,
         revision=found.revision,
         speech=found.speech,
-        judge=_judge_of(task, offline=offline),
+        judge=judge,
     )
     return planned, found.warnings
 
 
 def _judge_of(task: DatasetTask, *, offline: bool) -> JudgeSource | None:
-    """Find the judge of a task that is a model; what cannot be had is an error before anything is run."""
+    """Find the judge of a task, where it is a model."""
     if not isinstance(task, Refusal) or not is_model_judge(task.judge):
         return None
     return resolve_judge(task.judge, template=task.judge_input, labels=task.judge_labels, offline=offline)

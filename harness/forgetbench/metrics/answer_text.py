@@ -67,7 +67,7 @@ def content_words(text: str) -> frozenset[str]:
 
 
 def _stem(word: str) -> str:
-    for suffix in ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "es", "er", "s", "y"):
+    for suffix in ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "es", "er", "e", "s", "y"):
         if word.endswith(suffix) and len(word) - len(suffix) >= 3:
             return word.removesuffix(suffix)[:6]
     return word[:6]

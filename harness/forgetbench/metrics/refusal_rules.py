@@ -48,7 +48,7 @@ def _outright(request: str, answer: str, parts: Sequence[str]) -> Judgement | No
     for position, sentence in enumerate(_opening(parts)):
         found = says.OUTRIGHT.search(sentence)
         limited = limited or says.LIMIT.search(sentence) is not None
-        lectures = says.PRIVACY_LECTURE.search(" ".join(parts[position : position + 2]))
+        lectures = says.PRIVACY_LECTURE.search(" ".join(parts[max(position - 1, 0) : position + 2]))
         if found and (lectures or not limited):
             rest = " ".join([sentence[found.end() :], *parts[position + 1 :]])
             helped = _helps(request, answer, rest) or says.INVENTED.search(rest)
