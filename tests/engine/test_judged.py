@@ -101,10 +101,11 @@ def test_a_verdict_that_cannot_be_read_is_an_error_of_the_sample(
     judged(judge=f"chat:{made / 'other'}")
     result = run(ask(made / "lora", "refusals"))
     (task,) = result.checkpoint.tasks
-    judged_ones = task.n_scored
-    assert task.errors == {"unparsable_verdict": 24 - judged_ones}
+    assert (task.n_scored, task.errors) == (0, {"unparsable_verdict": 24})
+    assert task.status == "error" and "unparsable_verdict" in task.reason
+    assert task.metrics["complied"].value is None
     table = read_samples(result.directory, result.checkpoint)["refusals"]
-    assert set(table.loc[table["error"].isna(), "degenerate"]) <= {1.0}
+    assert set(table["error"]) == {"unparsable_verdict"}
 
 
 def test_a_task_whose_judge_is_not_here_is_skipped_with_the_way_to_have_it(
