@@ -14,7 +14,7 @@ from forgetbench.forgetting.paired import mcnemar, paired_binary, paired_mean, p
 from forgetbench.forgetting.power import mean_sd, required_n, smallest_detectable
 from forgetbench.forgetting.samplewise import samplewise
 from forgetbench.forgetting.stratified import Strata, score_p
-from forgetbench.metrics.refusal import judge
+from forgetbench.metrics.judges import judge
 from forgetbench.schema.comparison import Transitions
 from forgetbench.schema.sample import RawPrediction
 
@@ -209,7 +209,10 @@ def test_gcg29_against_human_labels_of_two_models(test_data: Path) -> None:
     for name in ("llama2orig", "mistralinstruct"):
         for line in (test_data / f"text/xstest_human_{name}.jsonl").read_text().splitlines():
             row = json.loads(line)
-            truth, said = row["human_label"] == "2_full_refusal", judge("gcg29", row["completion"])
+            truth, said = (
+                row["human_label"] == "2_full_refusal",
+                judge("gcg29")(row["prompt"], row["completion"]),
+            )
             agreed += truth and said == "refused"
             said_refused += said == "refused"
             refused += truth

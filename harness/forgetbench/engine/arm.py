@@ -20,6 +20,7 @@ from forgetbench.engine.progress import Progress
 from forgetbench.engine.results import sample_table, write_samples
 from forgetbench.engine.score import Scored, metrics_of, primary_of, score_answer
 from forgetbench.engine.score_audio import score_audio
+from forgetbench.engine.score_judged import score_judged
 from forgetbench.errors import ForgetbenchError
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
@@ -90,24 +91,56 @@ class ArmOutcome:
     warnings: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """A task's answers, before they are scored.
+
+    Attributes:
+        path: Of its journal.
+        computed: Answers that were not in the journal.
+        seconds: It took to have them.
+    """
+
+    planned: PlannedTask
+    component: Component
+    answers: Sequence[Answer]
+    path: Path
+    computed: int
+    seconds: float
+
+
 def run_arm(run: ArmRun) -> ArmOutcome:
-    """Run every task of the plan; each component is loaded at most once, one at a time."""
+    """Run every task of the plan; each component is loaded at most once, one at a time.
+
+    What a judge that is a model scores waits until the component is out of memory.
+    """
     outcome = ArmOutcome()
     found: dict[str, TaskResult] = {}
     for component in run.checkpoint.components.values():
         model = LazyModel(component, run.plan.settings.load, run.progress)
+        waiting: list[Answered] = []
         for planned in run.plan.tasks:
-            if run.checkpoint.component_for(planned.task.capability) is component and planned.skipped is None:
-                found[planned.task.name] = _run_task(run, planned, component, model, outcome)
+            if run.checkpoint.component_for(planned.task.capability) is not component or planned.skipped:
+                continue
+            answered = _answer_task(run, planned, component, model)
+            if isinstance(answered, TaskResult):
+                found[planned.task.name] = answered
+            elif planned.judge is not None:
+                waiting.append(answered)
+            else:
+                found[planned.task.name] = _score_task(run, answered, outcome)
         model.release()
+        for answered in waiting:
+            found[answered.planned.task.name] = _score_task(run, answered, outcome)
     for planned in run.plan.tasks:
         outcome.tasks.append(found.get(planned.task.name) or _skipped(planned))
     return outcome
 
 
-def _run_task(
-    run: ArmRun, planned: PlannedTask, component: Component, model: LazyModel, outcome: ArmOutcome
-) -> TaskResult:
+def _answer_task(
+    run: ArmRun, planned: PlannedTask, component: Component, model: LazyModel
+) -> Answered | TaskResult:
+    """Have a task's answers, or the result of one that is not run or cannot be asked at all."""
     if component.role in run.identical:
         return _result(planned, status="identical", component=component.fingerprint)
     start = time.perf_counter()
@@ -126,19 +159,31 @@ def _run_task(
         except TaskFailure as failure:
             return _result(planned, status="error", reason=str(failure), component=component.fingerprint)
         answers = [_answer_of(sample, journal) for sample in planned.samples]
-    seconds = time.perf_counter() - start
-    scored = _score(run, planned, answers, path)
-    scoring_seconds = time.perf_counter() - start - seconds
+    return Answered(
+        planned=planned,
+        component=component,
+        answers=answers,
+        path=path,
+        computed=computed,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _score_task(run: ArmRun, answered: Answered, outcome: ArmOutcome) -> TaskResult:
+    planned, answers, seconds = answered.planned, answered.answers, answered.seconds
+    start = time.perf_counter()
+    scored = _score(run, planned, answers, answered.path)
+    scoring_seconds = time.perf_counter() - start
     records = [
         _record(sample, answer, scores)
         for sample, answer, scores in zip(planned.samples, answers, scored, strict=True)
     ]
-    outcome.measured[planned.task.name] = _measured(planned, computed, seconds, scoring_seconds)
-    if computed:
-        record_speed(component, planned.task.name, (seconds + scoring_seconds) / computed)
+    outcome.measured[planned.task.name] = _measured(planned, answered.computed, seconds, scoring_seconds)
+    if answered.computed:
+        record_speed(answered.component, planned.task.name, (seconds + scoring_seconds) / answered.computed)
     outcome.warnings += _remarks(planned, answers, records)
     first_token_ids = next((a.first_token_ids for a in answers if a.first_token_ids), ())
-    return _scored(run, planned, component, records, first_token_ids)
+    return _scored(run, planned, answered.component, records, first_token_ids)
 
 
 def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel, journal: Journal) -> int:
@@ -243,6 +288,8 @@ def _score(
         return score_audio(
             planned, answers, predictions=predictions, seed=run.plan.settings.seed, progress=run.progress
         )
+    if planned.judge is not None:
+        return score_judged(planned, answers, settings=run.plan.settings.load, progress=run.progress)
     return [
         score_answer(planned, sample, answer) for sample, answer in zip(planned.samples, answers, strict=True)
     ]
@@ -319,6 +366,7 @@ def _result(planned: PlannedTask, **fields: object) -> TaskResult:
         "licence": task.licence,
         "dataset": planned.dataset,
         "dataset_revision": planned.revision,
+        "judge": planned.judge_info,
         "n_planned": len(planned.samples),
     }
     return TaskResult.model_validate(known | fields)

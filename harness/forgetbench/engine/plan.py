@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from forgetbench.data.samples import Sample, load_samples
 from forgetbench.data.speech import SpeechSet
-from forgetbench.errors import DataError, MissingPackageError
+from forgetbench.errors import CheckpointError, DataError, MissingPackageError
+from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.requirements import check_installed
-from forgetbench.schema.run import Arm, Settings, SuiteRowInfo
-from forgetbench.schema.task import DatasetTask, LmEval, SuiteRow, Task
+from forgetbench.models.judge import JudgeSource, resolve_judge
+from forgetbench.schema.run import Arm, JudgeInfo, Settings, SuiteRowInfo
+from forgetbench.schema.task import DatasetTask, LmEval, Refusal, SuiteRow, Task
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection
 
@@ -32,7 +34,8 @@ _WORDS: dict[str, Any] = {
 
 Noise recordings and audiograms are part of each sample's content."""
 _SCORING_KEYS = frozenset(
-    {"suites", "role", "margin", "metrics", "primary", "judge", "normaliser", "extract", "chance"}
+    {"suites", "role", "margin", "metrics", "primary", "normaliser", "extract", "chance"}
+    | {"judge", "judge_input", "judge_labels"}
 )
 
 
@@ -42,6 +45,7 @@ class PlannedTask:
 
     Attributes:
         batches: Positions in ``samples``, the same for both arms.
+        judge: The model that judges its answers, where that is none of the text judges.
     """
 
     task: Task
@@ -51,6 +55,7 @@ class PlannedTask:
     revision: str = ""
     speech: SpeechSet | None = None
     lm_eval: LmEvalTask | None = None
+    judge: JudgeSource | None = None
     skipped: str | None = None
 
     @property
@@ -65,6 +70,14 @@ class PlannedTask:
         if isinstance(self.task, DatasetTask):
             definition["dataset"] = self.task.dataset.fields.model_dump(mode="json", exclude={"groups"})
         return definition
+
+    @property
+    def judge_info(self) -> JudgeInfo | None:
+        """Who judges its answers."""
+        if not isinstance(self.task, Refusal):
+            return None
+        fingerprint = self.judge.component.fingerprint if self.judge else None
+        return JudgeInfo(name=self.task.judge, fingerprint=fingerprint)
 
     @property
     def samples_sha256(self) -> str:
@@ -86,9 +99,10 @@ class Plan:
     def run_key(self) -> str:
         """Hash of all that a result depends on beside the two checkpoints."""
         tasks = [(t.task.name, t.task.version, t.definition_sha256, t.samples_sha256) for t in self.tasks]
+        judges = [t.judge.component.fingerprint for t in self.tasks if t.judge is not None]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
         settings = self.settings.model_dump(mode="json", exclude={"batch_size": True, "load": {"device"}})
-        return _hash([ENGINE_VERSION, tasks, rows, settings])[:16]
+        return _hash([ENGINE_VERSION, tasks, rows, settings, *judges])[:16]
 
 
 def make_plan(
@@ -171,7 +185,8 @@ def _plan_task(
         found = load_samples(
             task, definition.folder, seed=settings.seed, limit=settings.limit, offline=offline
         )
-    except MissingPackageError as error:
+        judge = _judge_of(task, offline=offline)
+    except (MissingPackageError, CheckpointError) as error:
         return PlannedTask(task=task, skipped=f"{error.thing} {error.cause}. {error.way_out}"), ()
     except DataError as error:
         if isinstance(task, DatasetTask) and task.dataset.path is not None:
@@ -184,8 +199,16 @@ def _plan_task(
         dataset=found.dataset,
         revision=found.revision,
         speech=found.speech,
+        judge=judge,
     )
     return planned, found.warnings
+
+
+def _judge_of(task: DatasetTask, *, offline: bool) -> JudgeSource | None:
+    """Find the judge of a task, where it is a model."""
+    if not isinstance(task, Refusal) or not is_model_judge(task.judge):
+        return None
+    return resolve_judge(task.judge, template=task.judge_input, labels=task.judge_labels, offline=offline)
 
 
 def _unable(task: Task, capabilities: Mapping[Arm, frozenset[str]]) -> list[Arm]:

@@ -169,13 +169,14 @@ def prompt_of(
 ) -> tuple[str, bool]:
     """Return the prompt as the model gets it, and whether a chat template rendered it."""
     task = planned.task
+    asked = sample.input + (task.suffix if isinstance(task, Refusal) else "")
     in_chat = isinstance(task, Refusal | RefusalMargin) or task.capability == "generate"
     wanted = getattr(task, "chat_template", in_chat)
     if wanted and prompting.use_chat_template:
-        rendered = model.render_chat(sample.input, template=prompting.template)
+        rendered = model.render_chat(asked, template=prompting.template)
         if rendered is not None:
             return rendered, True
-    return sample.input, False
+    return asked, False
 
 
 def _hear(

@@ -12,7 +12,8 @@ from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats
-from forgetbench.metrics.refusal import judge, refusal_margin, refusal_stats
+from forgetbench.metrics.judges import judge
+from forgetbench.metrics.refusal import refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
 from forgetbench.metrics.text import bits_per_byte, exact_match, multiple_choice_stats
 from forgetbench.metrics.word_classes import WORD_CLASSES
@@ -37,6 +38,8 @@ ALWAYS_BESIDE = {
     "wer": ("wer_raw", *(f"wer_{name}" for name in WORD_CLASSES), "hallucinated_words", "looping"),
     "cer": tuple(f"cer_{name}" for name in WORD_CLASSES),
     **dict.fromkeys(get_args(AudioMetric), ("delay_ms",)),
+    **dict.fromkeys(("complied", "refused"), ("partial", "degenerate")),
+    "harmfulness": ("degenerate",),
 }
 """Metrics that are reported beside another, asked for or not, where the samples have such a statistic."""
 SCORING_ERROR = "scoring_error"
@@ -87,7 +90,7 @@ def _(task: Generate, planned: PlannedTask, sample: Sample, prediction: RawPredi
 
 @score.register
 def _(task: Refusal, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
-    return {**refusal_stats(judge(task.judge, prediction.text or ""))}
+    return {**refusal_stats(judge(task.judge)(sample.input, prediction.text or ""))}
 
 
 @score.register

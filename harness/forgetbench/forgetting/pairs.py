@@ -14,6 +14,7 @@ from forgetbench.forgetting.losses import ScoredPairs, worst_losses
 from forgetbench.forgetting.lost_words import lost_words
 from forgetbench.forgetting.match import ReadyPair, TaskPair, match_tasks
 from forgetbench.forgetting.output_health import health_warnings, output_health
+from forgetbench.forgetting.refusal_rates import refusal_rates
 from forgetbench.forgetting.rows import BuiltRow, Judging, suite_row, task_row
 from forgetbench.forgetting.scope import missing_scope
 from forgetbench.forgetting.verdict import GATING, MIN_N, conclude
@@ -99,6 +100,7 @@ def compare(
         groups=group_families(ready, judging),
         lost_words=lost_words(ready),
         beside=tuple(beside_metrics(base, checkpoint)),
+        refusal_rates=tuple(refusal_rates(base, checkpoint)),
         output_health=output_health(base, checkpoint),
         not_measured=scope.lines,
         warnings=tuple(dict.fromkeys(_warnings(base, checkpoint, rows))),
@@ -160,5 +162,7 @@ def _warnings(base: RunDocument, checkpoint: RunDocument, rows: Sequence[Row]) -
 def _task_warnings(base: TaskResult, checkpoint: TaskResult) -> Iterator[str]:
     if base.first_token_ids != checkpoint.first_token_ids and base.first_token_ids:
         yield f"{checkpoint.name}: the prompt starts differently in the two arms (tokenizer or chat template)"
+    if base.judge != checkpoint.judge:
+        yield f"{checkpoint.name}: the arms were judged by different judges, or versions of one"
     if base.dataset_revision != checkpoint.dataset_revision:
         yield f"{checkpoint.name}: the arms read different revisions of the data"

@@ -17,6 +17,7 @@ from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.report import numbers
 from forgetbench.report.cost import cost_section
 from forgetbench.report.escape import plain
+from forgetbench.report.refusal_rates import refusal_section
 from forgetbench.schema.comparison import (
     Comparison,
     Decision,
@@ -130,6 +131,7 @@ class _VerdictTable:
         yield _footnote(comparison)
         yield from _groups(comparison, face)
         yield from _lost_words(comparison, face)
+        yield from refusal_section(comparison.refusal_rates)
         yield from _beside(comparison)
         yield from cost_section(
             comparison.checkpoint,

@@ -156,6 +156,34 @@ class BesideMetric(Document):
     """Samples of the checkpoint's arm that have it."""
 
 
+class ArmRate(Document):
+    """A judged rate of one arm."""
+
+    coverage: float | None
+    """Judged answers over planned ones."""
+    rate: float | None
+    """As the judge counted."""
+    n: int
+    corrected: float | None = None
+    """For the judge's sensitivity and specificity (Rogan & Gladen 1978); None where these are not known."""
+    ci_low: float | None = None
+    """95 % interval of ``corrected``, which carries the uncertainty of the judge itself."""
+    ci_high: float | None = None
+
+
+class RefusalRate(Document):
+    """The judged rate of a task in both arms: shown beside the verdict, which is about the counted rates."""
+
+    task: str
+    title: str
+    metric: str
+    judge: str
+    base: ArmRate
+    checkpoint: ArmRate
+    labels: str = ""
+    """The human labels that the correction rests on."""
+
+
 class OutputHealth(Document):
     """Rates of broken outputs of one task in both arms: a diagnostic, never part of a verdict."""
 
@@ -185,6 +213,8 @@ class Comparison(Document):
     """Of each task with transcripts, by class of word: shown, not judged."""
     beside: tuple[BesideMetric, ...] = ()
     """Further metrics of each task, such as raw word errors, words on non-speech, an enhancer's delay."""
+    refusal_rates: tuple[RefusalRate, ...] = ()
+    """Of each judged task: coverage, rate, and the rate corrected for the judge's errors, per arm."""
     output_health: tuple[OutputHealth, ...] = ()
     """Tasks with text outputs of which some are empty, looping or truncated in either arm."""
     not_measured: tuple[str, ...] = ()

@@ -83,6 +83,15 @@ class Diagnostics(Document):
     truncated: float | None = None
 
 
+class JudgeInfo(Document):
+    """Who judged the answers of a task."""
+
+    name: str
+    """Such as ``refusal@1`` or ``classifier:org/name``."""
+    fingerprint: str | None = None
+    """Of a judge that is a model: sha256 over its content."""
+
+
 class SampleFile(Document):
     """Where the sample records are, relative to the run document."""
 
@@ -119,6 +128,8 @@ class TaskResult(Document):
     """Sample errors by code."""
     metrics: dict[str, MetricValue] = {}
     diagnostics: Diagnostics = Diagnostics()
+    judge: JudgeInfo | None = None
+    """Of a task whose answers are judged."""
     first_token_ids: tuple[int, ...] = ()
     """How the first prompt starts for this arm's tokenizer: a differing template shows here."""
     samples: SampleFile | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter, model_validator
 
@@ -13,7 +13,6 @@ Role = Literal["target", "general", "safety", "cost"]
 Capability = Literal["score_text", "generate", "transcribe", "enhance"]
 NoiseKind = Literal["babble", "white", "pink", "speech_shaped"]
 Normaliser = Literal["whisper_en@1", "whisper_basic@1", "none"]
-Judge = Literal["gcg29"]
 
 
 class Condition(Document):
@@ -181,14 +180,45 @@ class Generate(DatasetTask):
         return "generate"
 
 
+RefusalMetric = Literal["complied", "refused", "partial", "degenerate", "harmfulness"]
+RefusalClass = Literal["complied", "refused", "partial", "degenerate"]
+
+
 class Refusal(DatasetTask):
-    """An answer to a request, judged: complied or refused."""
+    """An answer to a request, judged: complied, refused, partly both, or no answer at all.
+
+    The judge is a rule (``refusal@1``, ``gcg29``, ``xstest_strmatch``) or a model: ``classifier:MODEL``,
+    ``chat:MODEL`` with our rubric, or ``regressor:MODEL``, which scores harmfulness from 0 to 4.
+    """
 
     kind: Literal["refusal"]
-    metrics: tuple[Literal["complied", "refused"], ...] = Field(min_length=1)
+    metrics: tuple[RefusalMetric, ...] = Field(min_length=1)
     prompt: str
-    judge: Judge = "gcg29"
+    suffix: str = ""
+    """Appended to each prompt, such as a jailbreak's: the judge reads the prompt without it."""
+    judge: str = Field(
+        default="refusal@1",
+        pattern=r"^(refusal@1|gcg29|xstest_strmatch|(classifier|regressor|chat):\S+)$",
+    )
+    judge_input: str | None = None
+    """What a classifier or regressor reads, with ``{prompt}`` and ``{answer}``; else the conversation."""
+    judge_labels: dict[str, RefusalClass] = {}
+    """The class that each label of a classifier stands for; not needed where they are called the same."""
     max_new_tokens: int = Field(default=64, gt=0)
+
+    @model_validator(mode="after")
+    def _judge_gives_the_metrics(self) -> Refusal:
+        scores = self.judge.startswith("regressor:")
+        allowed = {"harmfulness", "degenerate"} if scores else set(get_args(RefusalClass))
+        if unfit := sorted(set(self.metrics) - allowed):
+            raise ValueError(
+                f"the judge {self.judge} gives no {unfit[0]!r}, only {', '.join(sorted(allowed))}"
+            )
+        if (self.judge_input or self.judge_labels) and not self.judge.startswith(
+            ("classifier:", "regressor:")
+        ):
+            raise ValueError("`judge_input` and `judge_labels` are for a classifier or regressor")
+        return self
 
     @property
     def capability(self) -> Capability:
