@@ -14,6 +14,7 @@ from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import is_intact
 from forgetbench.engine.forecast import record_speed
 from forgetbench.engine.journal import Answer, Journal, journal_path
+from forgetbench.engine.lazy_pair import LazyPair
 from forgetbench.engine.plan import ENGINE_VERSION, Plan, PlannedTask
 from forgetbench.engine.predict import Prompting, predict, prompt_of
 from forgetbench.engine.progress import Progress
@@ -26,10 +27,11 @@ from forgetbench.metrics.diagnostics import rates
 from forgetbench.models.component import Checkpoint, Component
 from forgetbench.models.interface import Model, TextModel
 from forgetbench.models.load import load
+from forgetbench.models.model_pair import ModelPair
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Arm, LoadSettings, Settings, TaskResult
 from forgetbench.schema.sample import SampleRecord
-from forgetbench.schema.task import Enhancement, LmEval
+from forgetbench.schema.task import Divergence, Enhancement, LmEval, SpeechDivergence
 
 MODEL_ERROR = "model_error"
 """Code of a failure of the model or its surroundings, which the next run tries again."""
@@ -69,6 +71,7 @@ class ArmRun:
         identical: Roles whose component is the same in both arms: not run.
         cache: Root of the prediction cache.
         directory: Of the result.
+        reference: What distributions are compared with: the base in the checkpoint's arm, else None.
     """
 
     arm: Arm
@@ -79,6 +82,12 @@ class ArmRun:
     cache: Path
     directory: Path
     progress: Progress
+    reference: Checkpoint | None = None
+
+    def reference_for(self, planned: PlannedTask) -> Component | None:
+        """Return the component that a task compares this arm's with; None for most tasks."""
+        compares = isinstance(planned.task, Divergence | SpeechDivergence)
+        return self.reference.component_for(planned.task.capability) if compares and self.reference else None
 
 
 @dataclass(kw_only=True)
@@ -91,22 +100,41 @@ class ArmOutcome:
 
 
 def run_arm(run: ArmRun) -> ArmOutcome:
-    """Run every task of the plan; each component is loaded at most once, one at a time."""
+    """Run every task of the plan; each component is loaded at most once, one at a time.
+
+    Where its distributions are compared, it is loaded once more, with its base, after its other tasks.
+    """
     outcome = ArmOutcome()
     found: dict[str, TaskResult] = {}
     for component in run.checkpoint.components.values():
-        model = LazyModel(component, run.plan.settings.load, run.progress)
-        for planned in run.plan.tasks:
-            if run.checkpoint.component_for(planned.task.capability) is component and planned.skipped is None:
-                found[planned.task.name] = _run_task(run, planned, component, model, outcome)
-        model.release()
+        own = [
+            planned
+            for planned in run.plan.tasks
+            if run.checkpoint.component_for(planned.task.capability) is component and planned.skipped is None
+        ]
+        alone = LazyModel(component, run.plan.settings.load, run.progress)
+        for planned in own:
+            if run.reference_for(planned) is None:
+                found[planned.task.name] = _run_task(run, planned, component, alone, outcome)
+        alone.release()
+        compared = [(planned, reference) for planned in own if (reference := run.reference_for(planned))]
+        for reference in {id(each): each for _, each in compared}.values():
+            pair = LazyPair(component, reference, run.plan.settings.load, run.progress)
+            for planned, theirs in compared:
+                if theirs is reference:
+                    found[planned.task.name] = _run_task(run, planned, component, pair, outcome)
+            pair.release()
     for planned in run.plan.tasks:
         outcome.tasks.append(found.get(planned.task.name) or _skipped(planned))
     return outcome
 
 
 def _run_task(
-    run: ArmRun, planned: PlannedTask, component: Component, model: LazyModel, outcome: ArmOutcome
+    run: ArmRun,
+    planned: PlannedTask,
+    component: Component,
+    model: LazyModel | LazyPair,
+    outcome: ArmOutcome,
 ) -> TaskResult:
     if component.role in run.identical:
         return _result(planned, status="identical", component=component.fingerprint)
@@ -116,7 +144,7 @@ def _run_task(
         component=component.fingerprint,
         load=run.plan.settings.load.model_dump_json(),
         task=planned.task.name,
-        arguments=_arguments(planned, run.plan.settings, run.prompting),
+        arguments=_arguments(planned, run.plan.settings, run.prompting, run.reference_for(planned)),
     )
     with Journal.open(path) as journal:
         if journal.damaged:
@@ -141,7 +169,7 @@ def _run_task(
     return _scored(run, planned, component, records, first_token_ids)
 
 
-def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel, journal: Journal) -> int:
+def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel | LazyPair, journal: Journal) -> int:
     """Ask for what the journal lacks, batch by whole batch, and return the number of samples asked."""
     _forget_lost_audio(planned, journal, run.progress)
     missing = [
@@ -182,7 +210,11 @@ def _forget_lost_audio(planned: PlannedTask, journal: Journal, progress: Progres
 
 
 def _predict_batch(
-    planned: PlannedTask, samples: Sequence[Sample], model: Model, prompting: Prompting, progress: Progress
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: Model | ModelPair,
+    prompting: Prompting,
+    progress: Progress,
 ) -> list[Answer]:
     """Predict a batch; where it fails, each sample alone, so that one bad input costs one sample."""
     try:
@@ -200,9 +232,9 @@ def _predict_batch(
 
 
 def _with_first_tokens(
-    planned: PlannedTask, sample: Sample, answer: Answer, model: Model, prompting: Prompting
+    planned: PlannedTask, sample: Sample, answer: Answer, model: Model | ModelPair, prompting: Prompting
 ) -> Answer:
-    if not isinstance(model, TextModel):
+    if not isinstance(model, TextModel) or isinstance(planned.task, Divergence):
         return answer
     text, rendered = prompt_of(planned, sample, model, prompting)
     return replace(answer, first_token_ids=tuple(model.first_token_ids(text, rendered=rendered)))
@@ -324,13 +356,17 @@ def _result(planned: PlannedTask, **fields: object) -> TaskResult:
     return TaskResult.model_validate(known | fields)
 
 
-def _arguments(planned: PlannedTask, settings: Settings, prompting: Prompting) -> str:
+def _arguments(
+    planned: PlannedTask, settings: Settings, prompting: Prompting, reference: Component | None
+) -> str:
     arguments: dict[str, object] = {
         "engine": ENGINE_VERSION,
         "task": planned.prediction_key,
         "use_chat_template": prompting.use_chat_template,
         "template": prompting.template,
     }
+    if reference is not None:
+        arguments["reference"] = reference.fingerprint
     if settings.load.dtype != "float32":
         # In half precision the company in a batch can flip an answer: other batches, other answers.
         arguments["batch_size"] = settings.batch_size

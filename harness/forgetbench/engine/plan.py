@@ -13,7 +13,7 @@ from forgetbench.data.speech import SpeechSet
 from forgetbench.errors import DataError, MissingPackageError
 from forgetbench.metrics.requirements import check_installed
 from forgetbench.schema.run import Arm, Settings, SuiteRowInfo
-from forgetbench.schema.task import DatasetTask, LmEval, SuiteRow, Task
+from forgetbench.schema.task import DatasetTask, Divergence, LmEval, SpeechDivergence, SuiteRow, Task
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection
 
@@ -96,6 +96,7 @@ def make_plan(
     *,
     settings: Settings,
     capabilities: Mapping[Arm, frozenset[str]],
+    incomparable: Mapping[str, str] | None = None,
     offline: bool = False,
 ) -> Plan:
     """Choose samples and batches for every selected task.
@@ -104,13 +105,17 @@ def make_plan(
         selection: The tasks.
         settings: Seed, limit, batch size and so on.
         capabilities: What each arm can do; a task that one of them can't do is skipped.
+        incomparable: Why the distributions of base and checkpoint cannot be compared, by capability.
         offline: Open no socket.
 
     Raises:
         DataError: Embedded or local data is broken. Hub data that cannot be had skips its task instead.
     """
     definitions, rows = _expanded(selection, capabilities=capabilities, offline=offline)
-    planned = [_plan_task(d, settings, capabilities, offline=offline) for d in definitions]
+    planned = [
+        _plan_task(d, settings, capabilities, incomparable=incomparable or {}, offline=offline)
+        for d in definitions
+    ]
     warnings: list[str] = []
     for entry in planned:
         warnings += entry[1]
@@ -155,6 +160,7 @@ def _plan_task(
     settings: Settings,
     capabilities: Mapping[Arm, frozenset[str]],
     *,
+    incomparable: Mapping[str, str],
     offline: bool,
 ) -> tuple[PlannedTask, tuple[str, ...]]:
     task = definition.task
@@ -162,6 +168,11 @@ def _plan_task(
     if unable := _unable(task, capabilities):
         reason = f"the {unable[0]} has no component that can {task.capability.replace('_', ' ')}"
         return PlannedTask(task=task, skipped=reason), ()
+    if isinstance(task, Divergence | SpeechDivergence):
+        if "base" not in capabilities:
+            return PlannedTask(task=task, skipped="there is no base to compare distributions with"), ()
+        if task.capability in incomparable:
+            return PlannedTask(task=task, skipped=incomparable[task.capability]), ()
     try:
         if isinstance(task, LmEval):
             from forgetbench.engine.lm_eval import load_lm_eval_task

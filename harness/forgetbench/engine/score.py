@@ -12,6 +12,7 @@ from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats
+from forgetbench.metrics.divergence import divergence_stats
 from forgetbench.metrics.refusal import judge, refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
 from forgetbench.metrics.text import bits_per_byte, exact_match, multiple_choice_stats
@@ -22,12 +23,15 @@ from forgetbench.schema.task import (
     Asr,
     AudioMetric,
     DatasetTask,
+    Divergence,
+    DivergenceMetric,
     Generate,
     Likelihood,
     LmEval,
     MultipleChoice,
     Refusal,
     RefusalMargin,
+    SpeechDivergence,
     Task,
 )
 
@@ -37,6 +41,7 @@ ALWAYS_BESIDE = {
     "wer": ("wer_raw", *(f"wer_{name}" for name in WORD_CLASSES), "hallucinated_words", "looping"),
     "cer": tuple(f"cer_{name}" for name in WORD_CLASSES),
     **dict.fromkeys(get_args(AudioMetric), ("delay_ms",)),
+    "kl": get_args(DivergenceMetric),
 }
 """Metrics that are reported beside another, asked for or not, where the samples have such a statistic."""
 SCORING_ERROR = "scoring_error"
@@ -103,6 +108,15 @@ def _(task: Asr, planned: PlannedTask, sample: Sample, prediction: RawPrediction
     return asr_stats(
         sample.reference, prediction.text or "", normaliser=task.normaliser, by_class=task.is_english
     )
+
+
+@score.register(Divergence)
+@score.register(SpeechDivergence)
+def _(
+    task: Divergence | SpeechDivergence, planned: PlannedTask, sample: Sample, prediction: RawPrediction
+) -> Stats:
+    assert prediction.divergence is not None
+    return {**divergence_stats(prediction.divergence)}
 
 
 @score.register
