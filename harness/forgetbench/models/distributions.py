@@ -49,10 +49,10 @@ def from_logits(logits: Tensor, targets: tuple[int, ...] | None) -> Positions:
 
 
 def rolling_windows(context: Sequence[int], text: Sequence[int], window: int) -> Iterator[TokenWindow]:
-    """Cut a text into windows without overlap, as lm-eval's rolling log-likelihood does.
+    """Cut a text into windows without overlap; every token of it is a target once.
 
-    The first one reads the end of the context, each later one the last token of the one before; every token
-    of the text is a target once.
+    The first one reads the end of the context, each later one the last token of the one before. It is how
+    lm-eval's rolling log-likelihood cuts, whose last window reads as much of the text again as fits.
 
     Args:
         context: At least one token id.
