@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from forgetbench.engine import arm, lazy_pair
@@ -19,7 +21,7 @@ from forgetbench.models.checkpoint import resolve_component
 from forgetbench.schema.comparison import Row
 from forgetbench.schema.run import LoadSettings, Settings
 from tiny_models import make_lora
-from tiny_speech_models import CTC, SEQ2SEQ, speech_like
+from tiny_speech_models import CTC, SEQ2SEQ, make_wav2vec2, speech_like
 from tiny_tasks import WORDS, pair_rows, write_speech, write_task
 
 Ask = Callable[..., Request]
@@ -220,10 +222,40 @@ def test_recognisers_diverge_by_frame_or_by_token(
     assert rows_of(selftest(prepare_selftest(ask(base, "frames"))))["frames"].degradation == 0
 
 
+def test_kl_of_ctc_is_the_mean_over_all_frames(
+    ask: Ask, texts: Path, speech_models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Straight from transformers' logits; a long recording counts with the frames that are kept of it."""
+    from scipy.special import log_softmax, rel_entr
+
+    from forgetbench.models.load import load
+
+    base, other = speech_models("wav2vec2-large"), tmp_path / "other"
+    make_wav2vec2(other, norm="layer", seed=7)
+    result = run(ask(other, "frames", base=str(base)))
+    models: list[Any] = [load(resolve_component(str(path)), LoadSettings()) for path in (base, other)]
+    kl, n = 0.0, 0
+    for row in write_speech(tmp_path):
+        clip, rate = soundfile.read(tmp_path / row["audio"], dtype="float32")
+        with torch.inference_mode():
+            p, q = (
+                log_softmax(
+                    m.model(
+                        **m.extractor(clip, sampling_rate=rate, return_tensors="pt")
+                    ).logits[0].double().numpy(), axis=-1
+                )
+                for m in models
+            )  # fmt: skip
+        kl, n = kl + float(rel_entr(np.exp(p), np.exp(q)).sum()), n + len(p)
+    assert value(result, "checkpoint", "frames", "kl") == pytest.approx(kl / n, rel=1e-3)
+    assert "perplexity" not in {metric.metric for metric in result.comparison.beside}  # type: ignore[union-attr]
+    long = models[0].predict_speech(speech_like(1, 41.0), (), language="en")
+    assert long.n_positions == sum(map(len, models[0]._stitched(speech_like(1, 41.0).samples)))
+
+
 def test_whisper_diverges_by_token_and_its_lora_is_loaded_once(
     made: Path, ask: Ask, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import numpy as np
     from peft import LoraConfig, get_peft_model
     from transformers import WhisperForConditionalGeneration
 

@@ -107,26 +107,25 @@ def run_arm(run: ArmRun) -> ArmOutcome:
     outcome = ArmOutcome()
     found: dict[str, TaskResult] = {}
     for component in run.checkpoint.components.values():
-        own = [
-            planned
-            for planned in run.plan.tasks
-            if run.checkpoint.component_for(planned.task.capability) is component and planned.skipped is None
-        ]
-        alone = LazyModel(component, run.plan.settings.load, run.progress)
-        for planned in own:
-            if run.reference_for(planned) is None:
-                found[planned.task.name] = _run_task(run, planned, component, alone, outcome)
-        alone.release()
-        compared = [(planned, reference) for planned in own if (reference := run.reference_for(planned))]
-        for reference in {id(each): each for _, each in compared}.values():
-            pair = LazyPair(component, reference, run.plan.settings.load, run.progress)
-            for planned, theirs in compared:
-                if theirs is reference:
-                    found[planned.task.name] = _run_task(run, planned, component, pair, outcome)
-            pair.release()
+        by_reference: dict[Component | None, list[PlannedTask]] = {None: []}
+        for planned in run.plan.tasks:
+            if run.checkpoint.component_for(planned.task.capability) is component and planned.skipped is None:
+                by_reference.setdefault(run.reference_for(planned), []).append(planned)
+        for reference, tasks in by_reference.items():
+            model = _lazy(run, component, reference)
+            for planned in tasks:
+                found[planned.task.name] = _run_task(run, planned, component, model, outcome)
+            model.release()
     for planned in run.plan.tasks:
         outcome.tasks.append(found.get(planned.task.name) or _skipped(planned))
     return outcome
+
+
+def _lazy(run: ArmRun, component: Component, reference: Component | None) -> LazyModel | LazyPair:
+    settings = run.plan.settings.load
+    if reference is None:
+        return LazyModel(component, settings, run.progress)
+    return LazyPair(component, reference, settings, run.progress)
 
 
 def _run_task(

@@ -98,7 +98,7 @@ class CtcRecogniser:
         outputs: dict[int, Output] = {}
         for group in groups:
             rows = [short[i] for i in group]
-            frames = self._logits([clips[i] for i in rows])
+            frames = self._frames([clips[i] for i in rows])
             outputs.update((i, self._output(each)) for i, each in zip(rows, frames, strict=True))
         for i in sorted(set(range(len(clips))) - set(short)):
             outputs[i] = self._output(torch.cat(list(self._stitched(clips[i]))))
@@ -113,12 +113,16 @@ class CtcRecogniser:
         """Return the posterior of each frame, blank included; long recordings in stitched windows."""
         clip = samples_of(audio, self.sampling_rate, shortest_s=_SHORTEST_S)
         if len(clip) > self._window(_WINDOW_S):
-            return from_logits(torch.cat(list(self._stitched(clip))), None)
+            return from_logits(torch.cat(list(self._stitched_logits(clip))), None)
         return from_logits(self._logits([clip])[0], None)
 
     def _window(self, seconds: float) -> int:
         """Return a duration in samples, a whole number of frames."""
         return round(seconds * self.sampling_rate) // self._stride * self._stride
+
+    def _frames(self, clips: Sequence[Waveform]) -> list[Tensor]:
+        """Return the likeliest token of each frame of each clip, int64 of shape (frames,)."""
+        return [logits.argmax(dim=-1) for logits in self._logits(clips)]
 
     def _logits(self, clips: Sequence[Waveform]) -> list[Tensor]:
         """Return the logits of each frame of each clip, shape (frames, vocabulary)."""
@@ -137,6 +141,10 @@ class CtcRecogniser:
         return [row[:n] for row, n in zip(logits, n_frames, strict=True)]
 
     def _stitched(self, clip: Waveform) -> Iterator[Tensor]:
+        """Yield the likeliest tokens of a long recording's frames, window by window."""
+        return (logits.argmax(dim=-1) for logits in self._stitched_logits(clip))
+
+    def _stitched_logits(self, clip: Waveform) -> Iterator[Tensor]:
         """Yield the frames' logits of a long recording, window by window, without those for context only."""
         window, context = self._window(_WINDOW_S), self._window(_CONTEXT_S)
         for start in range(0, len(clip), window - 2 * context):
@@ -147,9 +155,9 @@ class CtcRecogniser:
             if is_last:
                 return
 
-    def _output(self, logits: Tensor) -> Output:
-        """Decode the likeliest token of each frame: repeated ones count once, blanks not at all."""
-        tokens = [token for token, _ in groupby(logits.argmax(dim=-1).tolist()) if token != self._blank]
+    def _output(self, frames: Tensor) -> Output:
+        """Decode: repeated tokens count once, blanks not at all."""
+        tokens = [token for token, _ in groupby(frames.tolist()) if token != self._blank]
         text = self.tokenizer.decode(
             tokens, group_tokens=False, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
