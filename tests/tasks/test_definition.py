@@ -52,7 +52,7 @@ def test_one_line_adopts_an_lm_eval_task(tmp_path: Path) -> None:
         (
             ("role: general", "role: generall"),
             "line 5, key `role`",
-            "'target', 'general', 'safety' or 'cost'",
+            "'target', 'general', 'safety', 'cost' or 'distribution'",
         ),
         (("kind: multiple_choice", "kind: quiz"), "key `kind`", "unknown kind"),
         (("primary: acc", "primary: wer"), "key `primary`", "not among the metrics"),

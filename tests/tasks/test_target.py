@@ -19,9 +19,9 @@ def test_columns_that_say_who_is_heard_become_groups() -> None:
     assert definition.task.dataset.fields.groups == ("accent", "severity")  # type: ignore[union-attr]
 
 
-def test_prompt_and_answer_give_exact_match_and_likelihood() -> None:
+def test_prompt_and_answer_give_exact_match_likelihood_and_the_forward_kl() -> None:
     definitions = target_tasks(Path("test.jsonl"), frozenset({"prompt", "answer"}))
-    assert [d.task.primary for d in definitions] == ["exact_match", "bits_per_byte"]
+    assert [d.task.primary for d in definitions] == ["exact_match", "bits_per_byte", "kl"]
 
 
 def test_other_columns_are_refused_with_the_ones_that_are_needed() -> None:

@@ -74,7 +74,8 @@ Target = Annotated[
 Role = Annotated[
     list[str] | None,
     option(
-        help="Count a suite or task as target, general, safety or cost: [dim]hearing_care=target[/dim].",
+        help="Count a suite or task as target, general, safety, cost or distribution: "
+        "[dim]hearing_care=target[/dim].",
         rich_help_panel=WHAT,
         metavar="SUITE=ROLE",
     ),

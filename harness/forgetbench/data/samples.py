@@ -20,10 +20,12 @@ from forgetbench.schema.task import (
     Asr,
     Condition,
     DatasetTask,
+    Divergence,
     Enhancement,
     Generate,
     Likelihood,
     MultipleChoice,
+    SpeechDivergence,
     SpeechTask,
 )
 
@@ -280,7 +282,19 @@ def _(task: Generate | Likelihood, row: Mapping[str, Any], thing: str) -> tuple[
 
 
 @shown.register
-def _(task: Asr, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+def _(task: Divergence, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+    fields = task.dataset.fields
+    column = fields.answer if task.prompt else fields.text
+    text = _field(row, column, thing)
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(thing, f"the field {column!r} holds no text", "Fill it in, or leave the row out.")
+    prompt = render_prompt(task.prompt, row, thing=thing)
+    return prompt, text, float(len(prompt) + len(text))
+
+
+@shown.register(Asr)
+@shown.register(SpeechDivergence)
+def _(task: Asr | SpeechDivergence, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
     fields = task.dataset.fields
     name, text = _recording(row, fields.audio, thing), _field(row, fields.text, thing)
     if not isinstance(text, str):

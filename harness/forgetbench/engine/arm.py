@@ -14,6 +14,7 @@ from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import is_intact
 from forgetbench.engine.forecast import record_speed
 from forgetbench.engine.journal import Answer, Journal, journal_path
+from forgetbench.engine.lazy_pair import LazyPair
 from forgetbench.engine.plan import ENGINE_VERSION, Plan, PlannedTask
 from forgetbench.engine.predict import Prompting, predict, prompt_of
 from forgetbench.engine.progress import Progress
@@ -27,10 +28,11 @@ from forgetbench.metrics.diagnostics import rates
 from forgetbench.models.component import Checkpoint, Component
 from forgetbench.models.interface import Model, TextModel
 from forgetbench.models.load import load
+from forgetbench.models.model_pair import ModelPair
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Arm, LoadSettings, Settings, TaskResult
 from forgetbench.schema.sample import SampleRecord
-from forgetbench.schema.task import Enhancement, LmEval
+from forgetbench.schema.task import Divergence, Enhancement, LmEval, SpeechDivergence
 
 MODEL_ERROR = "model_error"
 """Code of a failure of the model or its surroundings, which the next run tries again."""
@@ -70,6 +72,7 @@ class ArmRun:
         identical: Roles whose component is the same in both arms: not run.
         cache: Root of the prediction cache.
         directory: Of the result.
+        reference: What distributions are compared with: the base in the checkpoint's arm, else None.
     """
 
     arm: Arm
@@ -80,6 +83,12 @@ class ArmRun:
     cache: Path
     directory: Path
     progress: Progress
+    reference: Checkpoint | None = None
+
+    def reference_for(self, planned: PlannedTask) -> Component | None:
+        """Return the component that a task compares this arm's with; None for most tasks."""
+        compares = isinstance(planned.task, Divergence | SpeechDivergence)
+        return self.reference.component_for(planned.task.capability) if compares and self.reference else None
 
 
 @dataclass(kw_only=True)
@@ -112,33 +121,57 @@ class Answered:
 def run_arm(run: ArmRun) -> ArmOutcome:
     """Run every task of the plan; each component is loaded at most once, one at a time.
 
-    What a judge that is a model scores waits until the component is out of memory.
+    Where its distributions are compared, it is loaded once more, with its base, after its other tasks. What a
+    judge that is a model scores waits until the component is out of memory.
     """
     outcome = ArmOutcome()
     found: dict[str, TaskResult] = {}
     for component in run.checkpoint.components.values():
-        model = LazyModel(component, run.plan.settings.load, run.progress)
-        waiting: list[Answered] = []
+        by_reference: dict[Component | None, list[PlannedTask]] = {None: []}
         for planned in run.plan.tasks:
-            if run.checkpoint.component_for(planned.task.capability) is not component or planned.skipped:
-                continue
-            answered = _answer_task(run, planned, component, model)
-            if isinstance(answered, TaskResult):
-                found[planned.task.name] = answered
-            elif planned.judge is not None:
-                waiting.append(answered)
-            else:
-                found[planned.task.name] = _score_task(run, answered, outcome)
-        model.release()
-        for answered in waiting:
-            found[answered.planned.task.name] = _score_task(run, answered, outcome)
+            if run.checkpoint.component_for(planned.task.capability) is component and planned.skipped is None:
+                by_reference.setdefault(run.reference_for(planned), []).append(planned)
+        for reference, tasks in by_reference.items():
+            model = _lazy(run, component, reference)
+            found |= _results(run, tasks, component, model, outcome)
     for planned in run.plan.tasks:
         outcome.tasks.append(found.get(planned.task.name) or _skipped(planned))
     return outcome
 
 
+def _results(
+    run: ArmRun,
+    tasks: Sequence[PlannedTask],
+    component: Component,
+    model: LazyModel | LazyPair,
+    outcome: ArmOutcome,
+) -> dict[str, TaskResult]:
+    """Answer and score the tasks of one loaded model, and release it before a judge is loaded."""
+    found: dict[str, TaskResult] = {}
+    waiting: list[Answered] = []
+    for planned in tasks:
+        answered = _answer_task(run, planned, component, model)
+        if isinstance(answered, TaskResult):
+            found[planned.task.name] = answered
+        elif planned.judge is not None:
+            waiting.append(answered)
+        else:
+            found[planned.task.name] = _score_task(run, answered, outcome)
+    model.release()
+    for answered in waiting:
+        found[answered.planned.task.name] = _score_task(run, answered, outcome)
+    return found
+
+
+def _lazy(run: ArmRun, component: Component, reference: Component | None) -> LazyModel | LazyPair:
+    settings = run.plan.settings.load
+    if reference is None:
+        return LazyModel(component, settings, run.progress)
+    return LazyPair(component, reference, settings, run.progress)
+
+
 def _answer_task(
-    run: ArmRun, planned: PlannedTask, component: Component, model: LazyModel
+    run: ArmRun, planned: PlannedTask, component: Component, model: LazyModel | LazyPair
 ) -> Answered | TaskResult:
     """Have a task's answers, or the result of one that is not run or cannot be asked at all."""
     if component.role in run.identical:
@@ -149,7 +182,7 @@ def _answer_task(
         component=component.fingerprint,
         load=run.plan.settings.load.model_dump_json(),
         task=planned.task.name,
-        arguments=_arguments(planned, run.plan.settings, run.prompting),
+        arguments=_arguments(planned, run.plan.settings, run.prompting, run.reference_for(planned)),
     )
     with Journal.open(path) as journal:
         if journal.damaged:
@@ -186,7 +219,7 @@ def _score_task(run: ArmRun, answered: Answered, outcome: ArmOutcome) -> TaskRes
     return _scored(run, planned, answered.component, records, first_token_ids)
 
 
-def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel, journal: Journal) -> int:
+def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel | LazyPair, journal: Journal) -> int:
     """Ask for what the journal lacks, batch by whole batch, and return the number of samples asked."""
     _forget_lost_audio(planned, journal, run.progress)
     missing = [
@@ -227,7 +260,11 @@ def _forget_lost_audio(planned: PlannedTask, journal: Journal, progress: Progres
 
 
 def _predict_batch(
-    planned: PlannedTask, samples: Sequence[Sample], model: Model, prompting: Prompting, progress: Progress
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: Model | ModelPair,
+    prompting: Prompting,
+    progress: Progress,
 ) -> list[Answer]:
     """Predict a batch; where it fails, each sample alone, so that one bad input costs one sample."""
     try:
@@ -245,9 +282,9 @@ def _predict_batch(
 
 
 def _with_first_tokens(
-    planned: PlannedTask, sample: Sample, answer: Answer, model: Model, prompting: Prompting
+    planned: PlannedTask, sample: Sample, answer: Answer, model: Model | ModelPair, prompting: Prompting
 ) -> Answer:
-    if not isinstance(model, TextModel):
+    if not isinstance(model, TextModel) or isinstance(planned.task, Divergence):
         return answer
     text, rendered = prompt_of(planned, sample, model, prompting)
     return replace(answer, first_token_ids=tuple(model.first_token_ids(text, rendered=rendered)))
@@ -372,13 +409,17 @@ def _result(planned: PlannedTask, **fields: object) -> TaskResult:
     return TaskResult.model_validate(known | fields)
 
 
-def _arguments(planned: PlannedTask, settings: Settings, prompting: Prompting) -> str:
+def _arguments(
+    planned: PlannedTask, settings: Settings, prompting: Prompting, reference: Component | None
+) -> str:
     arguments: dict[str, object] = {
         "engine": ENGINE_VERSION,
         "task": planned.prediction_key,
         "use_chat_template": prompting.use_chat_template,
         "template": prompting.template,
     }
+    if reference is not None:
+        arguments["reference"] = reference.fingerprint
     if settings.load.dtype != "float32":
         # In half precision the company in a batch can flip an answer: other batches, other answers.
         arguments["batch_size"] = settings.batch_size

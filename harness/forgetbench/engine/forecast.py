@@ -31,6 +31,8 @@ SECONDS_PER_SAMPLE = {
     "lm_eval": 0.30,
     "asr": 0.40,
     "enhancement": 0.50,
+    "divergence": 1.00,
+    "speech_divergence": 0.50,
 }
 """Seconds a sample on two cores for a model of :data:`REFERENCE_PARAMETERS`, until a run has been timed."""
 REFERENCE_PARAMETERS = {"lm": 135e6, "asr": 38e6, "enhancer": 1e6}

@@ -15,7 +15,15 @@ from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.requirements import check_installed
 from forgetbench.models.judge import JudgeSource, resolve_judge
 from forgetbench.schema.run import Arm, JudgeInfo, Settings, SuiteRowInfo
-from forgetbench.schema.task import DatasetTask, LmEval, Refusal, SuiteRow, Task
+from forgetbench.schema.task import (
+    DatasetTask,
+    Divergence,
+    LmEval,
+    Refusal,
+    SpeechDivergence,
+    SuiteRow,
+    Task,
+)
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection
 
@@ -110,6 +118,7 @@ def make_plan(
     *,
     settings: Settings,
     capabilities: Mapping[Arm, frozenset[str]],
+    incomparable: Mapping[str, str] | None = None,
     offline: bool = False,
 ) -> Plan:
     """Choose samples and batches for every selected task.
@@ -118,13 +127,17 @@ def make_plan(
         selection: The tasks.
         settings: Seed, limit, batch size and so on.
         capabilities: What each arm can do; a task that one of them can't do is skipped.
+        incomparable: Why the distributions of base and checkpoint cannot be compared, by capability.
         offline: Open no socket.
 
     Raises:
         DataError: Embedded or local data is broken. Hub data that cannot be had skips its task instead.
     """
     definitions, rows = _expanded(selection, capabilities=capabilities, offline=offline)
-    planned = [_plan_task(d, settings, capabilities, offline=offline) for d in definitions]
+    planned = [
+        _plan_task(d, settings, capabilities, incomparable=incomparable or {}, offline=offline)
+        for d in definitions
+    ]
     warnings: list[str] = []
     for entry in planned:
         warnings += entry[1]
@@ -169,6 +182,7 @@ def _plan_task(
     settings: Settings,
     capabilities: Mapping[Arm, frozenset[str]],
     *,
+    incomparable: Mapping[str, str],
     offline: bool,
 ) -> tuple[PlannedTask, tuple[str, ...]]:
     task = definition.task
@@ -176,6 +190,11 @@ def _plan_task(
     if unable := _unable(task, capabilities):
         reason = f"the {unable[0]} has no component that can {task.capability.replace('_', ' ')}"
         return PlannedTask(task=task, skipped=reason), ()
+    if isinstance(task, Divergence | SpeechDivergence):
+        if "base" not in capabilities:
+            return PlannedTask(task=task, skipped="there is no base to compare distributions with"), ()
+        if task.capability in incomparable:
+            return PlannedTask(task=task, skipped=incomparable[task.capability]), ()
     try:
         if isinstance(task, LmEval):
             from forgetbench.engine.lm_eval import load_lm_eval_task

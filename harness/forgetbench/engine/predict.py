@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import partial, singledispatch
 from itertools import islice
 from typing import cast
 
 from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import put
+from forgetbench.engine.divergence import compare_clip, compare_text
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.engine.returned_audio import as_mono
@@ -25,9 +26,11 @@ from forgetbench.models.interface import (
     SpeechRecogniser,
     TextModel,
 )
+from forgetbench.models.model_pair import ModelPair
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import (
     Asr,
+    Divergence,
     Enhancement,
     Generate,
     Likelihood,
@@ -35,6 +38,7 @@ from forgetbench.schema.task import (
     MultipleChoice,
     Refusal,
     RefusalMargin,
+    SpeechDivergence,
     Task,
 )
 
@@ -54,9 +58,13 @@ class Prompting:
 
 @singledispatch
 def predict(
-    task: Task, planned: PlannedTask, samples: Sequence[Sample], model: Model, prompting: Prompting
+    task: Task,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: Model | ModelPair,
+    prompting: Prompting,
 ) -> list[Answer]:
-    """Return one answer per sample, in order."""
+    """Return one answer per sample, in order; a pair of models is for the comparison of distributions."""
     raise TypeError(f"no engine for tasks of kind {task.kind}")
 
 
@@ -162,6 +170,48 @@ def _(
     assert planned.lm_eval is not None
     prompts = [prompt_of(planned, sample, model, prompting) for sample in samples]
     return planned.lm_eval.predict(samples, prompts, model)
+
+
+@predict.register
+def _(
+    task: Divergence,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: Model | ModelPair,
+    prompting: Prompting,
+) -> list[Answer]:
+    def render(sample: Sample, base: TextModel) -> tuple[str, bool]:
+        return prompt_of(planned, sample, base, prompting)
+
+    return [_or_code(partial(compare_text, task, sample, model, render)) for sample in samples]
+
+
+@predict.register
+def _(
+    task: SpeechDivergence,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: Model | ModelPair,
+    prompting: Prompting,
+) -> list[Answer]:
+    speech = planned.speech
+    assert speech is not None
+
+    def answer(sample: Sample) -> Answer:
+        def audio(rate: int) -> Audio:
+            return Audio(samples=speech.waveform(sample.id, sample.condition, rate), sampling_rate=rate)
+
+        return compare_clip(task, sample, audio, model)
+
+    return [_or_code(partial(answer, sample)) for sample in samples]
+
+
+def _or_code(answer: Callable[[], Answer]) -> Answer:
+    """Return an answer, or the code of the input error that keeps it from being given."""
+    try:
+        return answer()
+    except SampleError as error:
+        return Answer(prediction=None, error=error.code)
 
 
 def prompt_of(

@@ -36,18 +36,20 @@ from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
 from forgetbench.models.component import Checkpoint
 from forgetbench.models.fingerprint import chat_template
+from forgetbench.models.model_pair import why_incomparable
 from forgetbench.models.pairing import Pair, resolve_pair
 from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import Arm, RunDocument, Settings
-from forgetbench.schema.task import Capability, Condition
+from forgetbench.schema.task import Capability, Condition, Divergence, SpeechDivergence
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection, load_registry
 from forgetbench.tasks.target import target_tasks
 
-Plans = dict[frozenset[tuple[Arm, frozenset[Capability]]], Plan]
-"""Plans by what each arm can do."""
+PlanKey = tuple[frozenset[tuple[Arm, frozenset[Capability]]], frozenset[tuple[str, str]]]
+Plans = dict[PlanKey, Plan]
+"""Plans by what each arm can do, and by what cannot be compared between them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,10 +234,15 @@ def _plan(
         for arm, checkpoint in arms.items()
         if checkpoint is not None
     }
-    key = frozenset(capabilities.items())
+    incomparable = _incomparable(selection, pair)
+    key = (frozenset(capabilities.items()), frozenset(incomparable.items()))
     if key not in plans:
         plans[key] = make_plan(
-            selection, settings=request.settings, capabilities=capabilities, offline=request.offline
+            selection,
+            settings=request.settings,
+            capabilities=capabilities,
+            incomparable=incomparable,
+            offline=request.offline,
         )
     plan = plans[key]
     skipped = [task for task in plan.tasks if task.skipped is not None]
@@ -253,6 +260,18 @@ def _plan(
         plan.run_key,
     )
     return Prepared(request=request, pair=pair, plan=plan, directory=directory, identical=identical)
+
+
+def _incomparable(selection: Selection, pair: Pair) -> dict[str, str]:
+    """Return why the arms' distributions cannot be compared, by the capability of the tasks that would."""
+    wanted = {d.task.capability for d in selection.tasks if isinstance(d.task, Divergence | SpeechDivergence)}
+    reasons: dict[str, str] = {}
+    for capability in wanted if pair.base else ():
+        assert pair.base is not None
+        arms = (pair.base.component_for(capability), pair.checkpoint.component_for(capability))
+        if arms[0] and arms[1] and (reason := why_incomparable(arms[0], arms[1], capability)):
+            reasons[capability] = reason
+    return reasons
 
 
 def _target(path: Path) -> tuple[Definition, ...]:
@@ -321,6 +340,7 @@ def _run_arm(
             cache=cache,
             directory=prepared.directory,
             progress=progress,
+            reference=prepared.pair.base if arm == "checkpoint" else None,
         )
     )
     return RunDocument(

@@ -12,6 +12,7 @@ from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats
+from forgetbench.metrics.divergence import divergence_stats
 from forgetbench.metrics.judges import judge
 from forgetbench.metrics.refusal import refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
@@ -23,12 +24,15 @@ from forgetbench.schema.task import (
     Asr,
     AudioMetric,
     DatasetTask,
+    Divergence,
+    DivergenceMetric,
     Generate,
     Likelihood,
     LmEval,
     MultipleChoice,
     Refusal,
     RefusalMargin,
+    SpeechDivergence,
     Task,
 )
 
@@ -40,6 +44,7 @@ ALWAYS_BESIDE = {
     **dict.fromkeys(get_args(AudioMetric), ("delay_ms",)),
     **dict.fromkeys(("complied", "refused"), ("partial", "degenerate")),
     "harmfulness": ("degenerate",),
+    "kl": get_args(DivergenceMetric),
 }
 """Metrics that are reported beside another, asked for or not, where the samples have such a statistic."""
 SCORING_ERROR = "scoring_error"
@@ -106,6 +111,15 @@ def _(task: Asr, planned: PlannedTask, sample: Sample, prediction: RawPrediction
     return asr_stats(
         sample.reference, prediction.text or "", normaliser=task.normaliser, by_class=task.is_english
     )
+
+
+@score.register(Divergence)
+@score.register(SpeechDivergence)
+def _(
+    task: Divergence | SpeechDivergence, planned: PlannedTask, sample: Sample, prediction: RawPrediction
+) -> Stats:
+    assert prediction.divergence is not None
+    return {**divergence_stats(prediction.divergence)}
 
 
 @score.register

@@ -43,7 +43,7 @@ def _answer(prediction: RawPrediction | None, choices: bool) -> int | str | None
 
 
 def shown(prediction: object, *, choices: bool) -> str:
-    """Return an answer as a reader sees it: text, choice, log-likelihoods, or which audio in the cache."""
+    """Return an answer as a reader sees it: text, choice, log-likelihoods, or audio, or divergence."""
     parsed = parse(prediction)
     if parsed is None:
         return ""
@@ -51,6 +51,8 @@ def shown(prediction: object, *, choices: bool) -> str:
         return parsed.text
     if (audio := parsed.audio) is not None:
         return f"audio {audio.sha256[:12]}, {audio.n_samples / audio.sampling_rate:.2f} s"
+    if (sums := parsed.divergence) is not None:
+        return f"KL from the base {sums.kl / sums.n_positions:.4f} nats/token"
     answer = _answer(parsed, choices)
     if isinstance(answer, int):
         return f"choice {answer + 1}"

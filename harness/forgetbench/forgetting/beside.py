@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import get_args
 
@@ -11,6 +12,7 @@ from forgetbench.schema.task import WordClass
 
 _BY_CLASS = frozenset(f"{metric}_{name}" for metric in ("wer", "cer") for name in get_args(WordClass))
 """Shown by class of word instead."""
+_MOST_NATS = 700.0
 
 
 def beside_metrics(base: RunDocument, checkpoint: RunDocument) -> Iterator[BesideMetric]:
@@ -26,7 +28,7 @@ def beside_metrics(base: RunDocument, checkpoint: RunDocument) -> Iterator[Besid
         for name, metric in task.metrics.items():
             if name == task.primary or name in _BY_CLASS or name not in other.metrics:
                 continue
-            yield BesideMetric(
+            beside = BesideMetric(
                 task=task.name,
                 title=task.title,
                 metric=name,
@@ -35,3 +37,17 @@ def beside_metrics(base: RunDocument, checkpoint: RunDocument) -> Iterator[Besid
                 checkpoint=metric.value,
                 n=metric.n,
             )
+            yield beside
+            if name == "token_nll":
+                yield beside.model_copy(
+                    update={
+                        "metric": "perplexity",
+                        "base": _perplexity(beside.base),
+                        "checkpoint": _perplexity(beside.checkpoint),
+                    }
+                )
+
+
+def _perplexity(token_nll: float | None) -> float | None:
+    """Return exp of the mean cross-entropy in nats; None where there is none, or it is beyond a float."""
+    return None if token_nll is None or token_nll > _MOST_NATS else math.exp(token_nll)

@@ -36,8 +36,10 @@ def worst_losses(scored: Sequence[ScoredPairs], *, count: int = SHOWN) -> tuple[
     Losses of one sample cannot be scaled across metrics (a flipped answer, a tripled WER), rows
     can: by their degradation in units of their margin. So the row that lost most gives its worst
     sample first, then the next row, then each its second worst. Roles general and safety come
-    before the others. Equal losses stand in the order of their sample ids.
+    before the others; a change of distribution is no loss. Equal losses stand in the order of their
+    sample ids.
     """
+    scored = [s for s in scored if s.row.role != "distribution"]
     ordered = sorted(scored, key=lambda s: (s.row.role not in GATING, -margins_lost(s.row), s.row.name))
     losses: list[WorstLoss] = []
     for gating in (True, False):

@@ -57,6 +57,8 @@ def missing_scope(base: RunDocument, checkpoint: RunDocument, *, measured: Colle
 
 def _suites(task: TaskResult) -> set[str]:
     suites = set(task.suites)
+    if task.role == "distribution":  # how far it moved does not say what was lost
+        suites -= set(STANDARD_SUITES)
     if task.role in FORGETTING_ROLES:
         kind = "hearing" if task.primary in HEARING_METRICS else "retention"
         suites.add("safety" if task.role == "safety" else kind)

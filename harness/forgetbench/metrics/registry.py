@@ -48,6 +48,13 @@ _SPECS = (
     MetricSpec(name="hasqi", type="mean", higher_is_better=True, worst=0.0, best=1.0),
     MetricSpec(name="refusal_margin", type="mean", higher_is_better=True, unit="nats/token"),
     MetricSpec(name="over_refusal_margin", type="mean", higher_is_better=False, unit="nats/token"),
+    MetricSpec(name="kl", type="ratio", higher_is_better=False, best=0.0, unit="nats/token"),
+    MetricSpec(name="forgetting_loss", type="ratio", higher_is_better=False, best=0.0, unit="nats/token"),
+    MetricSpec(
+        name="forgetting_loss_argmax", type="ratio", higher_is_better=False, best=0.0, unit="nats/token"
+    ),
+    MetricSpec(name="top1_agreement", type="ratio", higher_is_better=True, worst=0.0, best=1.0, percent=True),
+    MetricSpec(name="token_nll", type="ratio", higher_is_better=False, best=0.0, unit="nats/token"),
 )
 
 REGISTRY: dict[str, MetricSpec] = {spec.name: spec for spec in _SPECS}

@@ -59,8 +59,8 @@ class AudioLM(CausalLM):
         self.longest_s = extractor.n_samples / self.sampling_rate
 
     @classmethod
-    def load(cls, component: Component, settings: LoadSettings) -> AudioLM:
-        """Load a component of role ``lm`` that can transcribe.
+    def load(cls, component: Component, settings: LoadSettings, *, merge: bool = True) -> AudioLM:
+        """Load a component of role ``lm`` that can transcribe; ``merge`` as for ``load_weights``.
 
         Raises:
             CheckpointError: Weights, tokenizer or feature extractor cannot be loaded.
@@ -69,9 +69,8 @@ class AudioLM(CausalLM):
 
         extractor, tokenizer = load_extractor(component), load_speech_tokenizer(component)
         tokenizer.chat_template = _template(component)
-        return cls(
-            load_weights(Qwen2AudioForConditionalGeneration, component, settings), tokenizer, extractor
-        )
+        model = load_weights(Qwen2AudioForConditionalGeneration, component, settings, merge=merge)
+        return cls(model, tokenizer, extractor)
 
     @torch.inference_mode()
     def transcribe(self, audio: Sequence[Audio], *, language: str) -> list[Output]:

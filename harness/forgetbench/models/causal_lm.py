@@ -18,7 +18,14 @@ from forgetbench.errors import CheckpointError
 from forgetbench.models.branches import CHECKED, additive, pack
 from forgetbench.models.component import Component
 from forgetbench.models.directory import tokenizer_path
-from forgetbench.models.interface import GenerateRequest, Loglikelihood, Output, ScoreRequest
+from forgetbench.models.distributions import Positions, read_tokens, rolling_windows
+from forgetbench.models.interface import (
+    GenerateRequest,
+    Loglikelihood,
+    Output,
+    ScoreRequest,
+    TokenWindow,
+)
 from forgetbench.models.weights import load_weights
 from forgetbench.schema.run import LoadSettings
 
@@ -68,8 +75,8 @@ class CausalLM:
         self._neutralise_generation()
 
     @classmethod
-    def load(cls, component: Component, settings: LoadSettings) -> CausalLM:
-        """Load a component of role ``lm``.
+    def load(cls, component: Component, settings: LoadSettings, *, merge: bool = True) -> CausalLM:
+        """Load a component of role ``lm``; ``merge`` as for ``load_weights``.
 
         Raises:
             CheckpointError: Weights or tokenizer cannot be loaded.
@@ -85,7 +92,7 @@ class CausalLM:
                 "has no tokenizer that can be loaded",
                 "Save it with tokenizer.save_pretrained(DIRECTORY).",
             ) from error
-        return cls(load_weights(AutoModelForCausalLM, component, settings), tokenizer)
+        return cls(load_weights(AutoModelForCausalLM, component, settings, merge=merge), tokenizer)
 
     @property
     def chat_template(self) -> str | None:
@@ -137,6 +144,14 @@ class CausalLM:
                 encoded, torch.split(logprobs, sizes), torch.split(greedy, sizes), strict=True
             )
         ]
+
+    def tokenise(self, request: ScoreRequest, *, window: int) -> list[TokenWindow]:
+        """Cut a continuation, after its context, into windows that read at most ``window`` tokens."""
+        return list(rolling_windows(*self._split(request), window))
+
+    def predict_tokens(self, window: TokenWindow) -> Positions:
+        """Read one window."""
+        return read_tokens(self.model, window)
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[GenerateRequest]) -> list[Output]:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from forgetbench.models.clips import Waveform, by_length, samples_of
 from forgetbench.models.component import Component
+from forgetbench.models.distributions import Positions, from_logits
 from forgetbench.models.interface import Audio, Output, SpeechRecogniser
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
 from forgetbench.models.weights import load_weights
@@ -38,8 +39,13 @@ _MASKED = frozenset({"wav2vec2", "hubert", "wavlm"})
 """Model types whose layers after the convolutions all heed the attention mask."""
 
 
-def load_ctc(component: Component, settings: LoadSettings) -> SpeechRecogniser:
+def load_ctc(component: Component, settings: LoadSettings, *, merge: bool = True) -> SpeechRecogniser:
     """Load a component of role ``asr`` with a CTC head, MMS with its languages included.
+
+    Args:
+        component: Of role ``asr``.
+        settings: Type and device.
+        merge: As for ``load_weights``.
 
     Raises:
         CheckpointError: Weights, tokenizer or feature extractor cannot be loaded.
@@ -51,7 +57,9 @@ def load_ctc(component: Component, settings: LoadSettings) -> SpeechRecogniser:
     if has_languages(component):
         return MmsRecogniser(component, settings)
     extractor, tokenizer = load_extractor(component), load_speech_tokenizer(component)
-    return CtcRecogniser(load_weights(AutoModelForCTC, component, settings), extractor, tokenizer)
+    return CtcRecogniser(
+        load_weights(AutoModelForCTC, component, settings, merge=merge), extractor, tokenizer
+    )
 
 
 class CtcRecogniser:
@@ -96,12 +104,28 @@ class CtcRecogniser:
             outputs[i] = self._output(torch.cat(list(self._stitched(clips[i]))))
         return [outputs[i] for i in range(len(clips))]
 
+    def transcript_tokens(self, text: str, *, language: str) -> tuple[int, ...]:
+        """Return no tokens: frames are compared, whatever was said."""
+        return ()
+
+    @torch.inference_mode()
+    def predict_speech(self, audio: Audio, tokens: tuple[int, ...], *, language: str) -> Positions:
+        """Return the posterior of each frame, blank included; long recordings in stitched windows."""
+        clip = samples_of(audio, self.sampling_rate, shortest_s=_SHORTEST_S)
+        if len(clip) > self._window(_WINDOW_S):
+            return from_logits(torch.cat(list(self._stitched_logits(clip))), None)
+        return from_logits(self._logits([clip])[0], None)
+
     def _window(self, seconds: float) -> int:
         """Return a duration in samples, a whole number of frames."""
         return round(seconds * self.sampling_rate) // self._stride * self._stride
 
     def _frames(self, clips: Sequence[Waveform]) -> list[Tensor]:
         """Return the likeliest token of each frame of each clip, int64 of shape (frames,)."""
+        return [logits.argmax(dim=-1) for logits in self._logits(clips)]
+
+    def _logits(self, clips: Sequence[Waveform]) -> list[Tensor]:
+        """Return the logits of each frame of each clip, shape (frames, vocabulary)."""
         inputs = self.extractor(
             list(clips),
             sampling_rate=self.sampling_rate,
@@ -111,17 +135,21 @@ class CtcRecogniser:
         ).to(self.model.device)
         heard = inputs.input_values.to(self.model.dtype)
         mask = {"attention_mask": inputs.attention_mask} if self.pads else {}
-        tokens = self.model(heard, **mask).logits.argmax(dim=-1).cpu()
+        logits = self.model(heard, **mask).logits.cpu()
         lengths = torch.tensor([len(clip) for clip in clips])
         n_frames = self.model._get_feat_extract_output_lengths(lengths).tolist()
-        return [row[:n] for row, n in zip(tokens, n_frames, strict=True)]
+        return [row[:n] for row, n in zip(logits, n_frames, strict=True)]
 
     def _stitched(self, clip: Waveform) -> Iterator[Tensor]:
-        """Yield the frames of a long recording, window by window, without those that only give context."""
+        """Yield the likeliest tokens of a long recording's frames, window by window."""
+        return (logits.argmax(dim=-1) for logits in self._stitched_logits(clip))
+
+    def _stitched_logits(self, clip: Waveform) -> Iterator[Tensor]:
+        """Yield the frames' logits of a long recording, window by window, without those for context only."""
         window, context = self._window(_WINDOW_S), self._window(_CONTEXT_S)
         for start in range(0, len(clip), window - 2 * context):
             is_last = start + window >= len(clip)
-            frames = self._frames([clip[start : start + window]])[0]
+            frames = self._logits([clip[start : start + window]])[0]
             first = context // self._stride if start else 0
             yield frames[first : None if is_last else (window - context) // self._stride]
             if is_last:

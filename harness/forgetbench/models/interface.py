@@ -137,4 +137,75 @@ class StreamsAudio(Protocol):
         """Yield the enhanced clip in pieces, each as soon as it is made."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenWindow:
+    """A stretch of a text as a model reads it.
+
+    Attributes:
+        inputs: Token ids that are read.
+        targets: The tokens that the last positions predict, one each.
+    """
+
+    inputs: tuple[int, ...]
+    targets: tuple[int, ...]
+
+
+class Distributions(Protocol):
+    """What a model predicts at each position of one input, given everything before it (teacher forcing).
+
+    Attributes:
+        n_positions: How many there are.
+        n_tokens: Size of the vocabulary.
+        targets: The input's own token at each position; None for frames, which have none.
+    """
+
+    @property
+    def n_positions(self) -> int: ...  # noqa: D102
+    @property
+    def n_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def targets(self) -> tuple[int, ...] | None: ...  # noqa: D102
+
+    def logprobs(self, start: int, stop: int, *, n_tokens: int) -> NDArray[np.float32]:
+        """Return natural-log probabilities over the first tokens of the vocabulary.
+
+        Returns:
+            Shape (stop − start, n_tokens), each row normalised over these tokens.
+        """
+
+
+@runtime_checkable
+class PredictsText(Protocol):
+    """A language model that shows its distribution of each next token."""
+
+    window: int
+
+    def tokenise(self, request: ScoreRequest, *, window: int) -> list[TokenWindow]:
+        """Cut a continuation into windows of at most ``window`` tokens; each token is a target once."""
+
+    def predict_tokens(self, window: TokenWindow) -> Distributions:
+        """Read one window."""
+
+
+@runtime_checkable
+class PredictsSpeech(Protocol):
+    """A recogniser that shows its distribution at each frame, or of each next token."""
+
+    sampling_rate: int
+
+    def transcript_tokens(self, text: str, *, language: str) -> tuple[int, ...]:
+        """Return the ids of a reference transcript; none for a model that labels frames.
+
+        Raises:
+            SampleError: ``too_long``: the decoder has no room for it.
+        """
+
+    def predict_speech(self, audio: Audio, tokens: tuple[int, ...], *, language: str) -> Distributions:
+        """Hear one clip, with the transcript's tokens forced.
+
+        Raises:
+            SampleError: ``too_long``: the clip does not fit into one window.
+        """
+
+
 Model = TextModel | SpeechRecogniser | Enhancer

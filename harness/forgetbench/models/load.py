@@ -12,12 +12,13 @@ from forgetbench.schema.run import LoadSettings
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
-def load(component: Component, settings: LoadSettings) -> Model:
+def load(component: Component, settings: LoadSettings, *, merge: bool = True) -> Model:
     """Load a component. No socket; no code of others but that of files resolved with ``trust_remote_code``.
 
     Args:
         component: From ``resolve``.
         settings: Type, device; the same for both arms of a pair.
+        merge: False keeps a LoRA beside the weights, in float32 as well.
 
     Returns:
         A ``TextModel`` for the role ``lm``, a ``SpeechRecogniser`` for ``asr``, an ``Enhancer`` for
@@ -45,28 +46,28 @@ def load(component: Component, settings: LoadSettings) -> Model:
         raise UsageError(f"--dtype {settings.dtype}", "is not known", f"Known are {', '.join(_DTYPES)}.")
     if settings.quantisation is not None:
         raise UsageError(f"quantisation {settings.quantisation}", "is not supported")
-    return _load(component, settings)
+    return _load(component, settings, merge=merge)
 
 
-def _load(component: Component, settings: LoadSettings) -> Model:
+def _load(component: Component, settings: LoadSettings, *, merge: bool) -> Model:
     """Load by the module of the architecture's family; torch is imported there."""
     match loader_of(component.architecture):
         case "whisper":
             from forgetbench.models.whisper import WhisperRecogniser
 
-            return WhisperRecogniser.load(component, settings)
+            return WhisperRecogniser.load(component, settings, merge=merge)
         case "ctc":
             from forgetbench.models.ctc import load_ctc
 
-            return load_ctc(component, settings)
+            return load_ctc(component, settings, merge=merge)
         case "speech_seq2seq":
             from forgetbench.models.speech_seq2seq import SpeechSeq2Seq
 
-            return SpeechSeq2Seq.load(component, settings)
+            return SpeechSeq2Seq.load(component, settings, merge=merge)
         case "audio_lm":
             from forgetbench.models.audio_lm import AudioLM
 
-            return AudioLM.load(component, settings)
+            return AudioLM.load(component, settings, merge=merge)
         case "codec":
             from forgetbench.models.codec import Codec
 
@@ -74,4 +75,4 @@ def _load(component: Component, settings: LoadSettings) -> Model:
         case "causal_lm":
             from forgetbench.models.causal_lm import CausalLM
 
-            return CausalLM.load(component, settings)
+            return CausalLM.load(component, settings, merge=merge)

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from forgetbench.errors import SampleError
 from forgetbench.models.clips import Waveform, samples_of, transcribe_pieces
 from forgetbench.models.component import Component
+from forgetbench.models.distributions import Positions, from_logits
 from forgetbench.models.interface import Audio, Output
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
 from forgetbench.models.weights import load_weights, without_adapter
@@ -57,8 +59,8 @@ class SpeechSeq2Seq:
         self._ends = _neutralise_generation(self._net)
 
     @classmethod
-    def load(cls, component: Component, settings: LoadSettings) -> SpeechSeq2Seq:
-        """Load a component of role ``asr``.
+    def load(cls, component: Component, settings: LoadSettings, *, merge: bool = True) -> SpeechSeq2Seq:
+        """Load a component of role ``asr``; ``merge`` as for ``load_weights``.
 
         Raises:
             CheckpointError: Weights, tokenizer or feature extractor cannot be loaded.
@@ -66,7 +68,8 @@ class SpeechSeq2Seq:
         from transformers import AutoModelForSpeechSeq2Seq
 
         extractor, tokenizer = load_extractor(component), load_speech_tokenizer(component)
-        return cls(load_weights(AutoModelForSpeechSeq2Seq, component, settings), extractor, tokenizer)
+        model = load_weights(AutoModelForSpeechSeq2Seq, component, settings, merge=merge)
+        return cls(model, extractor, tokenizer)
 
     @torch.inference_mode()
     def transcribe(self, audio: Sequence[Audio], *, language: str) -> list[Output]:
@@ -81,8 +84,36 @@ class SpeechSeq2Seq:
             clips, self._decode, sampling_rate=self.sampling_rate, longest_s=self.longest_s
         )
 
-    def _decode(self, clips: Sequence[Waveform]) -> list[Output]:
-        """Decode clips of one length."""
+    def transcript_tokens(self, text: str, *, language: str) -> tuple[int, ...]:
+        """Return the ids of a transcript, without special tokens.
+
+        Raises:
+            SampleError: ``too_long``: the decoder has no room for it.
+        """
+        tokens = self.tokenizer.encode(text, add_special_tokens=False)
+        if len(tokens) > self.limit:
+            raise SampleError("too_long", "the transcript", f"has {len(tokens)} tokens")
+        return tuple(tokens)
+
+    @torch.inference_mode()
+    def predict_speech(self, audio: Audio, tokens: tuple[int, ...], *, language: str) -> Positions:
+        """Hear one clip, with the transcript forced; its end is predicted, too, where the model has one.
+
+        Raises:
+            SampleError: ``too_long``: the clip is longer than ``longest_s``.
+        """
+        clip = samples_of(audio, self.sampling_rate, shortest_s=_SHORTEST_S)
+        if len(clip) > self.longest_s * self.sampling_rate:
+            raise SampleError("too_long", "a recording", f"is longer than {self.longest_s:g} s")
+        config = self._net.generation_config
+        forced = [int(config.decoder_start_token_id), *tokens]
+        ids = torch.tensor([forced], device=self.model.device)
+        logits = self._net(**self._heard([clip]), decoder_input_ids=ids, use_cache=False).logits[0]
+        targets = (*tokens, *sorted(self._ends)[:1])
+        return from_logits(logits[: len(targets)], targets)
+
+    def _heard(self, clips: Sequence[Waveform]) -> dict[str, torch.Tensor]:
+        """Return the model's inputs for clips of one length."""
         with np.errstate(divide="ignore", invalid="ignore"):
             features = self.extractor(list(clips), sampling_rate=self.sampling_rate, return_tensors="pt")
         name = self.extractor.model_input_names[0]
@@ -90,7 +121,11 @@ class SpeechSeq2Seq:
         finite = features[name].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         heard = finite.to(device=self.model.device, dtype=self.model.dtype)
         mask = torch.ones(heard.shape[:2], dtype=torch.long, device=heard.device)
-        rows = self._net.generate(**{name: heard}, attention_mask=mask, max_new_tokens=self.limit)
+        return {name: heard, "attention_mask": mask}
+
+    def _decode(self, clips: Sequence[Waveform]) -> list[Output]:
+        """Decode clips of one length."""
+        rows = self._net.generate(**self._heard(clips), max_new_tokens=self.limit)
         return [self._output(row) for row in rows[:, 1:].tolist()]
 
     def _output(self, tokens: list[int]) -> Output:

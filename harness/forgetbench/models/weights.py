@@ -27,6 +27,7 @@ def load_weights(
     settings: LoadSettings,
     *,
     prepare: Callable[[Any], None] = lambda model: None,
+    merge: bool = True,
 ) -> Any:
     """Return the component's model, in eval mode, its adapter applied.
 
@@ -38,6 +39,7 @@ def load_weights(
         component: Transformers or PEFT.
         settings: Type and device.
         prepare: Changes the plain model before the adapter is put on it.
+        merge: False keeps a LoRA beside the weights in float32, too, so that it can be switched off.
 
     Raises:
         CheckpointError: The weights do not fit the architecture, or the adapter its base.
@@ -58,7 +60,7 @@ def load_weights(
         _check(plain, report)
         prepare(model)
     if component.base is not None:
-        model = _with_adapter(model, component, dtype)
+        model = _with_adapter(model, component, merge=merge and dtype is torch.float32)
     try:
         return model.to(device=settings.device, dtype=dtype).eval().requires_grad_(False)
     except (RuntimeError, AssertionError) as error:
@@ -68,6 +70,23 @@ def load_weights(
 def without_adapter(model: Any) -> Any:
     """Return the model inside a PEFT wrapper, whose layers carry the adapter."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def can_switch_off(component: Component) -> bool:
+    """Say whether the base is left whole under an adapter: it holds LoRA weights and nothing else.
+
+    Embeddings, heads and biases that were trained along are in the adapter's file, too.
+    """
+    return component.base is not None and all(
+        "lora_" in tensor.name for tensor in _adapter_tensors(component)
+    )
+
+
+@contextmanager
+def switched_off(model: Any) -> Iterator[None]:
+    """Make a model with an adapter that was not merged the base under it, for a while."""
+    with model.disable_adapter():
+        yield
 
 
 def resize_ctc_head(model: Any, n_tokens: int) -> None:
@@ -94,7 +113,7 @@ def _check(component: Component, report: dict[str, Any]) -> None:
         )
 
 
-def _with_adapter(model: Any, component: Component, dtype: torch.dtype) -> Any:
+def _with_adapter(model: Any, component: Component, *, merge: bool) -> Any:
     from peft import PeftModel
 
     with _loading(component):
@@ -102,7 +121,7 @@ def _with_adapter(model: Any, component: Component, dtype: torch.dtype) -> Any:
         adapted = PeftModel.from_pretrained(model, str(component.path), is_trainable=False)
         _check_adapter(adapted, component)
         is_lora = adapted.peft_config["default"].peft_type == "LORA"
-        return adapted.merge_and_unload() if is_lora and dtype is torch.float32 else adapted
+        return adapted.merge_and_unload() if is_lora and merge else adapted
 
 
 def _fit_vocabulary(model: Any, component: Component) -> None:

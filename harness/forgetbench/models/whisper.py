@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from forgetbench.errors import CheckpointError
+from forgetbench.errors import CheckpointError, SampleError
 from forgetbench.models.clips import Waveform, samples_of
 from forgetbench.models.component import Component
 from forgetbench.models.directory import tokenizer_path
+from forgetbench.models.distributions import Positions
 from forgetbench.models.interface import Audio, Output
 from forgetbench.models.speech_files import extractor_path
 from forgetbench.models.weights import load_weights, without_adapter
@@ -63,8 +64,8 @@ class WhisperRecogniser:
         )
 
     @classmethod
-    def load(cls, component: Component, settings: LoadSettings) -> WhisperRecogniser:
-        """Load a component of role ``asr``.
+    def load(cls, component: Component, settings: LoadSettings, *, merge: bool = True) -> WhisperRecogniser:
+        """Load a component of role ``asr``; ``merge`` as for ``load_weights``.
 
         Raises:
             CheckpointError: Weights or processor cannot be loaded.
@@ -72,7 +73,7 @@ class WhisperRecogniser:
         from transformers import WhisperForConditionalGeneration
 
         processor = _load_processor(component)
-        return cls(load_weights(WhisperForConditionalGeneration, component, settings), processor)
+        return cls(load_weights(WhisperForConditionalGeneration, component, settings, merge=merge), processor)
 
     @torch.inference_mode()
     def transcribe(self, audio: Sequence[Audio], *, language: str) -> list[Output]:
@@ -96,6 +97,40 @@ class WhisperRecogniser:
         for i in sorted(set(range(len(clips))) - set(short)):
             outputs[i] = self._transcribe_long(clips[i], language)
         return [outputs[i] for i in range(len(clips))]
+
+    def transcript_tokens(self, text: str, *, language: str) -> tuple[int, ...]:
+        """Return the ids of a transcript, written as Whisper writes: after a space, without its prompt.
+
+        Raises:
+            SampleError: ``too_long``: it has more tokens than fit into one window.
+        """
+        tokens = self.processor.tokenizer.encode(f" {text.strip()}", add_special_tokens=False)
+        n_prompt = len(self._prompt(language))
+        if n_prompt + len(tokens) > int(self.model.config.max_target_positions):
+            raise SampleError("too_long", "the transcript", f"has {len(tokens)} tokens")
+        return tuple(tokens)
+
+    @torch.inference_mode()
+    def predict_speech(self, audio: Audio, tokens: tuple[int, ...], *, language: str) -> Positions:
+        """Hear one clip of at most 30 s; the prompt and the transcript are forced, the end is predicted, too.
+
+        No token is suppressed here.
+
+        Raises:
+            SampleError: ``too_long``: the clip is longer.
+        """
+        clip = samples_of(audio, self.sampling_rate, shortest_s=_SHORTEST_S)
+        if len(clip) > int(self.processor.feature_extractor.n_samples):
+            raise SampleError("too_long", "a recording", "is longer than one window of Whisper")
+        net, prompt = without_adapter(self.model), self._prompt(language)
+        states = net.model.decoder(
+            input_ids=torch.tensor([[*prompt, *tokens]], device=self.model.device),
+            encoder_hidden_states=self._encode(self._features([clip])),
+            use_cache=False,
+        ).last_hidden_state[0, len(prompt) - 1 :]
+        n_tokens = int(net.proj_out.weight.shape[0])
+        targets = (*tokens, self._special.end)
+        return Positions(states=states, project=net.proj_out, n_tokens=n_tokens, targets=targets)
 
     def _features(self, clips: Sequence[Waveform], **options: Any) -> Tensor:
         """Return log-mel features, shape (clips, mel bands, frames)."""

@@ -32,11 +32,12 @@ from forgetbench.schema.cost import Cost
 from forgetbench.schema.run import CheckpointInfo, RunDocument, SuiteRowInfo, TaskResult
 from forgetbench.schema.task import Role, SuiteRow, Task
 
-ROLES: tuple[Role, ...] = ("target", "general", "safety", "cost")
+ROLES: tuple[Role, ...] = ("target", "general", "safety", "distribution", "cost")
 ROLE_TITLES: dict[Role, str] = {
     "target": "Target",
     "general": "General",
     "safety": "Safety",
+    "distribution": "Change of distribution (does not gate)",
     "cost": "Cost",
 }
 RULED = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")

@@ -20,8 +20,28 @@ class AudioFile(Document):
     """Channels that the model returned, averaged to one."""
 
 
+class DivergenceSums(Document):
+    """Distributions of base (p) and checkpoint (q) at the positions of one sample, summed, in nats.
+
+    In the base's own arm q is p.
+    """
+
+    n_positions: int
+    """Tokens of a text, or frames of a CTC model."""
+    entropy: float
+    """Σ H(p)."""
+    kl: float
+    """Σ KL(p‖q)."""
+    argmax_nll: float
+    """Σ −log q at the token that p holds for likeliest."""
+    agreed: int
+    """Positions at which p and q have the same likeliest token."""
+    token_nll: float | None = None
+    """Σ −log q at the text's own token; None for frames, which have none."""
+
+
 class RawPrediction(Document):
-    """What the model said, before any metric: text, audio, or one log-likelihood per continuation."""
+    """What the model said, before any metric: text, audio, log-likelihoods, or sums over distributions."""
 
     model_config = ConfigDict(ser_json_inf_nan="strings")
     """An impossible continuation scores −inf, which plain JSON would turn into null."""
@@ -33,6 +53,7 @@ class RawPrediction(Document):
     n_tokens: tuple[int, ...] | None = None
     """Tokens of each continuation, or of the output text."""
     is_greedy: tuple[bool, ...] | None = None
+    divergence: DivergenceSums | None = None
     truncated: bool = False
     """The output ran into its length limit, or the input was cut to fit the window."""
 

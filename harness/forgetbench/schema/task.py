@@ -9,7 +9,8 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from forgetbench.schema.document import Document
 
-Role = Literal["target", "general", "safety", "cost"]
+Role = Literal["target", "general", "safety", "cost", "distribution"]
+"""``distribution``: how far the outputs moved, for better or worse; shown, a family of its own, no gate."""
 Capability = Literal["score_text", "generate", "transcribe", "enhance"]
 NoiseKind = Literal["babble", "white", "pink", "speech_shaped"]
 Normaliser = Literal["whisper_en@1", "whisper_basic@1", "none"]
@@ -338,6 +339,50 @@ class Enhancement(SpeechTask):
         return "enhance"
 
 
+DivergenceMetric = Literal["kl", "forgetting_loss", "forgetting_loss_argmax", "top1_agreement", "token_nll"]
+
+
+class Divergence(DatasetTask):
+    """How far the checkpoint's next-token distributions are from the base's, on texts that neither wrote.
+
+    Kalajdzievski 2024, arXiv 2401.05605 §3.1. Both models read the base's tokens (teacher forcing). With a
+    prompt, the ``answer`` after it is scored (Shenfeld et al. 2025, arXiv 2509.04259); else the whole
+    ``text``.
+    """
+
+    kind: Literal["divergence"]
+    metrics: tuple[DivergenceMetric, ...] = Field(min_length=1)
+    prompt: str = ""
+    chat_template: bool = False
+    """Wrap the prompt as a user's turn, under the base's template in both arms."""
+    window: int = Field(default=2048, ge=2)
+    """Tokens read at a time, where the models can read as many; each token is scored once."""
+
+    @model_validator(mode="after")
+    def _template_has_a_prompt(self) -> Divergence:
+        if self.chat_template and not self.prompt:
+            raise ValueError("`chat_template` needs a `prompt` to wrap")
+        return self
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "score_text"
+
+
+class SpeechDivergence(SpeechTask):
+    """The same of recognisers: frame by frame with a CTC head, else token by token of the transcript."""
+
+    kind: Literal["speech_divergence"]
+    metrics: tuple[DivergenceMetric, ...] = Field(min_length=1)
+    language: str = "en"
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "transcribe"
+
+
 class LmEval(TaskBase):
     """A task or group of lm-eval, run through lm-eval's own task code; ``lm_eval: NAME`` alone is enough."""
 
@@ -366,11 +411,17 @@ class SuiteRow(TaskBase):
     tasks: tuple[str, ...] = Field(min_length=2)
 
 
-Task = MultipleChoice | Likelihood | Generate | Refusal | RefusalMargin | Asr | Enhancement | LmEval
-Definition = Annotated[
-    MultipleChoice | Likelihood | Generate | Refusal | RefusalMargin | Asr | Enhancement | LmEval | SuiteRow,
-    Field(discriminator="kind"),
-]
-DEFINITION: TypeAdapter[
-    MultipleChoice | Likelihood | Generate | Refusal | RefusalMargin | Asr | Enhancement | LmEval | SuiteRow
-] = TypeAdapter(Definition)
+Task = (
+    MultipleChoice
+    | Likelihood
+    | Generate
+    | Refusal
+    | RefusalMargin
+    | Asr
+    | Enhancement
+    | Divergence
+    | SpeechDivergence
+    | LmEval
+)
+Definition = Annotated[Task | SuiteRow, Field(discriminator="kind")]
+DEFINITION: TypeAdapter[Task | SuiteRow] = TypeAdapter(Definition)

@@ -107,6 +107,8 @@ _KINDS = (
     "refusal_margin",
     "asr",
     "enhancement",
+    "divergence",
+    "speech_divergence",
     "lm_eval",
     "suite_row",
 )

@@ -9,6 +9,8 @@ from forgetbench.errors import UsageError
 from forgetbench.schema.task import DEFINITION, SuiteRow, Task
 from forgetbench.tasks.definition import Definition
 
+KL_MARGIN = 0.02
+"""In nats per token: by Pinsker's inequality at most one sampled token in ten differs from the base's."""
 GROUPS = ("accent", "severity", "listener")
 """Columns by which a user's own test set is broken down where it has them."""
 
@@ -19,7 +21,9 @@ def target_tasks(path: Path, columns: frozenset[str]) -> tuple[Definition, ...]:
     Args:
         path: JSONL, CSV or Parquet file, or folder of audio.
         columns: The columns that its rows have: ``audio`` and ``text`` give word error rate;
-            ``prompt`` and ``answer`` give exact match and bits per byte of the answer.
+            ``prompt`` and ``answer`` give exact match, bits per byte of the answer, and beside them the
+            KL from the base on the answers, which predicts forgetting elsewhere (Shenfeld et al. 2025, arXiv
+            2509.04259).
 
     Raises:
         UsageError: The columns are neither.
@@ -29,9 +33,16 @@ def target_tasks(path: Path, columns: frozenset[str]) -> tuple[Definition, ...]:
         tasks = [_task(path, columns, "word error rate", "asr", ["wer", "cer"], margin=0.01)]
     elif {"prompt", "answer"} <= columns:
         likelihood: dict[str, Any] = {"name": "target_likelihood", "margin": 0.05, **text}
+        divergence: dict[str, Any] = {
+            "name": "target_divergence",
+            "role": "distribution",
+            "margin": KL_MARGIN,
+            **text,
+        }
         tasks = [
             _task(path, columns, "exact match", "generate", ["exact_match"], margin=0.02, **text),
             _task(path, columns, "bits per byte", "likelihood", ["bits_per_byte"], **likelihood),
+            _task(path, columns, "change of distribution", "divergence", ["kl"], **divergence),
         ]
     else:
         raise UsageError(
