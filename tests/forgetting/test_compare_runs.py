@@ -470,8 +470,30 @@ def test_a_noise_floor_keeps_a_small_loss_from_counting(
     runs = make_run("base", make_task(margin=0.2)), make_run("checkpoint", make_task(margin=0.2))
     tables = {"quiz": make_table({"acc": base})}, {"quiz": make_table({"acc": checkpoint})}
     assert only_row(compare(*runs, *tables)).verdict == "minor"
-    row = only_row(compare(*runs, *tables, noise_floors={"quiz": 0.05}))
-    assert (row.verdict, row.notes) == ("retained", ("noise floor 0.05",))
+    tested = make_run("checkpoint", make_task(margin=0.2, noise_floor=0.05))
+    row = only_row(compare(runs[0], tested, *tables))
+    assert (row.verdict, row.noise_floor, row.notes) == ("retained", 0.05, ("noise floor 0.05",))
+
+
+def test_a_gain_within_the_noise_floor_is_no_gain(make_task: Make, make_run: Make, make_table: Make) -> None:
+    checkpoint, base = flipped(12)
+    tables = {"quiz": make_table({"acc": base})}, {"quiz": make_table({"acc": checkpoint})}
+    found = {}
+    for floor in (None, 0.01, 0.3):
+        runs = [make_run(arm, make_task(margin=0.2, noise_floor=floor)) for arm in ("base", "checkpoint")]
+        found[floor] = only_row(compare(*runs, *tables)).verdict
+    assert found == {None: "improved", 0.01: "improved", 0.3: "retained"}
+
+
+def test_the_noise_floor_of_a_suite_row_is_the_mean_of_its_tasks(
+    make_task: Make, make_run: Make, make_table: Make
+) -> None:
+    info = SuiteRowInfo(name="both", title="Both", role="general", margin=0.02, tasks=("a", "b"))
+    base, checkpoint = flipped(12)
+    tables = [{name: make_table({"acc": arm}) for name in ("a", "b")} for arm in (base, checkpoint)]
+    tasks = make_task("a", noise_floor=0.03), make_task("b")
+    runs = [make_run(arm, *tasks, suite_rows=[info]) for arm in ("base", "checkpoint")]
+    assert only_row(compare(*runs, *tables)).noise_floor == pytest.approx(0.015)
 
 
 def test_the_worst_case_of_unheard_speech_is_every_word_wrong(

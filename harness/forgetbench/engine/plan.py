@@ -13,7 +13,7 @@ from forgetbench.data.speech import SpeechSet
 from forgetbench.errors import DataError, MissingPackageError
 from forgetbench.metrics.requirements import check_installed
 from forgetbench.schema.run import Arm, Settings, SuiteRowInfo
-from forgetbench.schema.task import DatasetTask, LmEval, SuiteRow, Task
+from forgetbench.schema.task import DatasetTask, Generate, LmEval, Refusal, SuiteRow, Task
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection
 
@@ -31,6 +31,8 @@ _WORDS: dict[str, Any] = {
 """What a definition says to people, and where its data lies: no result depends on it.
 
 Noise recordings and audiograms are part of each sample's content."""
+_ADDED_SETTINGS = ("limits", "sampling", "repeats")
+"""Settings that came later: as long as they are at their defaults, the keys of earlier runs stay valid."""
 _SCORING_KEYS = frozenset(
     {"suites", "role", "margin", "metrics", "primary", "judge", "normaliser", "extract", "chance"}
 )
@@ -52,6 +54,13 @@ class PlannedTask:
     speech: SpeechSet | None = None
     lm_eval: LmEvalTask | None = None
     skipped: str | None = None
+
+    @property
+    def generates(self) -> bool:
+        """Whether its answers are generated text, which can be sampled."""
+        if self.lm_eval is not None:
+            return self.lm_eval.generates
+        return isinstance(self.task, Generate | Refusal)
 
     @property
     def definition_sha256(self) -> str:
@@ -88,6 +97,9 @@ class Plan:
         tasks = [(t.task.name, t.task.version, t.definition_sha256, t.samples_sha256) for t in self.tasks]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
         settings = self.settings.model_dump(mode="json", exclude={"batch_size": True, "load": {"device"}})
+        for name in _ADDED_SETTINGS:
+            if getattr(self.settings, name) == getattr(Settings(), name):
+                del settings[name]
         return _hash([ENGINE_VERSION, tasks, rows, settings])[:16]
 
 
@@ -169,7 +181,7 @@ def _plan_task(
             return load_lm_eval_task(definition, settings, offline=offline), ()
         check_installed(task.metrics)
         found = load_samples(
-            task, definition.folder, seed=settings.seed, limit=settings.limit, offline=offline
+            task, definition.folder, seed=settings.seed, limit=settings.limit_of(task.name), offline=offline
         )
     except MissingPackageError as error:
         return PlannedTask(task=task, skipped=f"{error.thing} {error.cause}. {error.way_out}"), ()
