@@ -85,7 +85,9 @@ def test_drawn_answers_depend_on_seed_and_arguments_and_not_on_batches(
     assert all(found[0] != other for other in found[2:])
 
 
-def test_the_arguments_are_part_of_the_cache_and_of_the_run_key(made: Path, ask: Ask, asked: list[int]) -> None:
+def test_the_arguments_are_part_of_the_cache_and_of_the_run_key(
+    made: Path, ask: Ask, asked: list[int]
+) -> None:
     greedy = run(ask(made / "lora", "short,choices"))
     n_greedy = sum(asked)
     drawn = run(ask(made / "lora", "short,choices", settings=Settings(sampling=WARM)))
@@ -99,7 +101,9 @@ def test_settings_at_their_defaults_leave_the_run_key_as_it_was(made: Path, ask:
     fields = json.loads(plain.settings.model_dump_json())
     assert {"limits", "sampling", "repeats"} <= set(fields)
     whole = {"choices": 10_000}
-    assert prepare(ask(made / "lora", "choices", settings=Settings(limits=whole))).plan.run_key != plain.run_key
+    assert (
+        prepare(ask(made / "lora", "choices", settings=Settings(limits=whole))).plan.run_key != plain.run_key
+    )
 
 
 def test_equal_answers_are_not_repeated() -> None:

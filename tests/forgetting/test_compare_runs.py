@@ -475,6 +475,44 @@ def test_a_noise_floor_keeps_a_small_loss_from_counting(
     assert (row.verdict, row.noise_floor, row.notes) == ("retained", 0.05, ("noise floor 0.05",))
 
 
+def test_sample_wise_forgetting_is_known_where_chance_is(
+    make_task: Make, make_run: Make, make_table: Make
+) -> None:
+    base, checkpoint = flipped(12, 4)
+    tables = {"quiz": make_table({"acc": base})}, {"quiz": make_table({"acc": checkpoint})}
+    found = {}
+    for chance in (None, 0.0, 0.25):
+        runs = [make_run(arm, make_task(chance=chance)) for arm in ("base", "checkpoint")]
+        found[chance] = only_row(compare(*runs, *tables)).samplewise
+    assert found[None] is None
+    assert found[0.0] is not None and found[0.25] is not None
+    assert found[0.0].chance == 0.0
+    before, after = 1 - 4 / N, 1 - 12 / N
+    assert found[0.25].chance == pytest.approx((1 - before) * (1 - after) / 3)
+    assert found[0.25].forgetting == pytest.approx(12 / N)
+
+
+def test_a_suite_row_sums_transitions_and_averages_what_was_forgotten(
+    make_task: Make, make_run: Make, make_table: Make
+) -> None:
+    info = SuiteRowInfo(name="both", title="Both", role="general", margin=0.02, tasks=("a", "b"))
+    arms = {"a": flipped(12, 4), "b": flipped(2)}
+    tables = [{name: make_table({"acc": arms[name][arm]}) for name in arms} for arm in (0, 1)]
+    tasks = make_task("a", chance=0.25), make_task("b", chance=0.5)
+    runs = [make_run(arm, *tasks, suite_rows=[info]) for arm in ("base", "checkpoint")]
+    found = compare(*runs, *tables)
+    row, inside = only_row(found), found.details
+    assert row.transitions is not None and row.samplewise is not None
+    assert (row.transitions.n10, row.transitions.n01) == (14, 4)
+    each = [detail.samplewise for detail in inside]
+    assert all(each)
+    assert row.samplewise.true_forgetting == pytest.approx(sum(s.true_forgetting for s in each if s) / 2)
+    parts = row.samplewise
+    assert row.degradation == pytest.approx(parts.forgetting - parts.backward_transfer)
+    unknown = [make_run(arm, tasks[0], make_task("b"), suite_rows=[info]) for arm in ("base", "checkpoint")]
+    assert only_row(compare(*unknown, *tables)).samplewise is None
+
+
 def test_a_gain_within_the_noise_floor_is_no_gain(make_task: Make, make_run: Make, make_table: Make) -> None:
     checkpoint, base = flipped(12)
     tables = {"quiz": make_table({"acc": base})}, {"quiz": make_table({"acc": checkpoint})}

@@ -22,7 +22,7 @@ from forgetbench.forgetting.verdict import MIN_N
 from forgetbench.paths import cache_root
 
 PILOT_BATCHES = 2
-"""Batches of a task that are timed, where no run has timed it before; their answers are kept."""
+"""Batches of a task that are timed, where no run has timed it before."""
 UNKNOWN_MARGINS = 16.0
 """Smallest detectable loss of one sample, in margins, where a metric's spread is not known: about that of a
 binary score with a margin of two points and one answer in ten that flips."""
@@ -162,7 +162,7 @@ def _limits(prepared: Prepared, fractions: Mapping[str, float]) -> dict[str, int
 
 
 def _time_first_batches(prepared: Prepared, progress: Progress) -> None:
-    """Run a few samples of each task whose speed is not known, into the cache of predictions."""
+    """Run a few samples of each task whose speed is not known, which records it."""
     pair = prepared.pair
     arms = [arm for arm in (pair.checkpoint, pair.base) if arm is not None]
     tasks = tuple(

@@ -14,8 +14,8 @@ class SeededSampling:
     """Logits processor that makes greedy decoding draw from the softmax of each row.
 
     Adding Gumbel noise and taking the largest is drawing from the softmax (Maddison et al. 2014,
-    arXiv 1411.0030, §2). The noise of a row comes from its own generator on the CPU: it depends neither on the
-    other rows nor on the device, and two models of one vocabulary draw with the same noise. Where their
+    arXiv 1411.0030, §2). The noise of a row comes from its own generator on the CPU: it depends neither on
+    the other rows nor on the device, and two models of one vocabulary draw with the same noise. Where their
     probabilities are alike, so are their answers.
 
     Args:
