@@ -48,7 +48,8 @@ def run_under_both(request: Request, *, several: bool, dry_run: bool, mlflow: bo
 
 
 def _prepare(request: Request) -> Mapping[str, Prepared]:
-    from forgetbench.engine.run import prepare, template_of
+    from forgetbench.engine.chat_templates import template_of
+    from forgetbench.engine.run import prepare
 
     first = prepare(request)
     if first.pair.base is None:

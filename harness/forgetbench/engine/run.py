@@ -15,6 +15,7 @@ from forgetbench.data.hub import is_unfetched, missing_offline
 from forgetbench.data.tabular import read_rows
 from forgetbench.engine.arm import MODEL_ERROR, ArmRun, run_arm
 from forgetbench.engine.audio_store import LOST_AUDIO
+from forgetbench.engine.chat_templates import prompting_of
 from forgetbench.engine.conditions import in_conditions
 from forgetbench.engine.cost import measure_cost
 from forgetbench.engine.environment import read_environment
@@ -26,7 +27,6 @@ from forgetbench.engine.noise_floor import (
     with_stored_floors,
 )
 from forgetbench.engine.plan import Plan, make_plan
-from forgetbench.engine.predict import Prompting
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.results import (
     COMPARISON_FILE,
@@ -42,7 +42,6 @@ from forgetbench.engine.score import SCORING_ERROR
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
 from forgetbench.models.component import Checkpoint
-from forgetbench.models.fingerprint import chat_template
 from forgetbench.models.pairing import Pair, resolve_pair
 from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
@@ -332,13 +331,14 @@ def arm_runs(prepared: Prepared, progress: Progress) -> list[ArmRun]:
         UsageError: The chat template of an arm is wanted and it has none.
     """
     arms: dict[Arm, Checkpoint | None] = {"checkpoint": prepared.pair.checkpoint, "base": prepared.pair.base}
+    prompting = prompting_of(prepared.plan.settings, prepared.pair)
     return [
         ArmRun(
             arm=arm,
             checkpoint=checkpoint,
             plan=prepared.plan,
             identical=prepared.identical,
-            prompting=_prompting(prepared),
+            prompting=prompting,
             cache=cache_root(),
             directory=prepared.directory,
             progress=progress,
@@ -403,28 +403,6 @@ def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result
             updated = document.model_copy(update={"measured": measured})
             write_document(result.directory / RUN_FILE[document.arm], updated)
     return read_result(result.directory)
-
-
-def _prompting(prepared: Prepared) -> Prompting:
-    settings = prepared.plan.settings
-    mode = settings.chat_template
-    prompting = Prompting(sampling=settings.sampling, seed=settings.seed)
-    if mode in ("auto", "none"):
-        return replace(prompting, use_chat_template=mode == "auto")
-    template = template_of(prepared.pair.base if mode == "base" else prepared.pair.checkpoint)
-    if template is None:
-        raise UsageError(f"--chat-template {mode}", "that arm has no chat template", "Use auto or none.")
-    return replace(prompting, template=template)
-
-
-def template_of(checkpoint: Checkpoint | None) -> str | None:
-    """Return the chat template of what generates, an adapter's own before its base's; None without one."""
-    component = checkpoint.component_for("generate") if checkpoint else None
-    while component is not None and component.path is not None:
-        if (template := chat_template(component.path)) is not None:
-            return template
-        component = component.base
-    return None
 
 
 def _peak_memory_mb() -> float:
