@@ -34,6 +34,7 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/cli_startup.py
+	$(BIN)/python benchmarks/bootstrap.py
 	$(BIN)/python benchmarks/enhancement_scoring.py
 	$(BIN)/python benchmarks/whisper_speed.py
 

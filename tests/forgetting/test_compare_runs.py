@@ -470,8 +470,68 @@ def test_a_noise_floor_keeps_a_small_loss_from_counting(
     runs = make_run("base", make_task(margin=0.2)), make_run("checkpoint", make_task(margin=0.2))
     tables = {"quiz": make_table({"acc": base})}, {"quiz": make_table({"acc": checkpoint})}
     assert only_row(compare(*runs, *tables)).verdict == "minor"
-    row = only_row(compare(*runs, *tables, noise_floors={"quiz": 0.05}))
-    assert (row.verdict, row.notes) == ("retained", ("noise floor 0.05",))
+    tested = make_run("checkpoint", make_task(margin=0.2, noise_floor=0.05))
+    row = only_row(compare(runs[0], tested, *tables))
+    assert (row.verdict, row.noise_floor, row.notes) == ("retained", 0.05, ("noise floor 0.05",))
+
+
+def test_sample_wise_forgetting_is_known_where_chance_is(
+    make_task: Make, make_run: Make, make_table: Make
+) -> None:
+    base, checkpoint = flipped(12, 4)
+    tables = {"quiz": make_table({"acc": base})}, {"quiz": make_table({"acc": checkpoint})}
+    found = {}
+    for chance in (None, 0.0, 0.25):
+        runs = [make_run(arm, make_task(chance=chance)) for arm in ("base", "checkpoint")]
+        found[chance] = only_row(compare(*runs, *tables)).samplewise
+    assert found[None] is None
+    assert found[0.0] is not None and found[0.25] is not None
+    assert found[0.0].chance == 0.0
+    before, after = 1 - 4 / N, 1 - 12 / N
+    assert found[0.25].chance == pytest.approx((1 - before) * (1 - after) / 3)
+    assert found[0.25].forgetting == pytest.approx(12 / N)
+
+
+def test_a_suite_row_sums_transitions_and_averages_what_was_forgotten(
+    make_task: Make, make_run: Make, make_table: Make
+) -> None:
+    info = SuiteRowInfo(name="both", title="Both", role="general", margin=0.02, tasks=("a", "b"))
+    arms = {"a": flipped(12, 4), "b": flipped(2)}
+    tables = [{name: make_table({"acc": arms[name][arm]}) for name in arms} for arm in (0, 1)]
+    tasks = make_task("a", chance=0.25), make_task("b", chance=0.5)
+    runs = [make_run(arm, *tasks, suite_rows=[info]) for arm in ("base", "checkpoint")]
+    found = compare(*runs, *tables)
+    row, inside = only_row(found), found.details
+    assert row.transitions is not None and row.samplewise is not None
+    assert (row.transitions.n10, row.transitions.n01) == (14, 4)
+    each = [detail.samplewise for detail in inside]
+    assert all(each)
+    assert row.samplewise.true_forgetting == pytest.approx(sum(s.true_forgetting for s in each if s) / 2)
+    parts = row.samplewise
+    assert row.degradation == pytest.approx(parts.forgetting - parts.backward_transfer)
+    unknown = [make_run(arm, tasks[0], make_task("b"), suite_rows=[info]) for arm in ("base", "checkpoint")]
+    assert only_row(compare(*unknown, *tables)).samplewise is None
+
+
+def test_a_gain_within_the_noise_floor_is_no_gain(make_task: Make, make_run: Make, make_table: Make) -> None:
+    checkpoint, base = flipped(12)
+    tables = {"quiz": make_table({"acc": base})}, {"quiz": make_table({"acc": checkpoint})}
+    found = {}
+    for floor in (None, 0.01, 0.3):
+        runs = [make_run(arm, make_task(margin=0.2, noise_floor=floor)) for arm in ("base", "checkpoint")]
+        found[floor] = only_row(compare(*runs, *tables)).verdict
+    assert found == {None: "improved", 0.01: "improved", 0.3: "retained"}
+
+
+def test_the_noise_floor_of_a_suite_row_is_the_mean_of_its_tasks(
+    make_task: Make, make_run: Make, make_table: Make
+) -> None:
+    info = SuiteRowInfo(name="both", title="Both", role="general", margin=0.02, tasks=("a", "b"))
+    base, checkpoint = flipped(12)
+    tables = [{name: make_table({"acc": arm}) for name in ("a", "b")} for arm in (base, checkpoint)]
+    tasks = make_task("a", noise_floor=0.03), make_task("b")
+    runs = [make_run(arm, *tasks, suite_rows=[info]) for arm in ("base", "checkpoint")]
+    assert only_row(compare(*runs, *tables)).noise_floor == pytest.approx(0.015)
 
 
 def test_the_worst_case_of_unheard_speech_is_every_word_wrong(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from forgetbench.schema.task import Condition
 
 WHAT, HOW, WHERE = "What is measured", "How it is measured", "Where things go"
+POWER = "How many samples are enough"
 
 
 def option(*names: str, **how: Any) -> Any:
@@ -23,7 +24,7 @@ def option(*names: str, **how: Any) -> Any:
     return typer.Option(*names, show_envvar=False, **how)
 
 
-ChatTemplate = Literal["auto", "base", "checkpoint", "none"]
+ChatTemplate = Literal["auto", "base", "checkpoint", "none", "both"]
 
 Model = Annotated[
     str,
@@ -107,6 +108,65 @@ Limit = Annotated[
         metavar="N",
     ),
 ]
+Budget = Annotated[
+    str | None,
+    option(
+        help="Time for both arms, [dim]90s[/dim], [dim]30m[/dim], [dim]1h30m[/dim]: fewer samples where "
+        "they tell least, chosen by measured speed and power.",
+        rich_help_panel=HOW,
+        metavar="TIME",
+    ),
+]
+Repeats = Annotated[
+    int,
+    option(
+        min=1,
+        help="Answers drawn for each generated sample, whose scores are averaged; needs --gen-kwargs.",
+        rich_help_panel=HOW,
+        metavar="K",
+    ),
+]
+GenKwargs = Annotated[
+    list[str] | None,
+    option(
+        help="Draw generated answers in place of greedy ones: [dim]temperature=0.7,top_p=0.9[/dim]; also "
+        "[dim]do_sample, top_k, min_p[/dim].",
+        rich_help_panel=HOW,
+        metavar="KEY=VALUE,…",
+    ),
+]
+PowerAnalysis = Annotated[
+    bool,
+    option(
+        "--power-analysis",
+        help="Show how many samples each row needs and the smallest loss it shows, and stop: no model runs.",
+        rich_help_panel=POWER,
+    ),
+]
+EffectSize = Annotated[
+    float | None,
+    option(
+        help="Loss to be seen, in each metric's units ([dim]0.02[/dim]: two points). Default: each margin.",
+        rich_help_panel=POWER,
+        metavar="D",
+    ),
+]
+Alpha = Annotated[
+    float | None,
+    option(
+        help="Error rate of the family of rows, for --power-analysis. Default: 0.05.",
+        rich_help_panel=POWER,
+        metavar="A",
+    ),
+]
+Power = Annotated[
+    float | None,
+    option(
+        help="Probability of seeing a loss of that size. Default: 0.8.",
+        rich_help_panel=POWER,
+        metavar="P",
+    ),
+]
 NumFewshot = Annotated[
     int | None,
     option(
@@ -145,7 +205,8 @@ Dtype = Annotated[
 ChatTemplateOption = Annotated[
     ChatTemplate,
     option(
-        help="Whose chat template: each arm's own where the task wants one, one arm's for both, or none.",
+        help="Whose chat template: each arm's own where the task wants one, one arm's for both, none, or a "
+        "run under each ([dim]both[/dim]), to see which losses are the template's.",
         rich_help_panel=HOW,
     ),
 ]
@@ -260,8 +321,15 @@ def make_settings(
     chat_template: ChatTemplate = "auto",
     device: str = "cpu",
     dtype: str = "float32",
+    repeats: int = 1,
+    gen_kwargs: Iterable[str] | None = None,
 ) -> Settings:
-    """Return the settings of a run from its options."""
+    """Return the settings of a run from its options.
+
+    Raises:
+        UsageError: ``gen_kwargs`` are wrong, or answers are repeated that are all the same.
+    """
+    from forgetbench.cli.sampling import read_sampling
     from forgetbench.schema.run import LoadSettings, Settings
 
     return Settings(
@@ -269,6 +337,8 @@ def make_settings(
         limit=limit,
         num_fewshot=num_fewshot,
         batch_size=batch_size,
-        chat_template=chat_template,
+        chat_template="auto" if chat_template == "both" else chat_template,
         load=LoadSettings(device=device, dtype=dtype),
+        repeats=repeats,
+        sampling=read_sampling(assignments("--gen-kwargs", gen_kwargs), repeats=repeats),
     )

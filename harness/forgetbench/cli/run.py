@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from forgetbench.cli import options as o
+from forgetbench.cli.budget import keep_budget, read_budget
+from forgetbench.cli.power import Power, show_power
 from forgetbench.errors import ForgetbenchError
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def run(
     include_path: o.IncludePath = None,
     condition: o.ConditionOption = None,
     limit: o.Limit = None,
+    budget: o.Budget = None,
     cost: o.Cost = False,
     dry_run: Annotated[
         bool,
@@ -43,7 +46,13 @@ def run(
             rich_help_panel=o.WHAT,
         ),
     ] = False,
+    power_analysis: o.PowerAnalysis = False,
+    effect_size: o.EffectSize = None,
+    alpha: o.Alpha = None,
+    power: o.Power = None,
     num_fewshot: o.NumFewshot = None,
+    repeats: o.Repeats = 1,
+    gen_kwargs: o.GenKwargs = None,
     batch_size: o.BatchSize = 16,
     device: o.Device = "cpu",
     dtype: o.Dtype = "float32",
@@ -72,7 +81,11 @@ def run(
         chat_template=chat_template,
         device=device,
         dtype=dtype,
+        repeats=repeats,
+        gen_kwargs=gen_kwargs,
     )
+    asked = Power.of(power_analysis, effect_size=effect_size, alpha=alpha, power=power)
+    budget_s = read_budget(budget)
     roles = o.assignments("--role", role)
     o.go_offline(offline)
     from forgetbench.cli.checkpoints import expand, is_glob
@@ -94,7 +107,18 @@ def run(
         trust_remote_code=trust_remote_code,
         cost=cost,
     )
-    if len(models) > 1 or any(map(is_glob, model)):
+    if asked is not None:
+        show_power(prepare(request), asked, as_json=json)
+        return
+    if budget_s is not None:
+        request = keep_budget(request, budget_s, dry_run=dry_run, as_json=json)
+    several = len(models) > 1 or any(map(is_glob, model))
+    if chat_template == "both":
+        from forgetbench.cli.both_templates import run_under_both
+
+        run_under_both(request, several=several, dry_run=dry_run, mlflow=mlflow, as_json=json)
+        return
+    if several:
         from forgetbench.cli.several import run_several
 
         run_several(request, models, dry_run=dry_run, mlflow=mlflow, as_json=json)

@@ -16,8 +16,9 @@ from forgetbench.engine.forecast import record_speed
 from forgetbench.engine.journal import Answer, Journal, journal_path
 from forgetbench.engine.lazy_pair import LazyPair
 from forgetbench.engine.plan import ENGINE_VERSION, Plan, PlannedTask
-from forgetbench.engine.predict import Prompting, predict, prompt_of
+from forgetbench.engine.predict import Prompting, predict, prompt_of, wants_chat
 from forgetbench.engine.progress import Progress
+from forgetbench.engine.repeats import averaged_scores, joined_answers, of_repeats
 from forgetbench.engine.results import sample_table, write_samples
 from forgetbench.engine.score import Scored, metrics_of, primary_of, score_answer
 from forgetbench.engine.score_audio import score_audio
@@ -49,13 +50,17 @@ class LazyModel:
     component: Component
     settings: LoadSettings
     progress: Progress
+    loading_s: float = 0.0
+    """Seconds that loading has taken, which are none of a sample's."""
     _model: Model | None = None
 
     def get(self) -> Model:
         """Return the model."""
         if self._model is None:
             self.progress.say(f"Loading {self.component.source} ({self.component.architecture})")
+            start = time.perf_counter()
             self._model = load(self.component, self.settings)
+            self.loading_s += time.perf_counter() - start
         return self._model
 
     def release(self) -> None:
@@ -101,21 +106,32 @@ class ArmOutcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a component answered to one task, how many of it just now, and where it is kept."""
+
+    answers: list[Answer]
+    computed: int
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answered:
     """A task's answers, before they are scored.
 
     Attributes:
-        path: Of its journal.
-        computed: Answers that were not in the journal.
-        seconds: It took to have them.
+        given: The answers, once for each repeat.
+        seconds: It took to have them, without loading the model.
     """
 
     planned: PlannedTask
     component: Component
-    answers: Sequence[Answer]
-    path: Path
-    computed: int
+    given: Sequence[Given]
     seconds: float
+
+    @property
+    def computed(self) -> int:
+        """Answers that were not in the journal."""
+        return sum(each.computed for each in self.given)
 
 
 def run_arm(run: ArmRun) -> ArmOutcome:
@@ -176,36 +192,22 @@ def _answer_task(
     """Have a task's answers, or the result of one that is not run or cannot be asked at all."""
     if component.role in run.identical:
         return _result(planned, status="identical", component=component.fingerprint)
-    start = time.perf_counter()
-    path = journal_path(
-        run.cache,
-        component=component.fingerprint,
-        load=run.plan.settings.load.model_dump_json(),
-        task=planned.task.name,
-        arguments=_arguments(planned, run.plan.settings, run.prompting, run.reference_for(planned)),
-    )
-    with Journal.open(path) as journal:
-        if journal.damaged:
-            run.progress.say(f"{planned.task.name}: {journal.damaged} damaged cache lines are computed again")
-        try:
-            computed = _answer(run, planned, model, journal)
-        except TaskFailure as failure:
-            return _result(planned, status="error", reason=str(failure), component=component.fingerprint)
-        answers = [_answer_of(sample, journal) for sample in planned.samples]
-    return Answered(
-        planned=planned,
-        component=component,
-        answers=answers,
-        path=path,
-        computed=computed,
-        seconds=time.perf_counter() - start,
-    )
+    start, loading_s = time.perf_counter(), model.loading_s
+    repeats = run.plan.settings.repeats if planned.generates else 1
+    runs = [replace(run, prompting=replace(run.prompting, repeat=repeat)) for repeat in range(repeats)]
+    try:
+        given = [_answers(each, planned, component, model) for each in runs]
+    except TaskFailure as failure:
+        return _result(planned, status="error", reason=str(failure), component=component.fingerprint)
+    seconds = time.perf_counter() - start - (model.loading_s - loading_s)
+    return Answered(planned=planned, component=component, given=given, seconds=seconds)
 
 
 def _score_task(run: ArmRun, answered: Answered, outcome: ArmOutcome) -> TaskResult:
-    planned, answers, seconds = answered.planned, answered.answers, answered.seconds
+    planned, seconds = answered.planned, answered.seconds
     start = time.perf_counter()
-    scored = _score(run, planned, answers, answered.path)
+    scored = averaged_scores([_score(run, planned, each.answers, each.path) for each in answered.given])
+    answers = joined_answers([each.answers for each in answered.given])
     scoring_seconds = time.perf_counter() - start
     records = [
         _record(sample, answer, scores)
@@ -217,6 +219,27 @@ def _score_task(run: ArmRun, answered: Answered, outcome: ArmOutcome) -> TaskRes
     outcome.warnings += _remarks(planned, answers, records)
     first_token_ids = next((a.first_token_ids for a in answers if a.first_token_ids), ())
     return _scored(run, planned, answered.component, records, first_token_ids)
+
+
+def _answers(run: ArmRun, planned: PlannedTask, component: Component, model: LazyModel | LazyPair) -> Given:
+    """Answer every sample once, from the cache where it is there.
+
+    Raises:
+        TaskFailure: The model cannot be asked this task.
+    """
+    path = journal_path(
+        run.cache,
+        component=component.fingerprint,
+        load=run.plan.settings.load.model_dump_json(),
+        task=planned.task.name,
+        arguments=_arguments(planned, run.plan.settings, run.prompting, run.reference_for(planned)),
+    )
+    with Journal.open(path) as journal:
+        if journal.damaged:
+            run.progress.say(f"{planned.task.name}: {journal.damaged} damaged cache lines are computed again")
+        computed = _answer(run, planned, model, journal)
+        answers = [_answer_of(sample, journal) for sample in planned.samples]
+    return Given(answers=answers, computed=computed, path=path)
 
 
 def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel | LazyPair, journal: Journal) -> int:
@@ -358,6 +381,8 @@ def _scored(
     specs = metrics_of(planned, found)
     if isinstance(planned.task, LmEval):
         specs = tuple(_binary_where_all_are(spec, records) for spec in specs)
+    if planned.generates:
+        specs = tuple(of_repeats(spec, run.plan.settings.repeats) for spec in specs)
     table = sample_table(records, specs)
     errors = Counter(record.error for record in records if record.error is not None)
     n_scored = len(records) - errors.total()
@@ -412,14 +437,18 @@ def _result(planned: PlannedTask, **fields: object) -> TaskResult:
 def _arguments(
     planned: PlannedTask, settings: Settings, prompting: Prompting, reference: Component | None
 ) -> str:
+    in_chat = wants_chat(planned.task)
     arguments: dict[str, object] = {
         "engine": ENGINE_VERSION,
         "task": planned.prediction_key,
-        "use_chat_template": prompting.use_chat_template,
-        "template": prompting.template,
+        "use_chat_template": prompting.use_chat_template or not in_chat,
+        "template": prompting.template if in_chat else None,
     }
     if reference is not None:
         arguments["reference"] = reference.fingerprint
+    if planned.generates and prompting.sampling is not None:
+        drawn = {"seed": prompting.seed, "repeat": prompting.repeat}
+        arguments["sampling"] = prompting.sampling.model_dump() | drawn
     if settings.load.dtype != "float32":
         # In half precision the company in a batch can flip an answer: other batches, other answers.
         arguments["batch_size"] = settings.batch_size

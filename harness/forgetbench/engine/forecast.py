@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from forgetbench.atomic import write_atomically
 from forgetbench.engine.plan import Plan, PlannedTask
-from forgetbench.forgetting.power import binary_sd, smallest_detectable
+from forgetbench.forgetting.power import POWER, binary_sd, mean_sd, smallest_detectable
 from forgetbench.metrics.registry import lookup
 from forgetbench.models.component import Checkpoint, Component
 from forgetbench.paths import cache_root
-from forgetbench.schema.run import SuiteRowInfo
+from forgetbench.schema.run import Settings, SuiteRowInfo
 from forgetbench.schema.task import DatasetTask
 
 ASSUMED_FLIPS = 0.10
 """Share of answers whose correctness changes, where nothing is known yet."""
+SAMPLED_VARIANCE = 1 / 6
+"""Variance of a sampled answer's correctness, averaged over questions of evenly spread difficulty
+(Miller 2024, §5)."""
 ASSUMED_WORD_SD = 0.45
 """Standard deviation, per reference word, of the change in word errors: one word in ten changes, in pairs."""
 
@@ -45,7 +49,7 @@ class Forecast:
     Attributes:
         n: Samples.
         seconds: Both arms together; None for a task that is skipped.
-        smallest_detectable: Loss in the primary metric that this n shows with 80 % power, by the
+        smallest_detectable: Loss in the primary metric that this n shows with the power asked for, by the
             assumptions of this module; None where the metric's spread is not known beforehand.
         members: Tasks of a suite row.
     """
@@ -69,6 +73,7 @@ def forecast(
     *,
     identical: frozenset[str] = frozenset(),
     alpha: float = 0.05,
+    power: float = POWER,
 ) -> tuple[Forecast, ...]:
     """Return one line per task that stands for itself and one per suite row.
 
@@ -77,6 +82,7 @@ def forecast(
         arms: Base and checkpoint, or the checkpoint alone.
         identical: Roles whose component is the same in both arms: their tasks are not run.
         alpha: Error rate of a family of rows.
+        power: Probability with which a loss of ``smallest_detectable`` is to be seen.
     """
     plan = replace(plan, tasks=tuple(_unless_identical(task, arms[0], identical) for task in plan.tasks))
     inside = {name for row in plan.suite_rows for name in row.tasks}
@@ -87,10 +93,64 @@ def forecast(
         row for row in plan.suite_rows if row.role in ("general", "safety") and run.issuperset(row.tasks)
     ]
     family = len(judged) + len(rows_run)
-    level = 1 - alpha / max(family, 1)
+    detects = {
+        in_family: partial(
+            smallest_detectable, level=1 - alpha / max(family if in_family else 1, 1), power=power
+        )
+        for in_family in (True, False)
+    }
+    work = _Work(arms=arms, settings=plan.settings, speeds=_read_speeds())
+    rows = [_of_row(row, plan, work, detects[True]) for row in plan.suite_rows]
+    return (*(_of_task(task, work, detects[task in judged]) for task in single), *rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """Who does the tasks, how, and how fast each sample went before."""
+
+    arms: tuple[Checkpoint, ...]
+    settings: Settings
+    speeds: Mapping[str, float]
+
+    def repeats(self, planned: PlannedTask) -> int:
+        return self.settings.repeats if planned.generates else 1
+
+    def seconds(self, planned: PlannedTask) -> float:
+        """Return the seconds that both arms need for a task."""
+        n_answers = len(planned.samples) * self.repeats(planned)
+        return sum(n_answers * self._per_answer(planned, arm) for arm in self.arms)
+
+    def _per_answer(self, planned: PlannedTask, arm: Checkpoint) -> float:
+        component = arm.component_for(planned.task.capability)
+        if component is None or planned.skipped:
+            return 0.0
+        known = self.speeds.get(_speed_key(component, planned.task.name))
+        if known is not None:
+            return known
+        size = (component.parameters or 0) / REFERENCE_PARAMETERS[component.role] or 1.0
+        return SECONDS_PER_SAMPLE[planned.task.kind] * size
+
+    def spread(self, planned: PlannedTask) -> tuple[float, float]:
+        """Return the assumed standard deviation of one unit's paired difference, and the number of units.
+
+        Both are zero where the metric's spread is not known.
+        """
+        task, n = planned.task, float(len(planned.samples))
+        metric_type = lookup(task.primary).type if isinstance(task, DatasetTask) else "binary"
+        if metric_type == "binary" and planned.generates and self.settings.sampling is not None:
+            return mean_sd(ASSUMED_FLIPS, SAMPLED_VARIANCE, self.repeats(planned)), n
+        if metric_type == "binary":
+            return binary_sd(ASSUMED_FLIPS), n
+        if task.kind == "asr":
+            return ASSUMED_WORD_SD, float(sum(len(sample.reference.split()) for sample in planned.samples))
+        return 0.0, 0.0
+
+
+def is_timed(planned: PlannedTask, arms: Sequence[Checkpoint]) -> bool:
+    """Say whether a run has timed this task on the component of every arm."""
     speeds = _read_speeds()
-    rows = [_of_row(row, plan, arms, level, speeds) for row in plan.suite_rows]
-    return (*(_of_task(task, arms, level if task in judged else 1 - alpha, speeds) for task in single), *rows)
+    components = [arm.component_for(planned.task.capability) for arm in arms]
+    return all(c is not None and _speed_key(c, planned.task.name) in speeds for c in components)
 
 
 def _unless_identical(planned: PlannedTask, arm: Checkpoint, identical: frozenset[str]) -> PlannedTask:
@@ -109,11 +169,9 @@ def record_speed(component: Component, task: str, seconds_per_sample: float) -> 
         write_atomically(cache_root() / "speeds.json", content.encode())
 
 
-def _of_task(
-    planned: PlannedTask, arms: tuple[Checkpoint, ...], level: float, speeds: Mapping[str, float]
-) -> Forecast:
+def _of_task(planned: PlannedTask, work: _Work, detects: Callable[[float, float], float]) -> Forecast:
     task = planned.task
-    sd, units = _spread(planned)
+    sd, units = work.spread(planned)
     return Forecast(
         name=task.name,
         title=task.title or task.name,
@@ -121,18 +179,16 @@ def _of_task(
         metric=task.primary or "",
         n=len(planned.samples),
         margin=task.margin,
-        seconds=None if planned.skipped else sum(_seconds(planned, arm, speeds) for arm in arms),
-        smallest_detectable=smallest_detectable(sd, units, level=level) if sd and units else None,
+        seconds=None if planned.skipped else work.seconds(planned),
+        smallest_detectable=detects(sd, units) if sd and units else None,
         download=task.size,
         skipped=planned.skipped or "",
     )
 
 
-def _of_row(
-    row: SuiteRowInfo, plan: Plan, arms: tuple[Checkpoint, ...], level: float, speeds: Mapping[str, float]
-) -> Forecast:
+def _of_row(row: SuiteRowInfo, plan: Plan, work: _Work, detects: Callable[[float, float], float]) -> Forecast:
     members = [task for task in plan.tasks if task.task.name in row.tasks]
-    spreads = [_spread(task) for task in members]
+    spreads = [work.spread(task) for task in members]
     known = all(sd and units for sd, units in spreads)
     # SE of a mean of K tasks: √ΣSE²/K, as the row itself is judged.
     sd = math.sqrt(sum(sd**2 / units for sd, units in spreads)) / len(spreads) if known and spreads else 0.0
@@ -143,36 +199,12 @@ def _of_row(
         metric="mean of the tasks",
         n=sum(len(task.samples) for task in members),
         margin=row.margin,
-        seconds=sum(_seconds(task, arm, speeds) for task in members for arm in arms if not task.skipped),
-        smallest_detectable=smallest_detectable(sd, 1, level=level) if sd else None,
+        seconds=sum(work.seconds(task) for task in members if not task.skipped),
+        smallest_detectable=detects(sd, 1) if sd else None,
         download=" + ".join(dict.fromkeys(task.task.size for task in members if task.task.size)),
         skipped="; ".join(sorted({task.skipped for task in members if task.skipped})),
         members=row.tasks,
     )
-
-
-def _spread(planned: PlannedTask) -> tuple[float, float]:
-    """Return the assumed standard deviation of one unit's paired difference, and the number of units."""
-    task = planned.task
-    if not isinstance(task, DatasetTask):
-        return binary_sd(ASSUMED_FLIPS), float(len(planned.samples))
-    metric = lookup(task.primary)
-    if metric.type == "binary":
-        return binary_sd(ASSUMED_FLIPS), float(len(planned.samples))
-    if task.kind == "asr":
-        return ASSUMED_WORD_SD, float(sum(len(sample.reference.split()) for sample in planned.samples))
-    return 0.0, 0.0
-
-
-def _seconds(planned: PlannedTask, arm: Checkpoint, speeds: Mapping[str, float]) -> float:
-    component = arm.component_for(planned.task.capability)
-    if component is None or planned.skipped:
-        return 0.0
-    known = speeds.get(_speed_key(component, planned.task.name))
-    if known is None:
-        size = (component.parameters or 0) / REFERENCE_PARAMETERS[component.role] or 1.0
-        known = SECONDS_PER_SAMPLE[planned.task.kind] * size
-    return known * len(planned.samples)
 
 
 def _speed_key(component: Component, task: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from dataclasses import dataclass
 
 from forgetbench.engine.progress import Progress
@@ -19,13 +20,17 @@ class LazyPair:
     reference: Component
     settings: LoadSettings
     progress: Progress
+    loading_s: float = 0.0
+    """Seconds that loading has taken, which are none of a sample's."""
     _pair: ModelPair | None = None
 
     def get(self) -> ModelPair:
         """Return both models."""
         if self._pair is None:
             self.progress.say(f"Loading {self.component.source} beside {self.reference.source}")
+            start = time.perf_counter()
             self._pair = load_pair(self.reference, self.component, self.settings)
+            self.loading_s += time.perf_counter() - start
         return self._pair
 
     def release(self) -> None:

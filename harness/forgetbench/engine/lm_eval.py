@@ -19,7 +19,7 @@ from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask, plan_batches
 from forgetbench.errors import DataError, TaskError
-from forgetbench.models.interface import GenerateRequest, ScoreRequest, TextModel
+from forgetbench.models.interface import Draw, GenerateRequest, ScoreRequest, TextModel
 from forgetbench.offline import is_offline
 from forgetbench.schema.run import Settings
 from forgetbench.schema.sample import RawPrediction
@@ -39,8 +39,17 @@ class LmEvalTask:
     task: Any
     instances: dict[str, tuple[Any, ...]]
 
+    @property
+    def generates(self) -> bool:
+        """Whether it asks for generated text."""
+        return bool(self.task.OUTPUT_TYPE == "generate_until")
+
     def predict(
-        self, samples: Sequence[Sample], prompts: Sequence[tuple[str, bool]], model: TextModel
+        self,
+        samples: Sequence[Sample],
+        prompts: Sequence[tuple[str, bool]],
+        model: TextModel,
+        draws: Sequence[Draw | None],
     ) -> list[Answer]:
         """Ask the model all requests of the samples.
 
@@ -48,10 +57,11 @@ class LmEvalTask:
             samples: The batch.
             prompts: For a task that generates: each prompt, and whether a chat template rendered it.
             model: The model.
+            draws: How each answer is drawn, for a task that generates; None for greedily.
         """
         groups = [self.instances[sample.id] for sample in samples]
-        if self.task.OUTPUT_TYPE == "generate_until":
-            return self._generate(groups, prompts, model)
+        if self.generates:
+            return self._generate(groups, prompts, model, draws)
         requests = [
             ScoreRequest(context=instance.args[0], continuation=instance.args[1])
             for group in groups
@@ -61,10 +71,14 @@ class LmEvalTask:
         return [_scores(list(islice(scored, len(group)))) for group in groups]
 
     def _generate(
-        self, groups: Sequence[tuple[Any, ...]], prompts: Sequence[tuple[str, bool]], model: TextModel
+        self,
+        groups: Sequence[tuple[Any, ...]],
+        prompts: Sequence[tuple[str, bool]],
+        model: TextModel,
+        draws: Sequence[Draw | None],
     ) -> list[Answer]:
         requests = []
-        for (instance,), (prompt, rendered) in zip(groups, prompts, strict=True):
+        for (instance,), (prompt, rendered), draw in zip(groups, prompts, draws, strict=True):
             arguments = instance.args[1]
             until = arguments.get("until") or []
             requests.append(
@@ -73,6 +87,7 @@ class LmEvalTask:
                     max_new_tokens=int(arguments.get("max_gen_toks", 256)),
                     stop=(until,) if isinstance(until, str) else tuple(until),
                     rendered=rendered,
+                    draw=draw,
                 )
             )
         outputs = model.generate(requests)
@@ -147,7 +162,9 @@ def load_lm_eval_task(definition: Definition, settings: Settings, *, offline: bo
             f"task {task.name}", "scores whole documents", "Rolling log-likelihood is not supported yet."
         )
     with _quiet():
-        ids = choose([str(i) for i, _ in enumerate(built.eval_docs)], settings.limit, settings.seed)
+        ids = choose(
+            [str(i) for i, _ in enumerate(built.eval_docs)], settings.limit_of(task.name), settings.seed
+        )
         built.build_all_requests(samples=sorted(int(i) for i in ids))
     instances: dict[str, tuple[Any, ...]] = {}
     for instance in built.instances:

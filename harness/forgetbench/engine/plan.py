@@ -18,6 +18,7 @@ from forgetbench.schema.run import Arm, JudgeInfo, Settings, SuiteRowInfo
 from forgetbench.schema.task import (
     DatasetTask,
     Divergence,
+    Generate,
     LmEval,
     Refusal,
     SpeechDivergence,
@@ -41,6 +42,8 @@ _WORDS: dict[str, Any] = {
 """What a definition says to people, and where its data lies: no result depends on it.
 
 Noise recordings and audiograms are part of each sample's content."""
+_ADDED_SETTINGS = ("limits", "sampling", "repeats")
+"""Settings that came later: as long as they are at their defaults, the keys of earlier runs stay valid."""
 _SCORING_KEYS = frozenset(
     {"suites", "role", "margin", "metrics", "primary", "normaliser", "extract", "chance"}
     | {"judge", "judge_input", "judge_labels"}
@@ -65,6 +68,13 @@ class PlannedTask:
     lm_eval: LmEvalTask | None = None
     judge: JudgeSource | None = None
     skipped: str | None = None
+
+    @property
+    def generates(self) -> bool:
+        """Whether its answers are generated text, which can be sampled."""
+        if self.lm_eval is not None:
+            return self.lm_eval.generates
+        return isinstance(self.task, Generate | Refusal)
 
     @property
     def definition_sha256(self) -> str:
@@ -110,6 +120,9 @@ class Plan:
         judges = [t.judge.component.fingerprint for t in self.tasks if t.judge is not None]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
         settings = self.settings.model_dump(mode="json", exclude={"batch_size": True, "load": {"device"}})
+        for name in _ADDED_SETTINGS:
+            if getattr(self.settings, name) == getattr(Settings(), name):
+                del settings[name]
         return _hash([ENGINE_VERSION, tasks, rows, settings, *judges])[:16]
 
 
@@ -202,7 +215,7 @@ def _plan_task(
             return load_lm_eval_task(definition, settings, offline=offline), ()
         check_installed(task.metrics)
         found = load_samples(
-            task, definition.folder, seed=settings.seed, limit=settings.limit, offline=offline
+            task, definition.folder, seed=settings.seed, limit=settings.limit_of(task.name), offline=offline
         )
         judge = _judge_of(task, offline=offline)
     except (MissingPackageError, CheckpointError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, singledispatch
@@ -17,6 +19,7 @@ from forgetbench.engine.returned_audio import as_mono
 from forgetbench.errors import SampleError
 from forgetbench.models.interface import (
     Audio,
+    Draw,
     Enhancer,
     GenerateRequest,
     Loglikelihood,
@@ -27,6 +30,7 @@ from forgetbench.models.interface import (
     TextModel,
 )
 from forgetbench.models.model_pair import ModelPair
+from forgetbench.schema.run import Sampling
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import (
     Asr,
@@ -50,10 +54,24 @@ class Prompting:
     Attributes:
         use_chat_template: Whether generation and safety prompts are wrapped at all.
         template: Jinja source in place of the tokenizer's own; None for its own.
+        sampling: How generated answers are drawn; None for greedily.
+        seed: Of the run, for drawing.
+        repeat: Which of several answers to each sample is drawn.
     """
 
     use_chat_template: bool = True
     template: str | None = None
+    sampling: Sampling | None = None
+    seed: int = 0
+    repeat: int = 0
+
+    def draw(self, sample: Sample) -> Draw | None:
+        """Return how the answer to a sample is drawn: seeded by its id and the repeat, alike in both arms."""
+        if self.sampling is None:
+            return None
+        key = json.dumps([self.seed, sample.id, sample.condition_label, self.repeat])
+        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+        return Draw(seed=seed, **self.sampling.model_dump())
 
 
 @singledispatch
@@ -131,6 +149,7 @@ def _(
                 max_new_tokens=task.max_new_tokens,
                 stop=getattr(task, "stop", ()),
                 rendered=rendered,
+                draw=prompting.draw(sample),
             )
         )
     return [Answer(prediction=_text(output)) for output in model.generate(requests)]
@@ -169,7 +188,7 @@ def _(
 ) -> list[Answer]:
     assert planned.lm_eval is not None
     prompts = [prompt_of(planned, sample, model, prompting) for sample in samples]
-    return planned.lm_eval.predict(samples, prompts, model)
+    return planned.lm_eval.predict(samples, prompts, model, [prompting.draw(sample) for sample in samples])
 
 
 @predict.register
@@ -218,15 +237,18 @@ def prompt_of(
     planned: PlannedTask, sample: Sample, model: TextModel, prompting: Prompting
 ) -> tuple[str, bool]:
     """Return the prompt as the model gets it, and whether a chat template rendered it."""
-    task = planned.task
-    asked = sample.input + (task.suffix if isinstance(task, Refusal) else "")
-    in_chat = isinstance(task, Refusal | RefusalMargin) or task.capability == "generate"
-    wanted = getattr(task, "chat_template", in_chat)
-    if wanted and prompting.use_chat_template:
+    asked = sample.input + (planned.task.suffix if isinstance(planned.task, Refusal) else "")
+    if wants_chat(planned.task) and prompting.use_chat_template:
         rendered = model.render_chat(asked, template=prompting.template)
         if rendered is not None:
             return rendered, True
     return asked, False
+
+
+def wants_chat(task: Task) -> bool:
+    """Say whether the prompts of a task go through a chat template, where there is one."""
+    in_chat = isinstance(task, Refusal | RefusalMargin) or task.capability == "generate"
+    return bool(getattr(task, "chat_template", in_chat))
 
 
 def _hear(

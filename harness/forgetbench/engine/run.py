@@ -15,11 +15,18 @@ from forgetbench.data.hub import is_unfetched, missing_offline
 from forgetbench.data.tabular import read_rows
 from forgetbench.engine.arm import MODEL_ERROR, ArmRun, run_arm
 from forgetbench.engine.audio_store import LOST_AUDIO
+from forgetbench.engine.chat_templates import prompting_of
 from forgetbench.engine.conditions import in_conditions
 from forgetbench.engine.cost import measure_cost
 from forgetbench.engine.environment import read_environment
+from forgetbench.engine.noise_floor import (
+    in_other_batches,
+    measured_floors,
+    store_floors,
+    with_floors,
+    with_stored_floors,
+)
 from forgetbench.engine.plan import Plan, make_plan
-from forgetbench.engine.predict import Prompting
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.results import (
     COMPARISON_FILE,
@@ -35,7 +42,6 @@ from forgetbench.engine.score import SCORING_ERROR
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
 from forgetbench.models.component import Checkpoint
-from forgetbench.models.fingerprint import chat_template
 from forgetbench.models.model_pair import why_incomparable
 from forgetbench.models.pairing import Pair, resolve_pair
 from forgetbench.offline import is_offline
@@ -193,19 +199,29 @@ def evaluate(prepared: Prepared, *, progress: Progress | None = None) -> Result:
         result = _run(prepared, {arm: cache_root() for arm in RUN_FILE}, progress)
     else:
         progress.say("This run was finished before: no score is computed anew")
+        result = _with_stored_floors(result)
     return _with_cost(prepared, result, progress) if prepared.request.cost else result
 
 
 def selftest(prepared: Prepared, *, progress: Progress | None = None) -> Result:
-    """Run both arms of the same checkpoint without a cache and compare them.
+    """Run the same checkpoint twice without a cache, the second time in other batches, and compare.
+
+    How far each task is from itself is its noise floor, which is stored for later runs of the checkpoint.
 
     Raises:
-        UsageError: The output path cannot be written.
+        UsageError: The output path or the cache cannot be written.
     """
     check_writable(prepared.request.output, "--output-path")
+    check_writable(cache_root(), "FORGETBENCH_CACHE")
+    plans: dict[Arm, Plan] = {"base": in_other_batches(prepared.plan)}
     with TemporaryDirectory(prefix="forgetbench-selftest-") as folder:
         caches: dict[Arm, Path] = {arm: Path(folder) / arm for arm in RUN_FILE}
-        return _run(prepared, caches, progress or Silent())
+        result = _run(prepared, caches, progress or Silent(), plans=plans)
+    if result.base is None or result.comparison is None:
+        return result
+    floors = measured_floors(result.comparison)
+    store_floors(result.checkpoint, floors)
+    return _write(result.directory, [with_floors(arm, floors) for arm in (result.checkpoint, result.base)])
 
 
 def compare_result(directory: Path) -> Comparison:
@@ -312,47 +328,75 @@ def _finished(prepared: Prepared) -> Result | None:
     return result if complete and result.checkpoint.run_key == prepared.plan.run_key else None
 
 
-def _run(prepared: Prepared, caches: Mapping[Arm, Path], progress: Progress) -> Result:
-    documents: dict[Arm, RunDocument] = {}
-    # The checkpoint first: if it cannot be loaded, no time was spent on the base.
+def _run(
+    prepared: Prepared,
+    caches: Mapping[Arm, Path],
+    progress: Progress,
+    *,
+    plans: Mapping[Arm, Plan] | None = None,
+) -> Result:
+    """Run the arms one after the other, by their own plans or the one that both share."""
+    documents = []
+    for run in arm_runs(prepared, progress):
+        own = replace(run, cache=caches[run.arm], plan=(plans or {}).get(run.arm, prepared.plan))
+        documents.append(with_stored_floors(_run_arm(prepared, own)))
+    return _write(prepared.directory, documents)
+
+
+def arm_runs(prepared: Prepared, progress: Progress) -> list[ArmRun]:
+    """Return the arms to run, the checkpoint's first: if it can't be loaded, no time was spent on the base.
+
+    Raises:
+        UsageError: The chat template of an arm is wanted and it has none.
+    """
     arms: dict[Arm, Checkpoint | None] = {"checkpoint": prepared.pair.checkpoint, "base": prepared.pair.base}
-    for arm, checkpoint in arms.items():
-        if checkpoint is not None:
-            documents[arm] = _run_arm(prepared, arm, checkpoint, caches[arm], progress)
-    for arm, document in documents.items():
-        write_document(prepared.directory / RUN_FILE[arm], document)
-    if "base" in documents:
-        write_document(prepared.directory / COMPARISON_FILE, compare_result(prepared.directory))
-    return read_result(prepared.directory)
-
-
-def _run_arm(
-    prepared: Prepared, arm: Arm, checkpoint: Checkpoint, cache: Path, progress: Progress
-) -> RunDocument:
-    started = time.perf_counter()
-    outcome = run_arm(
+    prompting = prompting_of(prepared.plan.settings, prepared.pair)
+    return [
         ArmRun(
             arm=arm,
             checkpoint=checkpoint,
             plan=prepared.plan,
             identical=prepared.identical,
-            prompting=_prompting(prepared),
-            cache=cache,
+            prompting=prompting,
+            cache=cache_root(),
             directory=prepared.directory,
             progress=progress,
             reference=prepared.pair.base if arm == "checkpoint" else None,
         )
-    )
+        for arm, checkpoint in arms.items()
+        if checkpoint is not None
+    ]
+
+
+def _write(directory: Path, documents: Sequence[RunDocument]) -> Result:
+    """Write the run documents of a result, and the comparison that follows from them."""
+    for document in documents:
+        write_document(directory / RUN_FILE[document.arm], document)
+    if len(documents) > 1:
+        write_document(directory / COMPARISON_FILE, compare_result(directory))
+    return read_result(directory)
+
+
+def _with_stored_floors(result: Result) -> Result:
+    """Take up noise floors that a self-test has found since the run."""
+    documents = [document for document in (result.checkpoint, result.base) if document is not None]
+    updated = [with_stored_floors(document) for document in documents]
+    return result if updated == documents else _write(result.directory, updated)
+
+
+def _run_arm(prepared: Prepared, run: ArmRun) -> RunDocument:
+    started = time.perf_counter()
+    outcome = run_arm(run)
     return RunDocument(
-        arm=arm,
-        run_key=prepared.plan.run_key,
-        checkpoint=checkpoint.info(),
-        settings=prepared.plan.settings,
-        suites_requested=prepared.plan.suites,
+        arm=run.arm,
+        run_key=run.plan.run_key,
+        checkpoint=run.checkpoint.info(),
+        settings=run.plan.settings,
+        suites_requested=run.plan.suites,
         environment=read_environment(),
         tasks=tuple(outcome.tasks),
-        suite_rows=prepared.plan.suite_rows,
-        warnings=(*prepared.pair.warnings, *prepared.plan.warnings, *outcome.warnings),
+        suite_rows=run.plan.suite_rows,
+        warnings=(*prepared.pair.warnings, *run.plan.warnings, *outcome.warnings),
         measured={
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - started, 3),
@@ -379,20 +423,6 @@ def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result
             updated = document.model_copy(update={"measured": measured})
             write_document(result.directory / RUN_FILE[document.arm], updated)
     return read_result(result.directory)
-
-
-def _prompting(prepared: Prepared) -> Prompting:
-    mode = prepared.plan.settings.chat_template
-    if mode in ("auto", "none"):
-        return Prompting(use_chat_template=mode == "auto")
-    source = prepared.pair.base if mode == "base" else prepared.pair.checkpoint
-    component = source.component_for("generate") if source else None
-    while component is not None and component.path is not None:
-        template = chat_template(component.path)
-        if template is not None:
-            return Prompting(template=template)
-        component = component.base
-    raise UsageError(f"--chat-template {mode}", "that arm has no chat template", "Use auto or none.")
 
 
 def _peak_memory_mb() -> float:

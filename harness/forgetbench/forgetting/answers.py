@@ -16,7 +16,8 @@ def agreement(base: Iterable[object], checkpoint: Iterable[object], *, choices: 
     """Return the share of samples with the same answer in both arms, right or wrong.
 
     The same answer is the same text apart from case and outer spaces, or the same most likely
-    choice. None where the predictions hold neither (METRICS §2; Kalajdzievski 2024).
+    choice; of several drawn answers each is compared with the one of the same draw. None where the
+    predictions hold neither (METRICS §2; Kalajdzievski 2024).
 
     Args:
         base: Cells of the base's column ``prediction``.
@@ -24,18 +25,29 @@ def agreement(base: Iterable[object], checkpoint: Iterable[object], *, choices: 
         choices: Several log-likelihoods are answers to choose from, not openings to weigh.
     """
     pairs = [
-        (_answer(parse(b), choices), _answer(parse(c), choices))
+        pair
         for b, c in zip(base, checkpoint, strict=True)
+        for pair in zip(_answers(parse(b), choices), _answers(parse(c), choices), strict=False)
     ]
     known = [b == c for b, c in pairs if b is not None and c is not None]
     return sum(known) / len(known) if known else None
+
+
+def _answers(prediction: RawPrediction | None, choices: bool) -> list[int | str | None]:
+    """Return every answer that was drawn to a sample, in order."""
+    more = prediction.more_texts if prediction is not None else ()
+    return [_answer(prediction, choices), *(_same_text(text) for text in more)]
+
+
+def _same_text(text: str) -> str:
+    return text.strip().casefold()
 
 
 def _answer(prediction: RawPrediction | None, choices: bool) -> int | str | None:
     if prediction is None:
         return None
     if prediction.text is not None:
-        return prediction.text.strip().casefold()
+        return _same_text(prediction.text)
     scores = prediction.loglikelihoods
     if not choices or scores is None or len(scores) < 2:
         return None

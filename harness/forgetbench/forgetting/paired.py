@@ -435,17 +435,19 @@ def _bootstrap(sums: FloatArray, draws: int, seed: int) -> FloatArray:
     """Return the difference of the two ratios in each draw of units, the same draw in both arms."""
     rng = np.random.default_rng(seed)
     count = len(sums)
-    columns = [np.ascontiguousarray(column) for column in sums.T]
-    same_denominator = np.array_equal(columns[1], columns[3])
+    same_denominator = np.array_equal(sums[:, 1], sums[:, 3])
+    kept = np.stack([sums[:, 2] - sums[:, 0], sums[:, 1]]) if same_denominator else sums.T
+    columns = [np.ascontiguousarray(column) for column in kept]
     per_block = max(1, INDICES_PER_BLOCK // count)
     deltas = np.empty(draws)
     for start in range(0, draws, per_block):
         rows = min(per_block, draws - start)
         chosen = rng.integers(count, size=(rows, count))
-        num_b, den_b, num_c = (column.take(chosen).sum(axis=1) for column in columns[:3])
-        den_c = den_b if same_denominator else columns[3].take(chosen).sum(axis=1)
+        drawn = [column.take(chosen).sum(axis=1) for column in columns]
         with np.errstate(divide="ignore", invalid="ignore"):
-            deltas[start : start + rows] = num_c / den_c - num_b / den_b
+            deltas[start : start + rows] = (
+                drawn[0] / drawn[1] if same_denominator else drawn[2] / drawn[3] - drawn[0] / drawn[1]
+            )
     return deltas[np.isfinite(deltas)]
 
 

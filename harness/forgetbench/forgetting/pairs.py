@@ -13,6 +13,7 @@ from forgetbench.forgetting.groups import group_families
 from forgetbench.forgetting.losses import ScoredPairs, worst_losses
 from forgetbench.forgetting.lost_words import lost_words
 from forgetbench.forgetting.match import ReadyPair, TaskPair, match_tasks
+from forgetbench.forgetting.noise_floor import noise_floors
 from forgetbench.forgetting.output_health import health_warnings, output_health
 from forgetbench.forgetting.refusal_rates import refusal_rates
 from forgetbench.forgetting.rows import BuiltRow, Judging, suite_row, task_row
@@ -64,7 +65,6 @@ def compare(
     *,
     alpha: float = 0.05,
     min_n: int = MIN_N,
-    noise_floors: Mapping[str, float] | None = None,
 ) -> Comparison:
     """Compare two runs; equal inputs give the same bytes.
 
@@ -75,12 +75,12 @@ def compare(
         checkpoint_samples: The same of the checkpoint.
         alpha: Error rate of a family of rows.
         min_n: Pairs below which a row has no verdict.
-        noise_floors: Degradation of the same checkpoint against itself, by row name.
     """
     pairs = match_tasks(base, checkpoint, base_samples, checkpoint_samples)
     planned = [row for row in _plan(base, checkpoint, pairs) if not row.is_skipped]
     sizes = Counter(family_of(row.role) for row in planned if row.is_tested)
-    judging = Judging(run_key=checkpoint.run_key, alpha=alpha, min_n=min_n, noise_floors=noise_floors or {})
+    floors = noise_floors(base, checkpoint)
+    judging = Judging(run_key=checkpoint.run_key, alpha=alpha, min_n=min_n, noise_floors=floors)
     built = [_build(row, replace(judging, family_size=max(sizes[family_of(row.role)], 1))) for row in planned]
     rows = _with_holm([b.row for b in built])
     details = [inner for b in built for inner in b.inside]

@@ -12,8 +12,10 @@ from forgetbench.forgetting.answers import agreement
 from forgetbench.forgetting.estimate import estimate_table
 from forgetbench.forgetting.family import bonferroni, simultaneous_level
 from forgetbench.forgetting.match import ReadyPair, TaskPair
+from forgetbench.forgetting.noise_floor import ROUNDING
 from forgetbench.forgetting.paired import PairedEstimate, draws_needed
 from forgetbench.forgetting.power import detectable, samples_needed
+from forgetbench.forgetting.samplewise import mean_samplewise, samplewise_of_task, summed_transitions
 from forgetbench.forgetting.scope import HEARING_METRICS
 from forgetbench.forgetting.suite_row import mean_of_members
 from forgetbench.forgetting.verdict import MIN_N, Judged, judge, too_many_failures
@@ -34,7 +36,7 @@ class Judging:
         family_size: Rows that are judged together.
         alpha: Error rate of the family.
         min_n: Pairs below which there is no verdict.
-        noise_floors: Degradation of the same checkpoint against itself, by row name.
+        noise_floors: Degradation of the same checkpoint against itself, by task and suite row.
     """
 
     run_key: str
@@ -113,9 +115,11 @@ def task_row(pair: TaskPair, judging: Judging) -> BuiltRow:
         coverage=estimate.n / pair.n_planned,
         unpaired=joined.unpaired,
         transitions=estimate.transitions,
+        samplewise=samplewise_of_task(estimate.transitions, task.chance),
         agreement=agreement(*predictions, choices=pair.metric.type == "binary"),
         n_clusters=estimate.n_clusters,
-        notes=_notes(estimate, judging, task.name),
+        noise_floor=judging.noise_floor(task.name),
+        notes=_notes(estimate, judging, task.name, margin=task.margin),
         **_judged_fields(estimate, judged, task.margin, judging),
     )
     return BuiltRow(row, estimate, pair=pair)
@@ -184,9 +188,10 @@ def _judged_fields(
     }
 
 
-def _notes(estimate: PairedEstimate, judging: Judging, name: str) -> tuple[str, ...]:
+def _notes(estimate: PairedEstimate, judging: Judging, name: str, *, margin: float) -> tuple[str, ...]:
     floor = judging.noise_floor(name)
-    return (*estimate.notes, f"noise floor {floor:.4g}") if floor else estimate.notes
+    told = floor >= ROUNDING * margin
+    return (*estimate.notes, f"noise floor {floor:.4g}") if told else estimate.notes
 
 
 def _failure_reason(pair: ReadyPair, estimate: PairedEstimate) -> str:
@@ -260,8 +265,11 @@ def suite_row(
         margin=info.margin,
         coverage=_coverage(members),
         unpaired=sum(built.row.unpaired for built in inside),
+        transitions=summed_transitions([built.row.transitions for built in inside]),
+        samplewise=mean_samplewise([built.row.samplewise for built in inside]),
         agreement=_mean_agreement(inside),
-        notes=_notes(estimate, judging, info.name),
+        noise_floor=judging.noise_floor(info.name),
+        notes=_notes(estimate, judging, info.name, margin=info.margin),
         **_judged_fields(estimate, judged, info.margin, judging),
     )
     return BuiltRow(row, estimate, inside=inside)

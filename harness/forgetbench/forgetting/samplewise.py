@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from statistics import fmean
 
-from forgetbench.schema.comparison import Transitions
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplewiseForgetting:
-    """Shares of the samples, before and after taking out what guessing alone would flip.
-
-    Attributes:
-        forgetting: F = n10/n.
-        backward_transfer: BT = n01/n.
-        chance: Flips in either direction that guessing explains.
-        true_forgetting: max(F − chance, 0).
-        true_backward_transfer: max(BT − chance, 0).
-        most_forgettable: F_max, what a base that never guesses could lose.
-    """
-
-    forgetting: float
-    backward_transfer: float
-    chance: float
-    true_forgetting: float
-    true_backward_transfer: float
-    most_forgettable: float
+from forgetbench.schema.comparison import SamplewiseForgetting, Transitions
 
 
-def samplewise(transitions: Transitions, *, n_options: int | None) -> SamplewiseForgetting | None:
+def samplewise(transitions: Transitions, *, n_options: float | None) -> SamplewiseForgetting | None:
     """Return sample-wise forgetting, or None without samples.
 
     Args:
         transitions: Counts of right and wrong in the two arms.
-        n_options: Answer options k of each question, at least 2; None for free-form answers, where
-            chance is 0.
+        n_options: Answer options k of each question, above 1: 1/chance, which need not be whole where the
+            questions differ; None for free-form answers, where chance is 0.
 
     Example:
         >>> samplewise(Transitions(n11=25, n10=25, n01=25, n00=25), n_options=2).true_forgetting
@@ -57,3 +37,27 @@ def samplewise(transitions: Transitions, *, n_options: int | None) -> Samplewise
         true_backward_transfer=max(t.n01 / n - chance, 0.0),
         most_forgettable=most,
     )
+
+
+def samplewise_of_task(transitions: Transitions | None, chance: float | None) -> SamplewiseForgetting | None:
+    """Return sample-wise forgetting of a task by its chance level; None where either is unknown."""
+    if transitions is None or chance is None:
+        return None
+    return samplewise(transitions, n_options=1 / chance if chance else None)
+
+
+def mean_samplewise(members: Sequence[SamplewiseForgetting | None]) -> SamplewiseForgetting | None:
+    """Return the unweighted mean of tasks, each corrected by its own chance; None if one is missing."""
+    known = [member for member in members if member is not None]
+    if not known or len(known) < len(members):
+        return None
+    fields = SamplewiseForgetting.model_fields
+    return SamplewiseForgetting(**{name: fmean(getattr(member, name) for member in known) for name in fields})
+
+
+def summed_transitions(members: Sequence[Transitions | None]) -> Transitions | None:
+    """Return the counts of several tasks added up; None if one is missing."""
+    known = [member for member in members if member is not None]
+    if not known or len(known) < len(members):
+        return None
+    return Transitions(**{name: sum(getattr(m, name) for m in known) for name in Transitions.model_fields})

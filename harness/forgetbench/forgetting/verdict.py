@@ -23,14 +23,16 @@ def verdict(low: float, high: float, *, margin: float, noise_floor: float = 0.0)
         low: Lower end of the interval of the degradation (positive = worse).
         high: Upper end.
         margin: Largest acceptable degradation, > 0, in the same units.
-        noise_floor: Degradation of the same checkpoint against itself: a loss must exceed it.
+        noise_floor: Degradation of the same checkpoint against itself: a loss must exceed it, and so must a
+            gain.
 
     Example:
         >>> verdict(0.002, 0.008, margin=0.01)
         'minor'
     """
-    lost = low > max(0.0, noise_floor)
-    if high < 0:
+    floor = max(0.0, noise_floor)
+    lost = low > floor
+    if high < -floor:
         return "improved"
     if lost and low > margin:
         return "regressed"

@@ -46,7 +46,9 @@ def _is_periodic(words: Sequence[str], unit: int) -> bool:
 
 def rates(predictions: Iterable[RawPrediction]) -> Diagnostics:
     """Return the share of empty, looping and truncated outputs; None where no output is text."""
-    outputs = [(p.text, p.truncated) for p in predictions if p.text is not None]
+    outputs = [
+        (text, p.truncated) for p in predictions if p.text is not None for text in (p.text, *p.more_texts)
+    ]
     if not outputs:
         return Diagnostics()
     n = len(outputs)

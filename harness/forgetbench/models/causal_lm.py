@@ -26,6 +26,7 @@ from forgetbench.models.interface import (
     ScoreRequest,
     TokenWindow,
 )
+from forgetbench.models.seeded_sampling import SeededSampling
 from forgetbench.models.weights import load_weights
 from forgetbench.schema.run import LoadSettings
 
@@ -155,11 +156,11 @@ class CausalLM:
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[GenerateRequest]) -> list[Output]:
-        """Continue each prompt greedily; the text ends before the first stop string.
+        """Continue each prompt, greedily or as its draw says; the text ends before the first stop string.
 
         A prompt that leaves no room for new tokens is cut on the left, and its output counts as truncated.
         """
-        from transformers import StoppingCriteriaList
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
         if not requests:
             return []
@@ -175,11 +176,13 @@ class CausalLM:
         )
         ends = _EndOfEach(requests, self.tokenizer, width)
         new_tokens = max(request.max_new_tokens for request in requests)
+        draws = [request.draw for request in requests if request.draw is not None]
         output = self.model.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=new_tokens,
             stopping_criteria=StoppingCriteriaList([ends]),
+            logits_processor=LogitsProcessorList([SeededSampling(draws)] if draws else []),
         )
         cut = [len(tokens) > room for tokens in encoded]
         rows = output[:, width:].tolist()

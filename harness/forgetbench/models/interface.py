@@ -34,13 +34,36 @@ class Loglikelihood:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Draw:
+    """How the next token is drawn, and the seed of this one answer.
+
+    Attributes:
+        seed: The same request with the same seed gets the same answer, whatever else is in its batch.
+        temperature: Logits are divided by it, > 0.
+        top_p: Smallest probability mass that is drawn from.
+        top_k: Number of likeliest tokens that are drawn from; 0 for all.
+        min_p: Tokens less likely than this share of the likeliest are not drawn.
+    """
+
+    seed: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
-    """Continue ``prompt`` greedily until a stop string, the end token or ``max_new_tokens``."""
+    """Continue ``prompt`` until a stop string, the end token or ``max_new_tokens``.
+
+    Without ``draw``, greedily.
+    """
 
     prompt: str
     max_new_tokens: int
     stop: tuple[str, ...] = ()
     rendered: bool = False
+    draw: Draw | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

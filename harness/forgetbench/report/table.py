@@ -17,7 +17,9 @@ from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.report import numbers
 from forgetbench.report.cost import cost_section
 from forgetbench.report.escape import plain
+from forgetbench.report.flips import flips_section
 from forgetbench.report.refusal_rates import refusal_section
+from forgetbench.report.selftest import selftest_lines
 from forgetbench.schema.comparison import (
     Comparison,
     Decision,
@@ -75,6 +77,7 @@ DECISIONS: dict[Decision, Sign] = {
     "DO NOT SHIP": Sign("✗", "X", "bold red"),
     "NEED MORE": Sign("?", "?", "bold yellow"),
 }
+_SELFTEST_SIGNS = DECISIONS["SHIP"], DECISIONS["NEED MORE"], DECISIONS["DO NOT SHIP"]
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ class _VerdictTable:
         yield from _lost_words(comparison, face)
         yield from refusal_section(comparison.refusal_rates)
         yield from _beside(comparison)
+        yield from flips_section(comparison)
         yield from cost_section(
             comparison.checkpoint,
             comparison.base,
@@ -146,27 +150,11 @@ class _VerdictTable:
         yield from _bullets("Not measured", comparison.not_measured, "yellow")
         yield Text()
         if comparison.base.fingerprint == comparison.checkpoint.fingerprint:
-            yield _selftest_line(comparison, face)
+            good, doubtful, bad = (face.sign(sign) for sign in _SELFTEST_SIGNS)
+            yield selftest_lines(comparison, good=good, doubtful=doubtful, bad=bad)
             return
         sign = DECISIONS[comparison.decision]
         yield Text(f"{face.sign(sign)} {plain(comparison.summary)}", style=sign.style)
-
-
-def differences(comparison: Comparison) -> list[Row]:
-    """Return the rows that are not exactly equal in both arms: of a self-test, its noise."""
-    return [row for row in comparison.rows if row.degradation != 0 or row.verdict == "error"]
-
-
-def _selftest_line(comparison: Comparison, face: _Face) -> Text:
-    noisy = differences(comparison)
-    if not noisy:
-        return Text(
-            f"{face.sign(DECISIONS['SHIP'])} self-test: no difference in {len(comparison.rows)} rows",
-            "bold cyan",
-        )
-    named = ", ".join(row.name for row in noisy)
-    sign = face.sign(DECISIONS["DO NOT SHIP"])
-    return Text(f"{sign} self-test: the same checkpoint differs from itself in {plain(named)}", "bold red")
 
 
 def single_table(run: RunDocument) -> RenderableType:

@@ -27,6 +27,23 @@ class Transitions(Document):
         return (self.n10 + self.n01) / n if n else None
 
 
+class SamplewiseForgetting(Document):
+    """Shares of the samples, before and after taking out what guessing flips (arXiv 2510.17776)."""
+
+    forgetting: float
+    """F = n10/n."""
+    backward_transfer: float
+    """BT = n01/n."""
+    chance: float
+    """Flips in either direction that guessing explains; 0 for free-form answers."""
+    true_forgetting: float
+    """max(F − chance, 0)."""
+    true_backward_transfer: float
+    """max(BT − chance, 0)."""
+    most_forgettable: float
+    """F_max, what a base that never guesses could lose."""
+
+
 class Row(Document):
     """One line of the verdict table. Degradation is positive where the checkpoint is worse (METRICS §1)."""
 
@@ -63,8 +80,13 @@ class Row(Document):
     unpaired: int = 0
     """Samples that only one arm could score."""
     transitions: Transitions | None = None
+    """Of a suite row: summed over its tasks."""
+    samplewise: SamplewiseForgetting | None = None
+    """Where transitions and chance are known; of a suite row the mean over its tasks, each counted once."""
     agreement: float | None = None
     """Share of samples with the same answer in both arms, right or wrong."""
+    noise_floor: float = 0.0
+    """Degradation of the same checkpoint against itself, as ``selftest`` found it: a loss must exceed it."""
     smallest_detectable: float | None = None
     """Degradation that this n detects with 80 % power."""
     required_n: int | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field, model_validator
+
 from forgetbench.schema.document import Document
 from forgetbench.schema.task import Capability, Role
 
@@ -52,15 +54,42 @@ class CheckpointInfo(Document):
     components: tuple[ComponentInfo, ...]
 
 
+class Sampling(Document):
+    """How generated answers are drawn (``--gen-kwargs``)."""
+
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    """0: from all tokens."""
+    min_p: float = Field(default=0.0, ge=0, le=1)
+
+
 class Settings(Document):
     """Everything that the run key is made of, beside the tasks."""
 
     seed: int = 0
     limit: int | None = None
+    limits: dict[str, int] = {}
+    """Samples by task, as ``--budget`` shared them out; the smaller of this and ``limit`` holds."""
+    sampling: Sampling | None = None
+    """None: greedy."""
+    repeats: int = Field(default=1, ge=1)
+    """Answers drawn for each generated sample; its score is their mean."""
     num_fewshot: int | None = None
     batch_size: int = 16
     chat_template: Literal["auto", "base", "checkpoint", "none"] = "auto"
     load: LoadSettings = LoadSettings()
+
+    @model_validator(mode="after")
+    def _repeats_differ(self) -> Settings:
+        if self.repeats > 1 and self.sampling is None:
+            raise ValueError("`repeats` above 1 need `sampling`: greedy answers are equal")
+        return self
+
+    def limit_of(self, task: str) -> int | None:
+        """Return the most samples of a task; None for all."""
+        known = [limit for limit in (self.limit, self.limits.get(task)) if limit is not None]
+        return min(known, default=None)
 
 
 class MetricValue(Document):
@@ -130,6 +159,9 @@ class TaskResult(Document):
     diagnostics: Diagnostics = Diagnostics()
     judge: JudgeInfo | None = None
     """Of a task whose answers are judged."""
+    noise_floor: float | None = None
+    """Degradation of this component against itself on this task, in the primary metric's units, as the last
+    ``selftest`` found it; None without one."""
     first_token_ids: tuple[int, ...] = ()
     """How the first prompt starts for this arm's tokenizer: a differing template shows here."""
     samples: SampleFile | None = None

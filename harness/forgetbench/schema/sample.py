@@ -47,6 +47,8 @@ class RawPrediction(Document):
     """An impossible continuation scores −inf, which plain JSON would turn into null."""
 
     text: str | None = None
+    more_texts: tuple[str, ...] = ()
+    """The other answers, where several were drawn; ``n_tokens`` has all of them."""
     audio: AudioFile | None = None
     loglikelihoods: tuple[float, ...] | None = None
     """Summed natural-log probability of each continuation."""

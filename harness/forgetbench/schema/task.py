@@ -176,6 +176,11 @@ class Generate(DatasetTask):
     """The part of the output that is compared."""
 
     @property
+    def chance(self) -> float:
+        """A free-form answer is not guessed."""
+        return 0.0
+
+    @property
     def capability(self) -> Capability:
         """What the model must be able to do."""
         return "generate"
