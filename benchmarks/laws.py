@@ -1,7 +1,7 @@
 """Do the laws of forgetting hold beyond the runs that they were fitted on? Prints the tables of docs/laws.md.
 
-1. Data made from Kalajdzievski's constants (arXiv 2401.05605) with noise of σ = .005 nats: fitted on ranks to 64 and
-   steps to 160, predicted at rank 256 and step 260.
+1. Data made from Kalajdzievski's constants (arXiv 2401.05605) with noise of σ = .005 nats: fitted on ranks to
+   64 and steps to 160, predicted at rank 256 and step 260.
 2. Biderman's checkpoints (arXiv 2405.09673): fitted without the largest.
 """
 
@@ -49,9 +49,7 @@ def simulated(seeds: int) -> None:
     p, n = (a.ravel() for a in np.meshgrid(per_rank * np.array(RANKS), np.array(STEPS), indexing="ij"))
     far = {"parameters": np.array([per_rank * FAR["rank"]]), "steps": np.array([FAR["steps"]])}
     print(f"Made data: {len(p)} points, ranks {RANKS}, steps {STEPS[0]} to {STEPS[-1]}, {seeds} seeds")
-    print(
-        "| data | law wins by AICc | error, median | error, worst | within 1 % | last value | × better, median |"
-    )
+    print("| data | wins by AICc | error, median | worst | within 1 % | last value | × better, median |")
     print("|---|---|---|---|---|---|---|")
     for name in ("openorca", "news"):
         c = PUBLISHED["kalajdzievski2024"][name]
@@ -69,7 +67,8 @@ def simulated(seeds: int) -> None:
             better = np.median(np.array(carried) / np.array(errors))
             print(
                 f"| {name} {label} | {winners['joint_power'] / seeds:.0%} | {np.median(errors):.2%} | "
-                f"{max(errors):.2%} | {np.mean(np.array(errors) <= 0.01):.0%} | {np.median(carried):.2%} | {better:.1f} |"
+                f"{max(errors):.2%} | {np.mean(np.array(errors) <= 0.01):.0%} | {np.median(carried):.2%} | "
+                f"{better:.1f} |"
             )
 
 

@@ -25,7 +25,7 @@ BASE_7B = [46.56, 26.08, 40.23, 23.47, 70.55, 76.22]
     ],
 )
 def test_general_ability_delta_of_trace(base: list[float], after: list[float], published: float) -> None:
-    """Wang et al. 2023 (TRACE), arXiv 2310.06762: sequential fine-tuning and LoRA of 7B, sequential of 13B."""
+    """Wang et al. 2023 (TRACE), arXiv 2310.06762: 7B sequentially and with LoRA, 13B sequentially."""
     found = ability_delta(base, after)
     assert found is not None
     assert found == pytest.approx(published, abs=0.0101 if published == -13.32 else 0.005)

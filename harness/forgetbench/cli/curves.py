@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "[bold]Examples[/bold]\n\n"
-    "forgetbench run --model 'out/checkpoint-*' --target test.jsonl --tasks retention   "
-    "[dim]measures and draws[/dim]\n\n"
-    "forgetbench curves results/   [dim]all checkpoints of one base, several runs and ranks together[/dim]\n\n"
-    "forgetbench curves results/ --training made.csv   [dim]checkpoint,steps,trained_parameters,method,seed[/dim]"
+    "forgetbench run --model 'out/checkpoint-*' --target test.jsonl --tasks retention\n\n"
+    "forgetbench curves results/\n\n"
+    "forgetbench curves results/ --training made.csv\n\n"
+    "The first measures and draws one training run; the others take all checkpoints of one base together, "
+    "several ranks and seeds too."
 )
 FOLDER = "curves"
 DOCUMENT = "curve.json"
@@ -31,9 +32,9 @@ def curves(
     training: Annotated[
         Path | None,
         o.option(
-            help="CSV with [dim]checkpoint[/dim] (name or fingerprint) and any of [dim]steps, tokens, audio_s, "
-            "trained_parameters, lora_rank, method, run, seed, target_loss, target_gain[/dim], where the "
-            "checkpoints' own files do not say.",
+            help="CSV with [dim]checkpoint[/dim] (name or fingerprint) and any of [dim]steps, tokens, "
+            "audio_s, trained_parameters, lora_rank, method, run, seed, target_loss, target_gain[/dim], "
+            "where the checkpoints' own files do not say.",
             rich_help_panel=o.WHAT,
             metavar="FILE",
         ),

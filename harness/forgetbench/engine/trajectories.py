@@ -110,7 +110,7 @@ def _trained(result: Result, rows: Mapping[str, Training]) -> Trained:
 
 
 def _recorded(result: Result) -> Training:
-    """Return what the run noted of the checkpoint's training; nothing where it was made before that was noted."""
+    """Return what the run noted of the checkpoint's training; nothing where it noted none."""
     try:
         return Training.model_validate(result.checkpoint.measured.get(TRAINING) or {})
     except ValidationError:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 
-
 from forgetbench.forgetting.curve_laws import lines_of, results_of
 from forgetbench.forgetting.matched_gain import (
     PlanePoint,

@@ -37,6 +37,7 @@ class Observations:
     runs: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        """Refuse columns of different lengths."""
         lengths = {len(self.y), len(self.runs), *map(len, self.inputs.values())}
         if len(lengths) > 1:
             raise ValueError(f"y, inputs and runs differ in length: {sorted(lengths)}")
@@ -136,7 +137,10 @@ LAWS: dict[str, Law] = {
     law.name: law
     for law in (
         Law(name="constant", formula="y = s", inputs=(), bounds={}, shape=None),
-        Law(name="linear", formula="y = s + k·N", inputs=("steps",), bounds={}, shape=lambda x, _: x["steps"]),
+        Law(
+            name="linear", formula="y = s + k·N", inputs=("steps",), bounds={},
+            shape=lambda x, _: x["steps"],
+        ),
         Law(
             name="power_in_steps", formula="y = s + k·N^β", inputs=("steps",),
             bounds={"beta": _EXPONENT}, shape=_power("steps"),
@@ -151,8 +155,11 @@ LAWS: dict[str, Law] = {
         ),
         Law(
             name="joint_power", formula="y = s + k·[(a/P)^α + (b/N)^β]^ρ", inputs=("parameters", "steps"),
-            bounds={"log_alpha": (-6.0, 1.0), "log_beta": (-6.0, 1.0), "log_rho": (-1.0, 3.0), "logit_w": (-6.0, 6.0)},
             shape=_joint,
+            bounds={
+                "log_alpha": (-6.0, 1.0), "log_beta": (-6.0, 1.0), "log_rho": (-1.0, 3.0),
+                "logit_w": (-6.0, 6.0),
+            },
         ),
         Law(
             name="inverse_linear", formula="y = s − c·L_target", inputs=("target_loss",), bounds={},

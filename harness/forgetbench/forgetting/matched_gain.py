@@ -1,9 +1,10 @@
-"""The learning–forgetting plane: what is not dominated, and how methods compare at equal gain on the target."""
+"""The learning–forgetting plane: what nothing dominates, and how methods compare at equal gain."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def forgetting_at_gain(run: Run, gain: float) -> float | None:
 
     None where the run never reaches it, or had passed it at its first checkpoint.
     """
-    for before, after in zip(run, run[1:], strict=False):
+    for before, after in pairwise(run):
         low, high = before.gain, after.gain
         if low <= gain <= high:
             share = (gain - low) / (high - low) if high > low else 0.0

@@ -1,7 +1,7 @@
-"""Forgetting over a sequence of stages: figures of a stage × task matrix, with their published names and signs.
+"""Forgetting over stages: figures of a stage × task matrix, with their published names and signs.
 
-``R[i][j]`` is the score on task j after stage i, and ``R[0]`` is the base. A score that is None makes every figure
-None that it is part of. Higher is better throughout; of word error rates, see :func:`wer_backward_transfer`.
+``R[i][j]`` is the score on task j after stage i, and ``R[0]`` is the base. A score that is None makes every
+figure None that it is part of. Higher is better throughout, but for :func:`wer_backward_transfer`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def final_relative_drop(matrix: Matrix) -> Score:
 
 
 def average_accuracy(matrix: Matrix) -> Score:
-    """Return ACC, the mean over all tasks after the last stage (Lopez-Paz & Ranzato 2017, arXiv 1706.08840)."""
+    """Return ACC, the mean over all tasks after the last stage (Lopez-Paz & Ranzato 2017)."""
     return mean(matrix[-1])
 
 
@@ -123,7 +123,7 @@ def chaudhry_forgetting(matrix: Matrix) -> Score:
 def ability_delta(base: Scores, after: Scores) -> Score:
     """Return the mean change over the tasks of an ability, in points.
 
-    With general, instruction-following or safety tasks it is the general, instruction or safety ability delta.
+    With general, instruction or safety tasks it is the delta of that ability.
 
     Source: Wang et al. 2023 (TRACE), arXiv 2310.06762, §3.2.
 
@@ -168,7 +168,7 @@ def wer_backward_transfer(rows: Matrix) -> WerTransfer:
 
 
 def forgetting_score(hellaswag: Score, arc_challenge: Score, winogrande: Score) -> Score:
-    """Return the unweighted mean of the three: higher is less forgotten (Biderman et al. 2024, arXiv 2405.09673)."""
+    """Return the mean of the three, higher for less forgotten (Biderman et al. 2024, arXiv 2405.09673)."""
     return mean([hellaswag, arc_challenge, winogrande])
 
 

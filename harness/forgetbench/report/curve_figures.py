@@ -1,4 +1,4 @@
-"""The figure of a curve document: each measure over training with its law, and the learning–forgetting plane."""
+"""The figure of a curve: each measure over training with its law, and the learning–forgetting plane."""
 
 from __future__ import annotations
 

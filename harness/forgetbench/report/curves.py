@@ -166,8 +166,8 @@ def _sentences(curve: Curve) -> Iterator[str]:
         interval = numbers.interval(found.ci_low, found.ci_high, metric=measure.metric)
         yield (
             f"At equal gain ({numbers.difference(found.gain, metric=metric)}), {plain(found.first)} loses "
-            f"{numbers.difference(found.difference, metric=measure.metric)} more than {plain(found.second)} in "
-            f"{plain(measure.title)} {interval or '(one run each: no interval)'}"
+            f"{numbers.difference(found.difference, metric=measure.metric)} more than {plain(found.second)} "
+            f"in {plain(measure.title)} {interval or '(one run each: no interval)'}"
         )
     for figures in curve.runs:
         if figures.luo_fg is not None and figures.final_relative_drop is not None:
