@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from forgetbench.forgetting.law_choice import Split, compare_laws, last_value, predict_held_out, split_largest
-from forgetbench.forgetting.law_fit import Fit, fit_law
+from forgetbench.forgetting.law_fit import Fit
 from forgetbench.forgetting.laws import LAWS, Observations, joint_power_law, observations
 
 PUBLISHED: dict[str, Any] = json.loads(Path(__file__).with_name("published_laws.json").read_text())
@@ -59,8 +59,9 @@ def simulated(seeds: int) -> None:
             for seed in range(seeds):
                 noise = np.random.default_rng(seed).normal(0, NOISE_NATS, len(p))
                 data = observations(law(c, p, n) + noise, parameters=p, steps=n)
-                winners.update(j.law.name for j in compare_laws(data, seed=seed) if j.best)
-                fit = fit_law("joint_power", data, seed=seed)
+                judged = {j.law.name: j for j in compare_laws(data, seed=seed)}
+                winners.update(candidate for candidate, j in judged.items() if j.best)
+                fit = judged["joint_power"].fit
                 assert isinstance(fit, Fit)
                 errors.append(abs(float(fit.curve(far)[0]) - truth) / truth)
                 carried.append(abs(last_value(data) - truth) / truth)

@@ -84,7 +84,8 @@ def sweep(tmp_path: Path) -> Path:
             noise = 0.001 * np.random.default_rng([rank, seed, step]).normal()
             training = {
                 "run": f"r{rank} s{seed}", "method": "lora", "steps": step,
-                "trained_parameters": PER_RANK * rank, "lora_rank": rank, "seed": seed, "target_loss": 3 - gained(rank, step),
+                "trained_parameters": PER_RANK * rank, "lora_rank": rank, "seed": seed,
+                "target_loss": 3 - gained(rank, step),
             }  # fmt: skip
             write_result(
                 tmp_path / "results" / f"{rank}-{seed}-{step}", f"checkpoint-{step}",

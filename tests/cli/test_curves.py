@@ -157,7 +157,8 @@ def test_checkpoints_of_a_recipe_are_run_and_drawn_over_steps(
     run_lora(
         Recipe(
             name="r", family="whisper", model=str(tiny_whisper), data=str(tmp_path / "mine.jsonl"),
-            output=str(made), steps=3, save_steps=(1, 2, 3), warmup_steps=0, learning_rate=0.5, batch_size=1, rank=2,
+            output=str(made), steps=3, save_steps=(1, 2, 3), warmup_steps=0, learning_rate=0.5,
+            batch_size=1, rank=2,
         )
     )  # fmt: skip
     results = tmp_path / "results"

@@ -43,7 +43,8 @@ def facts(**changes: Any) -> RecipeFacts:
     )
     return RecipeFacts(
         recipe=recipe.model_copy(update=changes), data_sha256="", status="finished", step=6,
-        trained_parameters=320, examples_seen=6, audio_s_available=14.2, audio_s_seen=30, target_loss=1.5, versions={},
+        trained_parameters=320, examples_seen=6, audio_s_available=14.2, audio_s_seen=30, target_loss=1.5,
+        versions={},
     )  # fmt: skip
 
 
