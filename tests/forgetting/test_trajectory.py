@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from forgetbench.forgetting.trajectory import Axis, Exposure, axis_of, curves
+from forgetbench.forgetting.trajectory import curves
 from forgetbench.schema.comparison import Comparison, Row
 from forgetbench.schema.run import CheckpointInfo
 
@@ -34,33 +32,15 @@ def comparison(name: str, *rows: Row) -> Comparison:
     )
 
 
-@pytest.mark.parametrize(
-    ("exposures", "axis"),
-    [
-        ([Exposure(audio_s=15, step=12), Exposure(audio_s=60, step=12)], "audio_s"),
-        ([Exposure(audio_s=15, step=6), Exposure(audio_s=60, step=12)], "audio_s"),
-        ([Exposure(audio_s=60, step=6), Exposure(audio_s=60, step=12)], "step"),
-        ([Exposure(step=6), Exposure(step=12)], "step"),
-        ([Exposure(step=6), Exposure(step=6)], None),
-        ([Exposure(audio_s=15, step=6), Exposure()], None),
-        ([Exposure(audio_s=15, step=6)], None),
-        ([], None),
-    ],
-)
-def test_the_axis_is_what_the_checkpoints_differ_in(exposures: list[Exposure], axis: Axis | None) -> None:
-    assert axis_of(exposures) == axis
-
-
 def test_each_target_has_a_curve_by_rising_audio_with_the_worst_general_loss() -> None:
     clean = row("clean", "general", 0.51)
-    exposures = [Exposure(audio_s=58.5), Exposure(audio_s=14.2), Exposure(audio_s=280.0)]
     comparisons = [
         comparison("b", row("own", "target", 0.3), clean, row("safe", "safety", 0.6, margin=0.1)),
         comparison("a", row("own", "target", 0.4), clean, row("safe", "safety", 0.5, margin=0.1)),
         comparison("c", row("own", "target", 0.2), row("clean", "general", None)),
     ]
-    (curve,) = curves("audio_s", exposures, comparisons)
-    assert [(p.x, p.checkpoint, p.target.checkpoint) for p in curve.points] == [
+    (curve,) = curves([58.5, 14.2, 280.0], comparisons)
+    assert [(p.audio_s, p.checkpoint, p.target.checkpoint) for p in curve.points] == [
         (14.2, "a", 0.4),
         (58.5, "b", 0.3),
         (280.0, "c", 0.2),
@@ -77,6 +57,6 @@ def test_a_target_that_one_checkpoint_alone_has_is_no_curve() -> None:
         comparison("a", row("own", "target", 0.4), row("more", "target", None, verdict="error")),
         comparison("b", row("own", "target", 0.3), row("more", "target", 0.3)),
     ]
-    found = curves("step", [Exposure(step=6), Exposure(step=12)], comparisons)
+    found = curves([6, 12], comparisons)
     assert [curve.target.name for curve in found] == ["own"]
-    assert curves("step", [Exposure(step=6)] * 2, [comparison("a", row("c", "general", 0.4))] * 2) == ()
+    assert curves([6, 6], [comparison("a", row("c", "general", 0.4))] * 2) == ()

@@ -21,7 +21,7 @@ def curve(make_row) -> Curve:
     scores = {14.25: (0.3, -0.05, 0.02), 58.5: (0.2, -0.15, -0.08)}
     points = [
         Point(
-            x=x,
+            audio_s=x,
             checkpoint=f"audio-{x:g}s",
             target=make_row(
                 "own", "Her $own_words$", "target", "wer", "improved", base=0.32, checkpoint=score,
@@ -31,7 +31,7 @@ def curve(make_row) -> Curve:
         )
         for x, (score, low, high) in scores.items()
     ]  # fmt: skip
-    return Curve(axis="audio_s", points=tuple(points))
+    return Curve(points=tuple(points))
 
 
 def test_the_table_has_the_base_and_a_line_for_each_amount(curve: Curve) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from forgetbench.cli import env, fetch, mlflow, recipe, run, schema, selftest, tasks
+from forgetbench.cli import curves, env, fetch, mlflow, recipe, run, schema, selftest, tasks
 
 EVERYDAY, RESEARCH, SUPPORT = "Everyday", "Research", "When something is odd"
 
@@ -74,6 +74,9 @@ def _register() -> None:
     run_group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", context_settings=GROUP)
     recipe_run.add_typer(run_group, name="run", help="Run a recipe.")
     run_group.command("lora", context_settings=COMMAND, epilog=recipe.EPILOG)(recipe.lora)
+    app.command("curves", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=curves.EPILOG)(
+        curves.curves
+    )
     app.command("selftest", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=selftest.EPILOG)(
         selftest.selftest
     )

@@ -11,8 +11,8 @@ from forgetbench.errors import UsageError
 _WILD = re.compile(r"[*?\[]")
 
 
-def expand(names: Sequence[str]) -> list[str]:
-    """Return the checkpoints that names and globs stand for, each once.
+def expand(names: Sequence[str], *, option: str = "--model") -> list[str]:
+    """Return what names and globs stand for, each once.
 
     A glob stands for the directories that it matches, or for files where it matches no directory, in the
     order of the numbers in their names: ``checkpoint-6`` comes before ``checkpoint-12``.
@@ -22,7 +22,7 @@ def expand(names: Sequence[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for name in names:
-        found |= dict.fromkeys(_matches(name) if is_glob(name) else [name])
+        found |= dict.fromkeys(_matches(name, option) if is_glob(name) else [name])
     return list(found)
 
 
@@ -31,12 +31,12 @@ def is_glob(name: str) -> bool:
     return _WILD.search(name) is not None and not Path(name).expanduser().exists()
 
 
-def _matches(pattern: str) -> list[str]:
+def _matches(pattern: str, option: str) -> list[str]:
     parts = Path(pattern).expanduser().parts
     n_plain = next(i for i, part in enumerate(parts) if _WILD.search(part))
     paths = list(Path(*parts[:n_plain]).glob(str(Path(*parts[n_plain:]))))
     if not paths:
-        raise UsageError(f"--model {pattern}", "matches nothing", "Check the path.")
+        raise UsageError(f"{option} {pattern}", "matches nothing", "Check the path.")
     folders = [path for path in paths if path.is_dir()]
     return sorted(map(str, folders or paths), key=_natural)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-Name = Literal["task", "run", "comparison", "sample", "metric", "cost"]
+Name = Literal["task", "run", "comparison", "sample", "metric", "cost", "curve"]
 
 
 def schema(
@@ -26,6 +26,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
     """Return the JSON Schema of every document."""
     from forgetbench.schema.comparison import Comparison
     from forgetbench.schema.cost import Cost
+    from forgetbench.schema.curve import Curve
     from forgetbench.schema.metric import MetricSpec
     from forgetbench.schema.run import RunDocument
     from forgetbench.schema.sample import SampleRecord
@@ -38,6 +39,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "sample": _named("sample", SampleRecord.model_json_schema()),
         "metric": _named("metric", MetricSpec.model_json_schema()),
         "cost": _named("cost", Cost.model_json_schema()),
+        "curve": _named("curve", Curve.model_json_schema()),
     }
 
 

@@ -43,7 +43,7 @@ def run_several(
     if as_json:
         write_json(plans if dry_run else [result_json(result) for _, result in results])
     if not dry_run:
-        _show_curve(results, request.output, as_json=as_json)
+        _show_curve(results, request.output, mlflow=mlflow and not request.offline, as_json=as_json)
     _raise(failures, len(models))
 
 
@@ -57,26 +57,47 @@ def _head(text: str, *, as_json: bool) -> None:
     out.print(Text(plain(text), style="bold"))
 
 
-def _show_curve(results: Sequence[tuple[Prepared, Result]], output: Path, *, as_json: bool) -> None:
-    """Print, write and draw the curve of checkpoints that a recipe made with more and more audio or steps."""
-    from forgetbench.forgetting.trajectory import axis_of, curves
-    from forgetbench.models.recipe_facts import read_exposure
+def _show_curve(
+    results: Sequence[tuple[Prepared, Result]], output: Path, *, mlflow: bool, as_json: bool
+) -> None:
+    """Print, write and draw the curve of checkpoints that are a sequence: of more audio, or of more steps."""
+    from forgetbench.cli.curves import FOLDER, show_curve
+    from forgetbench.engine.trajectories import curve_of
+    from forgetbench.errors import UsageError
+    from forgetbench.models.training_record import training_of
+    from forgetbench.report.escape import plain
+
+    pairs = {result.checkpoint.checkpoint.fingerprint: prepared.pair for prepared, result in results}
+    trainings = {key: training_of(pair.checkpoint, pair.base) for key, pair in pairs.items()}
+    compared = [result for _, result in results if result.comparison is not None]
+    amounts = [trainings[result.checkpoint.checkpoint.fingerprint].audio_s for result in compared]
+    if None not in amounts and len(set(amounts)) > 1:
+        _show_adaptability([a for a in amounts if a is not None], compared, output, as_json=as_json)
+        return
+    try:
+        curve = curve_of(compared, trainings)
+    except UsageError as error:
+        if len(compared) > 1:
+            console(as_json=as_json).print(f"\nNo curve: {plain(str(error))}", style="dim", soft_wrap=True)
+        return
+    show_curve(curve, output / FOLDER, mlflow=mlflow, as_json=as_json, document=False)
+
+
+def _show_adaptability(
+    audio_s: Sequence[float], results: Sequence[Result], output: Path, *, as_json: bool
+) -> None:
+    from forgetbench.forgetting.trajectory import curves
     from forgetbench.report.curve import FILE_NAME, curve_table, draw, write_csv
     from forgetbench.report.escape import plain
 
-    compared = [(p, result.comparison) for p, result in results if result.comparison is not None]
-    exposures = [read_exposure(Path(prepared.request.model).expanduser()) for prepared, _ in compared]
-    axis = axis_of(exposures)
-    if axis is None:
-        return
     out = console(as_json=as_json)
-    found = curves(axis, exposures, [comparison for _, comparison in compared])
+    found = curves(audio_s, [result.comparison for result in results if result.comparison is not None])
     if not found:
         out.print("\nNo curve: no task of the role target was measured. Add --target FILE.", style="dim")
         return
     out.print(curve_table(found))
     for suffix, write in ((".csv", write_csv), (".png", draw)):
-        path = output / f"{FILE_NAME[axis]}{suffix}"
+        path = output / f"{FILE_NAME}{suffix}"
         write(found, path)
         out.print(plain(str(path)), style="dim", soft_wrap=True)
 

@@ -39,11 +39,13 @@ from forgetbench.engine.results import (
     write_document,
 )
 from forgetbench.engine.score import SCORING_ERROR
+from forgetbench.engine.trajectories import TRAINING
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
 from forgetbench.models.component import Checkpoint
 from forgetbench.models.model_pair import why_incomparable
 from forgetbench.models.pairing import Pair, resolve_pair
+from forgetbench.models.training_record import training_of
 from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
 from forgetbench.schema.comparison import Comparison
@@ -403,8 +405,17 @@ def _run_arm(prepared: Prepared, run: ArmRun) -> RunDocument:
             "peak_memory_mb": round(_peak_memory_mb(), 1),
             "command": sys.argv,
             "tasks": outcome.measured,
+            **_training(prepared, arm),
         },
     )
+
+
+def _training(prepared: Prepared, arm: Arm) -> dict[str, object]:
+    """Note how the checkpoint was trained: its directory may be gone when a curve is asked for."""
+    if arm == "base":
+        return {}
+    found = training_of(prepared.pair.checkpoint, prepared.pair.base)
+    return {TRAINING: found.model_dump(mode="json", exclude_none=True)}
 
 
 def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result:

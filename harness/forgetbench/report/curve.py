@@ -1,4 +1,4 @@
-"""A curve over checkpoints: as a table, a CSV file and a drawing."""
+"""The curve over a user's own audio: as a table, a CSV file and a drawing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from forgetbench.atomic import write_atomically
-from forgetbench.forgetting.trajectory import Axis, Curve, Point
+from forgetbench.forgetting.trajectory import Curve, Point
 from forgetbench.forgetting.verdict import margins_lost
 from forgetbench.metrics.registry import REGISTRY
 from forgetbench.report import numbers
@@ -23,9 +23,8 @@ from forgetbench.schema.comparison import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FILE_NAME: dict[Axis, str] = {"audio_s": "adaptability", "step": "curve_over_steps"}
-_HEADER: dict[Axis, str] = {"audio_s": "Own audio", "step": "Steps"}
-_LABEL: dict[Axis, str] = {"audio_s": "own audio / s (log scale)", "step": "optimiser steps (log scale)"}
+FILE_NAME = "adaptability"
+_HEADER = "Own audio"
 _COLUMNS = (
     "checkpoint", "task", "metric", "n", "base", "score", "degradation", "ci_low", "ci_high", "level",
     "worst_general_task", "worst_general_metric", "worst_general_degradation", "worst_general_margins",
@@ -37,20 +36,20 @@ def curve_table(curves: Sequence[Curve]) -> RenderableType:
     """Show each target's score, how much worse it is than the base's, and the worst general loss."""
     parts: list[RenderableType] = []
     for curve in curves:
-        parts += [Text(), Text(f"{_HEADER[curve.axis]} and {plain(curve.target.title)}", style="bold")]
-        headers = (_HEADER[curve.axis], curve.target.metric, "Worse by", "Interval", "Worst general loss")
-        grid = ruled_grid(*headers, right={_HEADER[curve.axis], curve.target.metric, "Worse by"})
+        parts += [Text(), Text(f"{_HEADER} and {plain(curve.target.title)}", style="bold")]
+        headers = (_HEADER, curve.target.metric, "Worse by", "Interval", "Worst general loss")
+        grid = ruled_grid(*headers, right={_HEADER, curve.target.metric, "Worse by"})
         base = numbers.value(curve.target.base, metric=curve.target.metric)
         grid.add_row(Text("base", style="dim"), Text(base, style="dim"))
         for point in curve.points:
-            grid.add_row(*_cells(curve.axis, point))
+            grid.add_row(*_cells(point))
         parts.append(grid)
     return Group(*parts)
 
 
-def _cells(axis: Axis, point: Point) -> Iterator[Text]:
+def _cells(point: Point) -> Iterator[Text]:
     row, metric = point.target, point.target.metric
-    yield Text(f"{point.x:.1f} s" if axis == "audio_s" else f"{point.x:g}")
+    yield Text(f"{point.audio_s:.1f} s")
     yield Text(numbers.value(row.checkpoint, metric=metric))
     yield Text(numbers.difference(row.degradation, metric=metric), style="bold")
     yield Text(numbers.interval(row.ci_low, row.ci_high, metric=metric), style="dim")
@@ -66,14 +65,14 @@ def write_csv(curves: Sequence[Curve], path: Path) -> None:
     """Write one line per target and checkpoint; what is not known is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((curves[0].axis, *_COLUMNS))
+    writer.writerow(("audio_s", *_COLUMNS))
     for curve in curves:
         for point in curve.points:
             row, worst = point.target, point.worst_general
             general = (worst.name, worst.metric, worst.degradation, margins_lost(worst)) if worst else ()
             own = (row.name, row.metric, row.n, row.base, row.checkpoint, row.degradation)
             interval = (row.ci_low, row.ci_high, row.level)
-            line = (point.x, point.checkpoint, *own, *interval, *general)
+            line = (point.audio_s, point.checkpoint, *own, *interval, *general)
             writer.writerow([*line, *[""] * (1 + len(_COLUMNS) - len(line))])
     write_atomically(path, text.getvalue().encode())
 
@@ -100,13 +99,13 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
 
 def _draw_target(panel: Axes, curve: Curve) -> None:
     scale = 100 if numbers.is_percent(curve.target.metric) else 1
-    xs = [point.x for point in curve.points]
+    xs = [point.audio_s for point in curve.points]
     scores = [scale * (point.target.checkpoint or 0.0) for point in curve.points]
     panel.plot(xs, scores, "o-", color=_INK, label="checkpoint, interval of its change")
     for point in curve.points:
         if (interval := score_interval(point.target)) is not None:
             ends = [scale * end for end in interval]
-            panel.plot([point.x, point.x], ends, color=_INK, alpha=0.5, linewidth=2)
+            panel.plot([point.audio_s, point.audio_s], ends, color=_INK, alpha=0.5, linewidth=2)
     if curve.target.base is not None:
         panel.axhline(scale * curve.target.base, color="0.4", linestyle="--", label="base")
     unit = " / %" if scale == 100 else ""
@@ -130,7 +129,9 @@ def score_interval(row: Row) -> tuple[float, float] | None:
 
 
 def _draw_general(panel: Axes, curve: Curve) -> None:
-    known = [(point.x, margins_lost(point.worst_general)) for point in curve.points if point.worst_general]
+    known = [
+        (point.audio_s, margins_lost(point.worst_general)) for point in curve.points if point.worst_general
+    ]
     panel.plot([x for x, _ in known], [loss for _, loss in known], "s-", color=_LOSS)
     panel.axhline(1.0, color="0.4", linestyle=":")
     panel.set_ylabel("worst general loss / margins")
@@ -139,8 +140,8 @@ def _draw_general(panel: Axes, curve: Curve) -> None:
 def _draw_axis(panel: Axes, curve: Curve) -> None:
     from matplotlib.ticker import NullLocator
 
-    xs = sorted({point.x for point in curve.points})
+    xs = sorted({point.audio_s for point in curve.points})
     panel.set_xscale("log")
     panel.set_xticks(xs, [f"{x:.3g}" for x in xs], rotation=45)
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.set_xlabel(_LABEL[curve.axis])
+    panel.set_xlabel("own audio / s (log scale)")

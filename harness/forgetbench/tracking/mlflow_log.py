@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import logging
 import os
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +20,7 @@ from forgetbench.schema.cost import Cost
 from forgetbench.schema.document import Document
 from forgetbench.schema.run import RunDocument, TaskResult
 from forgetbench.tracking import store
+from forgetbench.tracking.client import experiment_id_of, mlflow_quietly
 from forgetbench.tracking.metric_names import LONGEST_PARAM, LONGEST_TAG, cut, measured, valid_names
 
 LOGGED = "mlflow.json"
@@ -97,7 +94,7 @@ def log_pair(
     if _is_logged(result_dir, address, pair):
         return None
     try:
-        with _mlflow_quietly():
+        with mlflow_quietly():
             run_ids = _log(pair, address, name)
     except Exception as error:
         # Whatever a tracker does wrong, the result on disk is good and must be reported.
@@ -160,7 +157,7 @@ def _log(pair: Pair, address: str, experiment: str) -> dict[Member, str]:
     if (database := store.sqlite_path(address)) is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=address)
-    experiment_id = _experiment(client, experiment, store.artifact_root(address))
+    experiment_id = experiment_id_of(client, experiment, store.artifact_root(address))
     parent = _run(client, experiment_id, "pair", pair, parent_id=None)
     run_ids: dict[Member, str] = {"pair": parent.info.run_id}
     for arm in (pair.base, pair.checkpoint):
@@ -175,20 +172,6 @@ def _log(pair: Pair, address: str, experiment: str) -> dict[Member, str]:
         client.log_text(parent.info.run_id, document.to_json(), name)
     client.set_terminated(parent.info.run_id)
     return run_ids
-
-
-def _experiment(client: Any, name: str, artifact_location: str | None) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(client.create_experiment(name, artifact_location=artifact_location))
-        except MlflowException:  # another process may have been faster
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
 
 
 def _run(client: Any, experiment_id: str, member: Member, pair: Pair, *, parent_id: str | None) -> Any:
@@ -311,28 +294,6 @@ def _pair_tags(pair: Pair) -> dict[str, str]:
         tags |= {"decision": pair.comparison.decision, "summary": pair.comparison.summary}
         tags |= {f"verdict/{row.name}": row.verdict for row in pair.comparison.rows}
     return tags
-
-
-@contextmanager
-def _mlflow_quietly() -> Iterator[None]:
-    """Use MLflow without its messages on stdout and stderr, and without waiting for a dead server.
-
-    A timeout or a number of retries that the user has set is kept.
-    """
-    own = {name: value for name, value in store.QUIET_AND_IMPATIENT.items() if name not in os.environ}
-    with store.environment(own), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        import mlflow  # noqa: F401 - its import sets the levels of the loggers that are silenced here
-
-        loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3", "git")]
-        levels = [logger.level for logger in loggers]
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _is_logged(result_dir: Path, address: str, pair: Pair) -> bool:

@@ -1,0 +1,194 @@
+"""The curve document as tables for a terminal and as a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from forgetbench.report import numbers
+from forgetbench.report.escape import plain
+from forgetbench.report.table import ruled_grid
+from forgetbench.schema.curve import Curve, CurvePoint, Exposure, LawResult, Loss, Measure, Training
+
+LAW_WORDS = {
+    "constant": "stays the same",
+    "linear": "grows in proportion",
+    "power_in_steps": "power of {n}",
+    "power_in_parameters": "power of trained parameters",
+    "saturating_exponential": "levels off",
+    "joint_power": "power of parameters and {n}",
+    "inverse_linear": "follows the target loss",
+}
+EXPOSURE_WORDS: dict[Exposure, str] = {"steps": "steps", "tokens": "tokens", "audio_s": "seconds of audio"}
+FEWEST_RUNS = 3
+_TRAINING = tuple(Training.model_fields)
+_COLUMNS = (
+    "checkpoint", "fingerprint", "group", *_TRAINING, "target_task", "target_metric", "target_score", "gain",
+    "on_front", "measure", "metric", "role", "base", "score", "degradation", "ci_low", "ci_high",
+)  # fmt: skip
+
+
+def curves_table(curve: Curve) -> RenderableType:
+    """Show the checkpoints, the laws with how far they hold, and methods at equal gain."""
+    parts: list[RenderableType] = [Text(), *_points(curve)]
+    for measure in curve.measures:
+        parts += [Text(), *_laws(curve, measure)]
+    parts += [Text(), *(Text(line) for line in _sentences(curve))]
+    return Group(*parts)
+
+
+def curves_csv(curve: Curve) -> bytes:
+    """Return one line per checkpoint and measure; what is not known is an empty field."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    measures = {measure.name: measure for measure in curve.measures}
+    for point in curve.points:
+        for loss in point.losses:
+            writer.writerow(_csv_row(curve, point, measures[loss.measure], loss))
+    return text.getvalue().encode()
+
+
+def law_words(law: str, exposure: Exposure) -> str:
+    """Return what a law says, in words."""
+    return LAW_WORDS.get(law, law).format(n=EXPOSURE_WORDS[exposure])
+
+
+def _csv_row(curve: Curve, point: CurvePoint, measure: Measure, loss: Loss) -> dict[str, object]:
+    target = curve.target
+    own = point.training.model_dump() | {"gain": point.target_gain}
+    del own["target_gain"]
+    return {
+        "checkpoint": point.checkpoint,
+        "fingerprint": point.fingerprint,
+        "group": point.group,
+        **own,
+        "target_task": target.name if target else None,
+        "target_metric": target.metric if target else None,
+        "target_score": point.target_score,
+        "on_front": point.on_front,
+        "measure": measure.name,
+        "metric": measure.metric,
+        "role": measure.role,
+        "base": measure.base,
+        "score": loss.score,
+        "degradation": loss.degradation,
+        "ci_low": loss.ci_low,
+        "ci_high": loss.ci_high,
+    }
+
+
+def _points(curve: Curve) -> Iterator[RenderableType]:
+    yield Text(f"{len(curve.points)} checkpoints of {plain(curve.base)}", style="bold")
+    n = EXPOSURE_WORDS[curve.exposure].capitalize()
+    target = [curve.target.metric, "Gain"] if curve.target else ["Gain"] if _has_gain(curve) else []
+    right = {n, "Parameters", *target, "Worse by"}
+    grid = ruled_grid("Method", "Checkpoint", n, "Parameters", *target, "Worse by", "in", right=right)
+    for point in curve.points:
+        for i, loss in enumerate(point.losses or (None,)):
+            head = _head(curve, point) if i == 0 else [Text()] * (4 + len(target))
+            grid.add_row(*head, *_loss_cells(curve, loss))
+    yield grid
+
+
+def _has_gain(curve: Curve) -> bool:
+    return any(point.target_gain is not None for point in curve.points)
+
+
+def _head(curve: Curve, point: CurvePoint) -> list[Text]:
+    cells = [
+        Text(plain(point.group)),
+        Text(plain(point.checkpoint, limit=40)),
+        Text(f"{getattr(point.training, curve.exposure):g}"),
+        Text(numbers.count(point.training.trained_parameters)),
+    ]
+    metric = curve.target.metric if curve.target else ""
+    if curve.target:
+        cells.append(Text(numbers.value(point.target_score, metric=metric)))
+    if curve.target or _has_gain(curve):
+        cells.append(Text(numbers.difference(point.target_gain, metric=metric)))
+    return cells
+
+
+def _loss_cells(curve: Curve, loss: Loss | None) -> tuple[Text, Text]:
+    if loss is None:
+        return Text("not measured", style="dim"), Text()
+    measure = next(m for m in curve.measures if m.name == loss.measure)
+    return Text(numbers.difference(loss.degradation, metric=measure.metric), style="bold"), Text(
+        plain(measure.title)
+    )
+
+
+def _laws(curve: Curve, measure: Measure) -> Iterator[RenderableType]:
+    yield Text(f"Laws of {plain(measure.title)} ({plain(measure.metric)}, worse by)", style="bold")
+    several = len({law.method for law in curve.laws}) > 1
+    headers = ["Law", "Formula", "R²", "AICc", "Largest run, left out", "last value"]
+    grid = ruled_grid(*(["Method"] if several else []), *headers, right=set(headers[2:]))
+    for law in curve.laws:
+        if law.measure == measure.name:
+            grid.add_row(*([Text(plain(law.method))] if several else []), *_law_cells(curve, law, measure))
+    yield grid
+
+
+def _law_cells(curve: Curve, law: LawResult, measure: Measure) -> Iterator[Text]:
+    yield Text(
+        ("▸ " if law.best else "  ") + law_words(law.law, curve.exposure), style="bold" if law.best else ""
+    )
+    if law.not_fitted:
+        yield Text(law.not_fitted, style="dim")
+        return
+    yield Text(law.formula, style="dim")
+    yield Text(numbers.MISSING if law.r2 is None else f"{law.r2:.3f}")
+    yield Text(numbers.MISSING if law.aicc is None else f"{law.aicc:.1f}")
+    held = law.held_out
+    yield Text(numbers.MISSING if held is None else f"±{_size(held.error, measure)}")
+    yield Text(numbers.MISSING if held is None else f"±{_size(held.carried, measure)}", style="dim")
+
+
+def _size(error: float, measure: Measure) -> str:
+    return numbers.difference(error, metric=measure.metric).lstrip("+")
+
+
+def _sentences(curve: Curve) -> Iterator[str]:
+    titles = {measure.name: measure for measure in curve.measures}
+    for law in curve.laws:
+        if law.best:
+            yield f"{plain(law.method)}, {plain(titles[law.measure].title)}: {_law_sentence(curve, law)}"
+    for found in curve.matched_gain:
+        if found.difference is None:
+            continue
+        measure = titles[found.measure]
+        metric = curve.target.metric if curve.target else ""
+        interval = numbers.interval(found.ci_low, found.ci_high, metric=measure.metric)
+        yield (
+            f"At equal gain ({numbers.difference(found.gain, metric=metric)}), {plain(found.first)} loses "
+            f"{numbers.difference(found.difference, metric=measure.metric)} more than {plain(found.second)} "
+            f"in {plain(measure.title)} {interval or '(one run each: no interval)'}"
+        )
+    for figures in curve.runs:
+        if figures.luo_fg is not None and figures.final_relative_drop is not None:
+            yield (
+                f"{plain(figures.run)}: FG {figures.luo_fg:.1f}% over {figures.n_checkpoints} checkpoints, "
+                f"final relative drop {figures.final_relative_drop:.1f}%"
+            )
+    yield from (plain(line) for line in curve.scope)
+
+
+def _law_sentence(curve: Curve, law: LawResult) -> str:
+    words = law_words(law.law, curve.exposure)
+    held = law.held_out
+    if held is None:
+        text = f"'{words}' has the lowest AICc; there is no larger run to check it on"
+    else:
+        share = f"{100 * held.relative:.1f}% off" if held.relative is not None else "off"
+        better = "better" if held.error < held.carried else "no better"
+        text = (
+            f"'{words}' has the lowest AICc; on the largest run it is {share}, {better} than the last value"
+        )
+    if law.n_runs < FEWEST_RUNS:
+        text += f"; {law.n_runs} run{'s' if law.n_runs > 1 else ''}: not to be extrapolated"
+    return text

@@ -1,0 +1,123 @@
+"""Log a curve to MLflow: one parent run with the laws, one child per training run with its losses by step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from forgetbench.schema.curve import Curve, CurvePoint
+from forgetbench.tracking import store
+from forgetbench.tracking.client import experiment_id_of, mlflow_quietly
+from forgetbench.tracking.metric_names import LONGEST_TAG, cut, measured, valid_names
+
+
+def log_curve(
+    curve: Curve, files: Sequence[Path], *, tracking_uri: str | None = None, experiment: str | None = None
+) -> str | None:
+    """Log a curve and its files, once; a curve that is there already is not logged again.
+
+    Args:
+        curve: The document.
+        files: Attached to the parent run.
+        tracking_uri: MLflow store; default ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db`` here.
+        experiment: Experiment name; default ``MLFLOW_EXPERIMENT_NAME``, else ``forgetbench``.
+
+    Returns:
+        None if the curve is in MLflow, else a warning: the files are safe.
+    """
+    address, name = store.tracking_address(tracking_uri), store.experiment_name(experiment)
+    try:
+        with mlflow_quietly():
+            _log(curve, files, address, name)
+    except Exception as error:  # whatever a tracker does wrong, the files on disk are good
+        cause = store.without_password(" ".join(str(error).split()))[:120]
+        shown = store.without_password(address)
+        return f"MLflow at {shown}: the curve was not logged ({cause}). When MLflow is back, run this again."
+    return None
+
+
+def _log(curve: Curve, files: Sequence[Path], address: str, experiment: str) -> None:
+    from mlflow import MlflowClient
+
+    if (database := store.sqlite_path(address)) is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=address)
+    experiment_id = experiment_id_of(client, experiment, store.artifact_root(address))
+    content = hashlib.sha256(curve.to_json().encode()).hexdigest()
+    parent = _run(client, experiment_id, content, "curve", f"curve of {curve.base}", None)
+    if parent.info.status == "FINISHED":
+        return
+    _log_metrics(client, parent, {0: _law_metrics(curve)})
+    client.set_tag(parent.info.run_id, "scope", cut("; ".join(curve.scope), limit=LONGEST_TAG))
+    for run, points in _by_run(curve):
+        child = _run(client, experiment_id, content, run, run, parent.info.run_id)
+        steps = {int(getattr(p.training, curve.exposure)): _point_metrics(curve, p) for p in points}
+        _log_metrics(client, child, steps)
+        client.set_tag(child.info.run_id, "method", cut(points[0].group, limit=LONGEST_TAG))
+        client.set_terminated(child.info.run_id)
+    for path in files:
+        client.log_artifact(parent.info.run_id, str(path))
+    client.set_terminated(parent.info.run_id)
+
+
+def _by_run(curve: Curve) -> Iterator[tuple[str, list[CurvePoint]]]:
+    for run, points in groupby(curve.points, key=lambda p: p.training.run or p.fingerprint):
+        yield run, list(points)
+
+
+def _run(client: Any, experiment_id: str, content: str, member: str, name: str, parent_id: str | None) -> Any:
+    """Return the run of this curve and member: the one that is there, else a new one."""
+    tags = {
+        "forgetbench.content": content,
+        "forgetbench.member": hashlib.sha256(member.encode()).hexdigest() if parent_id else "curve",
+        "forgetbench.document": "curve",
+    }
+    if parent_id is not None:
+        tags["mlflow.parentRunId"] = parent_id
+    wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    found = client.search_runs([experiment_id], filter_string=wanted, max_results=1)
+    return found[0] if found else client.create_run(experiment_id, tags=tags, run_name=cut(name, limit=250))
+
+
+def _point_metrics(curve: Curve, point: CurvePoint) -> dict[str, float | None]:
+    metrics = {measure.name: measure.metric for measure in curve.measures}
+    values: dict[str, float | None] = {}
+    for loss in point.losses:
+        name = f"{loss.measure}/{metrics[loss.measure]}"
+        values |= {
+            f"degradation/{name}": loss.degradation,
+            f"ci_low/{name}": loss.ci_low,
+            f"ci_high/{name}": loss.ci_high,
+        }
+    return values | {
+        "target/score": point.target_score,
+        "target/gain": point.target_gain,
+        "target/loss": point.training.target_loss,
+        "trained_parameters": point.training.trained_parameters,
+    }
+
+
+def _law_metrics(curve: Curve) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for law in curve.laws:
+        name = f"law/{law.method}/{law.measure}/{law.law}"
+        values |= {f"{name}/r2": law.r2, f"{name}/aicc": law.aicc}
+        values[f"{name}/held_out_error"] = law.held_out.error if law.held_out else None
+    return values
+
+
+def _log_metrics(client: Any, run: Any, by_step: Mapping[int, Mapping[str, float | None]]) -> None:
+    from mlflow.entities import Metric
+
+    finite = {step: measured(values) for step, values in by_step.items()}
+    names = valid_names(sorted({name for values in finite.values() for name in values}))
+    metrics = [
+        Metric(names[name], value, run.info.start_time, step)
+        for step, values in sorted(finite.items())
+        for name, value in values.items()
+    ]
+    for start in range(0, len(metrics), 1000):  # as many as MLflow takes at once
+        client.log_batch(run.info.run_id, metrics=metrics[start : start + 1000])
