@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-Name = Literal["task", "run", "comparison", "sample", "metric", "cost"]
+Name = Literal["task", "run", "comparison", "sample", "metric", "cost", "policy"]
 
 
 def schema(
@@ -27,6 +27,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
     from forgetbench.schema.comparison import Comparison
     from forgetbench.schema.cost import Cost
     from forgetbench.schema.metric import MetricSpec
+    from forgetbench.schema.policy import Policy
     from forgetbench.schema.run import RunDocument
     from forgetbench.schema.sample import SampleRecord
     from forgetbench.schema.task import DEFINITION
@@ -38,6 +39,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "sample": _named("sample", SampleRecord.model_json_schema()),
         "metric": _named("metric", MetricSpec.model_json_schema()),
         "cost": _named("cost", Cost.model_json_schema()),
+        "policy": _named("policy", Policy.model_json_schema()),
     }
 
 

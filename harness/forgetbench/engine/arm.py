@@ -111,13 +111,7 @@ def _run_task(
     if component.role in run.identical:
         return _result(planned, status="identical", component=component.fingerprint)
     start = time.perf_counter()
-    path = journal_path(
-        run.cache,
-        component=component.fingerprint,
-        load=run.plan.settings.load.model_dump_json(),
-        task=planned.task.name,
-        arguments=_arguments(planned, run.plan.settings, run.prompting),
-    )
+    path = journal_of(run, planned, component)
     with Journal.open(path) as journal:
         if journal.damaged:
             run.progress.say(f"{planned.task.name}: {journal.damaged} damaged cache lines are computed again")
@@ -139,6 +133,17 @@ def _run_task(
     outcome.warnings += _remarks(planned, answers, records)
     first_token_ids = next((a.first_token_ids for a in answers if a.first_token_ids), ())
     return _scored(run, planned, component, records, first_token_ids)
+
+
+def journal_of(run: ArmRun, planned: PlannedTask, component: Component) -> Path:
+    """Return where the answers of a component to a task are cached."""
+    return journal_path(
+        run.cache,
+        component=component.fingerprint,
+        load=run.plan.settings.load.model_dump_json(),
+        task=planned.task.name,
+        arguments=_arguments(planned, run.plan.settings, run.prompting),
+    )
 
 
 def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel, journal: Journal) -> int:

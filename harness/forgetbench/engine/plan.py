@@ -97,6 +97,7 @@ def make_plan(
     settings: Settings,
     capabilities: Mapping[Arm, frozenset[str]],
     offline: bool = False,
+    unsafe_code: bool = False,
 ) -> Plan:
     """Choose samples and batches for every selected task.
 
@@ -105,12 +106,15 @@ def make_plan(
         settings: Seed, limit, batch size and so on.
         capabilities: What each arm can do; a task that one of them can't do is skipped.
         offline: Open no socket.
+        unsafe_code: Run tasks that execute code which a model wrote.
 
     Raises:
         DataError: Embedded or local data is broken. Hub data that cannot be had skips its task instead.
     """
     definitions, rows = _expanded(selection, capabilities=capabilities, offline=offline)
-    planned = [_plan_task(d, settings, capabilities, offline=offline) for d in definitions]
+    planned = [
+        _plan_task(d, settings, capabilities, offline=offline, unsafe_code=unsafe_code) for d in definitions
+    ]
     warnings: list[str] = []
     for entry in planned:
         warnings += entry[1]
@@ -156,6 +160,7 @@ def _plan_task(
     capabilities: Mapping[Arm, frozenset[str]],
     *,
     offline: bool,
+    unsafe_code: bool,
 ) -> tuple[PlannedTask, tuple[str, ...]]:
     task = definition.task
     assert not isinstance(task, SuiteRow)
@@ -166,7 +171,8 @@ def _plan_task(
         if isinstance(task, LmEval):
             from forgetbench.engine.lm_eval import load_lm_eval_task
 
-            return load_lm_eval_task(definition, settings, offline=offline), ()
+            loaded = load_lm_eval_task(definition, settings, offline=offline, unsafe_code=unsafe_code)
+            return loaded, ()
         check_installed(task.metrics)
         found = load_samples(
             task, definition.folder, seed=settings.seed, limit=settings.limit, offline=offline

@@ -66,6 +66,7 @@ class Request:
         strict: A skipped task is an error.
         trust_remote_code: Load files that can run code: torch.export and TorchScript.
         cost: Measure times and memory of what hears, after the scores.
+        confirm_run_unsafe_code: Run tasks that execute code which a model wrote.
     """
 
     model: str
@@ -81,6 +82,7 @@ class Request:
     strict: bool = False
     trust_remote_code: bool = False
     cost: bool = False
+    confirm_run_unsafe_code: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +237,11 @@ def _plan(
     key = frozenset(capabilities.items())
     if key not in plans:
         plans[key] = make_plan(
-            selection, settings=request.settings, capabilities=capabilities, offline=request.offline
+            selection,
+            settings=request.settings,
+            capabilities=capabilities,
+            offline=request.offline,
+            unsafe_code=request.confirm_run_unsafe_code,
         )
     plan = plans[key]
     skipped = [task for task in plan.tasks if task.skipped is not None]

@@ -121,6 +121,8 @@ class TaskResult(Document):
     diagnostics: Diagnostics = Diagnostics()
     first_token_ids: tuple[int, ...] = ()
     """How the first prompt starts for this arm's tokenizer: a differing template shows here."""
+    prompting: str = ""
+    """How the prompts were made, where a run of another tool says so: chat template, worked examples."""
     samples: SampleFile | None = None
 
     @property
