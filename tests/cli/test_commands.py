@@ -28,7 +28,7 @@ def leaves(command, path=()):
 LEAVES = dict(leaves(get_command(app)))
 FINISHED = {
     "run", "fetch", "tasks ls", "tasks show", "tasks validate", "recipe run lora", "selftest", "mlflow sync",
-    "mlflow ui", "env", "schema",
+    "mlflow ui", "env", "schema", "compare", "gate", "report", "rescore",
 }  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def test_options_reach_the_engine(cli, engine, tmp_path):
         "--batch-size", "4", "--device", "cuda", "--dtype", "bfloat16",
         "--chat-template", "base", "--seed", "3",
         "--output-path", "out", "--offline", "--strict", "--trust-remote-code", "--cost", "--no-mlflow",
+        "--confirm-run-unsafe-code",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     (asked,) = engine.requests
@@ -72,6 +73,7 @@ def test_options_reach_the_engine(cli, engine, tmp_path):
     assert (asked.target, asked.roles) == (Path("t.jsonl"), {"a": "target", "b": "safety"})
     assert (asked.include_paths, asked.output) == ([Path("x.yaml")], Path("out"))
     assert (asked.offline, asked.strict, asked.trust_remote_code, asked.cost) == (True, True, True, True)
+    assert asked.confirm_run_unsafe_code is True
     assert asked.settings == Settings(
         seed=3, limit=7, num_fewshot=5, batch_size=4, chat_template="base",
         load={"device": "cuda", "dtype": "bfloat16"},
@@ -194,7 +196,7 @@ def test_env_as_json_and_as_text_say_the_same(cli):
     assert f"python: {found['python']}" in said
 
 
-@pytest.mark.parametrize("name", ["task", "run", "comparison", "sample", "metric", "cost"])
+@pytest.mark.parametrize("name", ["task", "run", "comparison", "sample", "metric", "cost", "policy"])
 def test_each_document_has_a_schema(cli, name):
     found = json.loads(cli("schema", name).stdout)
     assert found["$id"] == f"forgetbench:{name}"

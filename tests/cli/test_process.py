@@ -20,7 +20,17 @@ def forgetbench(*arguments: str, code: str = "from forgetbench.cli import main; 
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["run"], ["tasks", "ls"], ["recipe", "run", "lora"], ["mlflow", "ui"]]
+    "arguments",
+    [
+        [],
+        ["run"],
+        ["compare"],
+        ["gate"],
+        ["report"],
+        ["tasks", "ls"],
+        ["recipe", "run", "lora"],
+        ["mlflow", "ui"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments):
     code = (

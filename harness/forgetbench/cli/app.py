@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from forgetbench.cli import curves, env, fetch, mlflow, recipe, run, schema, selftest, tasks
+from forgetbench.cli import (
+    compare,
+    curves,
+    env,
+    fetch,
+    gate,
+    mlflow,
+    recipe,
+    report,
+    rescore,
+    run,
+    schema,
+    selftest,
+    tasks,
+)
 
 EVERYDAY, RESEARCH, SUPPORT = "Everyday", "Research", "When something is odd"
 
@@ -28,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings=ROOT,
-    epilog="Exit codes: 0 done · 1 error · 2 usage · 130 interrupted. "
+    epilog="Exit codes: 0 done · 1 error · 2 usage · 130 interrupted; gates: 3 inconclusive · 100 failed. "
     "Each option can also be set as FORGETBENCH_<OPTION>.",
 )
 
@@ -64,6 +78,13 @@ def group(name: str, panel: str, help_text: str) -> typer.Typer:
 
 def _register() -> None:
     app.command("run", rich_help_panel=EVERYDAY, context_settings=COMMAND, epilog=run.EPILOG)(run.run)
+    app.command("compare", rich_help_panel=EVERYDAY, context_settings=COMMAND, epilog=compare.EPILOG)(
+        compare.compare
+    )
+    app.command("report", rich_help_panel=EVERYDAY, context_settings=COMMAND, epilog=report.EPILOG)(
+        report.report
+    )
+    app.command("gate", rich_help_panel=EVERYDAY, context_settings=COMMAND, epilog=gate.EPILOG)(gate.gate)
     task_group = group("tasks", EVERYDAY, "List, show and check task definitions.")
     task_group.command("ls", context_settings=COMMAND)(tasks.ls)
     task_group.command("show", context_settings=COMMAND)(tasks.show)
@@ -76,6 +97,9 @@ def _register() -> None:
     run_group.command("lora", context_settings=COMMAND, epilog=recipe.EPILOG)(recipe.lora)
     app.command("curves", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=curves.EPILOG)(
         curves.curves
+    )
+    app.command("rescore", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=rescore.EPILOG)(
+        rescore.rescore
     )
     app.command("selftest", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=selftest.EPILOG)(
         selftest.selftest

@@ -243,6 +243,14 @@ TrustRemoteCode = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+ConfirmRunUnsafeCode = Annotated[
+    bool,
+    option(
+        "--confirm-run-unsafe-code",
+        help="Run tasks that execute code which the model wrote, such as HumanEval: lm-eval's own consent.",
+        rich_help_panel=HOW,
+    ),
+]
 Strict = Annotated[
     bool,
     option(

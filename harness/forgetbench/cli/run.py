@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from forgetbench.cli import options as o
 from forgetbench.cli.budget import keep_budget, read_budget
 from forgetbench.cli.power import Power, show_power
-from forgetbench.errors import ForgetbenchError
+from forgetbench.errors import ForgetbenchError, UsageError
 
 if TYPE_CHECKING:
     from forgetbench.engine.results import Result
     from forgetbench.engine.run import Prepared, Request
+    from forgetbench.forgetting.gate import Gate
     from forgetbench.report.table import PlanLine
+    from forgetbench.schema.policy import Policy
 
 EPILOG = (
     "[bold]Examples[/bold]\n\n"
@@ -23,7 +28,7 @@ EPILOG = (
     "forgetbench run --model asr=./whisper-lora,lm=./chat-lora --tasks hearing-mini\n\n"
     "forgetbench run --model './mine/audio-*' --target user.jsonl --tasks hearing-mini\n\n"
     "The same command again goes on where it stopped; once more, it computes nothing. "
-    "The exit code is 0 when the run is complete, whatever the verdict."
+    "The exit code is 0 when the run is complete, whatever the verdict, unless --gate judges it."
 )
 
 
@@ -61,7 +66,17 @@ def run(
     output_path: o.OutputPath = Path("results"),
     offline: o.Offline = False,
     strict: o.Strict = False,
+    gate: Annotated[
+        Path | None,
+        o.option(
+            "--gate",
+            help="Judge the result by a policy file: exit code 0, 3 (inconclusive) or 100 (failed).",
+            rich_help_panel=o.HOW,
+            metavar="FILE",
+        ),
+    ] = None,
     trust_remote_code: o.TrustRemoteCode = False,
+    confirm_run_unsafe_code: o.ConfirmRunUnsafeCode = False,
     mlflow: Annotated[
         bool,
         o.option(
@@ -89,8 +104,10 @@ def run(
     roles = o.assignments("--role", role)
     o.go_offline(offline)
     from forgetbench.cli.checkpoints import expand, is_glob
+    from forgetbench.engine.policy import read_policy
     from forgetbench.engine.run import Request, prepare
 
+    policy = read_policy(gate) if gate is not None else None
     models = expand(model)
     request = Request(
         model=models[0],
@@ -106,6 +123,7 @@ def run(
         strict=strict,
         trust_remote_code=trust_remote_code,
         cost=cost,
+        confirm_run_unsafe_code=confirm_run_unsafe_code,
     )
     if asked is not None:
         show_power(prepare(request), asked, as_json=json)
@@ -121,12 +139,20 @@ def run(
     if several:
         from forgetbench.cli.several import run_several
 
-        run_several(request, models, dry_run=dry_run, mlflow=mlflow, as_json=json)
+        run_several(request, models, dry_run=dry_run, mlflow=mlflow, policy=policy, as_json=json)
         return
-    _run(request, prepare(request), dry_run=dry_run, mlflow=mlflow, as_json=json)
+    _run(request, prepare(request), dry_run=dry_run, mlflow=mlflow, policy=policy, as_json=json)
 
 
-def _run(request: Request, prepared: Prepared, *, dry_run: bool, mlflow: bool, as_json: bool) -> None:
+def _run(
+    request: Request,
+    prepared: Prepared,
+    *,
+    dry_run: bool,
+    mlflow: bool,
+    policy: Policy | None,
+    as_json: bool,
+) -> None:
     from forgetbench.cli.console import write_json
 
     plan = show_plan(prepared, as_json=as_json)
@@ -134,9 +160,15 @@ def _run(request: Request, prepared: Prepared, *, dry_run: bool, mlflow: bool, a
         if as_json:
             write_json(plan)
         return
+    check_gated([prepared], policy)
     result = measure(prepared)
-    show(result, as_json=as_json)
-    finish(result, offline=request.offline, mlflow=mlflow, as_json=as_json)
+    gated = judge(result, policy)
+    show_table(result, gated, as_json=as_json)
+    if as_json:
+        write_json(result_json(result, gated))
+    finish(result, gated, offline=request.offline, mlflow=mlflow, as_json=as_json)
+    if gated is not None:
+        raise typer.Exit(gated.exit_code)
 
 
 def show_plan(prepared: Prepared, *, as_json: bool) -> dict[str, Any]:
@@ -158,15 +190,43 @@ def measure(prepared: Prepared) -> Result:
         return evaluate(prepared, progress=bars)
 
 
-def finish(result: Result, *, offline: bool, mlflow: bool, as_json: bool) -> None:
-    """Log a result, and fail where a task of it has no score.
+def check_gated(prepared: Sequence[Prepared], policy: Policy | None) -> None:
+    """Fail before any work where a gate has no pair to judge.
+
+    Raises:
+        UsageError: A checkpoint has no base.
+    """
+    alone = [one.request.model for one in prepared if one.pair.base is None]
+    if policy is not None and alone:
+        raise UsageError(
+            f"--gate with {alone[0]}", "a gate judges a pair, and there is no base", "Add --base."
+        )
+
+
+def judge(result: Result, policy: Policy | None) -> Gate | None:
+    """Return what a policy says of a result; None without a policy."""
+    if policy is None:
+        return None
+    from forgetbench.engine.gate import gate_result
+
+    return gate_result(result.directory, policy)
+
+
+def finish(result: Result, gated: Gate | None, *, offline: bool, mlflow: bool, as_json: bool) -> None:
+    """Log a result; say what its gate found, or fail where a task of it has no score.
 
     Raises:
         ForgetbenchError: A task could not be measured.
     """
     if mlflow:
         _log(result, offline=offline, as_json=as_json)
-    _fail_where_nothing_was_measured(result)
+    if gated is None:
+        _fail_where_nothing_was_measured(result)
+        return
+    from forgetbench.cli.console import console
+    from forgetbench.report.gate import findings
+
+    console(as_json=as_json).print(findings(gated))
 
 
 def plan_lines(prepared: Prepared) -> list[PlanLine]:
@@ -209,8 +269,8 @@ def show(result: Result, *, as_json: bool) -> None:
         write_json(result_json(result))
 
 
-def show_table(result: Result, *, as_json: bool) -> None:
-    """Print the verdict table, or a checkpoint alone, and where the documents are."""
+def show_table(result: Result, gated: Gate | None = None, *, as_json: bool) -> None:
+    """Print the verdict table, by the margins of a gate if there is one, and where the documents are."""
     from forgetbench.cli.console import console
     from forgetbench.report.escape import plain
     from forgetbench.report.table import single_table, verdict_table
@@ -226,7 +286,7 @@ def show_table(result: Result, *, as_json: bool) -> None:
         )
         out.print(
             verdict_table(
-                result.comparison,
+                gated.comparison if gated else result.comparison,
                 result.checkpoint.suite_rows,
                 measured=measured,
                 base_measured=base_measured,
@@ -235,8 +295,8 @@ def show_table(result: Result, *, as_json: bool) -> None:
     out.print(plain(str(result.directory)), style="dim", soft_wrap=True)
 
 
-def result_json(result: Result) -> dict[str, Any]:
-    """Return a result as JSON: where it is, the decision and the documents."""
+def result_json(result: Result, gated: Gate | None = None) -> dict[str, Any]:
+    """Return a result as JSON: where it is, the decision, the documents, and what its gate says."""
     documents = {"base": result.base, "checkpoint": result.checkpoint, "comparison": result.comparison}
     return {
         "directory": str(result.directory),
@@ -245,6 +305,7 @@ def result_json(result: Result) -> dict[str, Any]:
             name: document.model_dump(mode="json") if document else None
             for name, document in documents.items()
         },
+        **({"gate": gated.as_json()} if gated else {}),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-Name = Literal["task", "run", "comparison", "sample", "metric", "cost", "curve"]
+Name = Literal["task", "run", "comparison", "sample", "metric", "cost", "curve", "policy"]
 
 
 def schema(
@@ -28,6 +28,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
     from forgetbench.schema.cost import Cost
     from forgetbench.schema.curve import Curve
     from forgetbench.schema.metric import MetricSpec
+    from forgetbench.schema.policy import Policy
     from forgetbench.schema.run import RunDocument
     from forgetbench.schema.sample import SampleRecord
     from forgetbench.schema.task import DEFINITION
@@ -40,6 +41,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "metric": _named("metric", MetricSpec.model_json_schema()),
         "cost": _named("cost", Cost.model_json_schema()),
         "curve": _named("curve", Curve.model_json_schema()),
+        "policy": _named("policy", Policy.model_json_schema()),
     }
 
 

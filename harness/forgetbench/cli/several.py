@@ -4,47 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from forgetbench.cli.console import console, write_json
-from forgetbench.cli.run import finish, measure, result_json, show_plan, show_table
+from forgetbench.cli.run import check_gated, finish, judge, measure, result_json, show_plan, show_table
 from forgetbench.errors import ForgetbenchError
 
 if TYPE_CHECKING:
     from forgetbench.engine.results import Result
     from forgetbench.engine.run import Prepared, Request
+    from forgetbench.forgetting.gate import Gate
+    from forgetbench.schema.policy import Policy
 
 
 def run_several(
-    request: Request, models: Sequence[str], *, dry_run: bool, mlflow: bool, as_json: bool
+    request: Request,
+    models: Sequence[str],
+    *,
+    dry_run: bool,
+    mlflow: bool,
+    policy: Policy | None,
+    as_json: bool,
 ) -> None:
-    """Measure each checkpoint against the base; one that fails does not stop the others.
+    """Measure each checkpoint against the base; one that fails does not stop the others, nor does a gate.
 
     Raises:
         ForgetbenchError: Of all that failed, with the highest of their exit codes.
+        typer.Exit: With the highest exit code of the gates.
     """
     from forgetbench.engine.run import prepare_each
 
     results: list[tuple[Prepared, Result]] = []
+    gates: list[Gate | None] = []
     failures: list[ForgetbenchError] = []
     plans = []
-    for position, prepared in enumerate(prepare_each(request, models), start=1):
+    everything = prepare_each(request, models)
+    check_gated(everything, policy)
+    for position, prepared in enumerate(everything, start=1):
         _head(f"[{position}/{len(models)}] {prepared.request.model}", as_json=as_json)
         plans.append(show_plan(prepared, as_json=as_json))
         if dry_run:
             continue
         try:
             results.append((prepared, measure(prepared)))
-            show_table(results[-1][1], as_json=as_json)
-            finish(results[-1][1], offline=request.offline, mlflow=mlflow, as_json=as_json)
+            gates.append(judge(results[-1][1], policy))
+            show_table(results[-1][1], gates[-1], as_json=as_json)
+            finish(results[-1][1], gates[-1], offline=request.offline, mlflow=mlflow, as_json=as_json)
         except ForgetbenchError as error:
             failures.append(error)
             _head(f"{prepared.request.model}: {error}", as_json=True)
     if as_json:
-        write_json(plans if dry_run else [result_json(result) for _, result in results])
+        write_json(plans if dry_run else _as_json(results, gates))
     if not dry_run:
         _show_curve(results, request.output, mlflow=mlflow and not request.offline, as_json=as_json)
     _raise(failures, len(models))
+    if judged := [gated.exit_code for gated in gates if gated is not None]:
+        raise typer.Exit(max(judged))
+
+
+def _as_json(
+    results: Sequence[tuple[Prepared, Result]], gates: Sequence[Gate | None]
+) -> list[dict[str, Any]]:
+    return [result_json(result, gated) for (_, result), gated in zip(results, gates, strict=False)]
 
 
 def _head(text: str, *, as_json: bool) -> None:

@@ -227,19 +227,24 @@ def _answers(run: ArmRun, planned: PlannedTask, component: Component, model: Laz
     Raises:
         TaskFailure: The model cannot be asked this task.
     """
-    path = journal_path(
-        run.cache,
-        component=component.fingerprint,
-        load=run.plan.settings.load.model_dump_json(),
-        task=planned.task.name,
-        arguments=_arguments(planned, run.plan.settings, run.prompting, run.reference_for(planned)),
-    )
+    path = journal_of(run, planned, component)
     with Journal.open(path) as journal:
         if journal.damaged:
             run.progress.say(f"{planned.task.name}: {journal.damaged} damaged cache lines are computed again")
         computed = _answer(run, planned, model, journal)
         answers = [_answer_of(sample, journal) for sample in planned.samples]
     return Given(answers=answers, computed=computed, path=path)
+
+
+def journal_of(run: ArmRun, planned: PlannedTask, component: Component) -> Path:
+    """Return where the answers of a component to a task are cached."""
+    return journal_path(
+        run.cache,
+        component=component.fingerprint,
+        load=run.plan.settings.load.model_dump_json(),
+        task=planned.task.name,
+        arguments=_arguments(planned, run.plan.settings, run.prompting, run.reference_for(planned)),
+    )
 
 
 def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel | LazyPair, journal: Journal) -> int:

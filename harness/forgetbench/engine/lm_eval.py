@@ -146,17 +146,29 @@ def expand_group(definition: Definition, *, offline: bool) -> list[Definition]:
     ]
 
 
-def load_lm_eval_task(definition: Definition, settings: Settings, *, offline: bool) -> PlannedTask:
+def load_lm_eval_task(
+    definition: Definition, settings: Settings, *, offline: bool, unsafe_code: bool = False
+) -> PlannedTask:
     """Build lm-eval's requests for a seeded choice of documents.
 
+    Args:
+        definition: The task.
+        settings: Of the run.
+        offline: Open no socket.
+        unsafe_code: The user has consented to run code that models write.
+
     Raises:
-        DataError: The task's data cannot be had.
+        DataError: The task's data cannot be had, or it runs code without consent.
     """
     task = definition.task
     assert isinstance(task, LmEval)
     if is_offline(offline) and is_unfetched(task):
         raise missing_offline([task.name])
     built = _build(definition, settings)
+    if getattr(built, "UNSAFE_CODE", False) and not unsafe_code:
+        raise DataError(
+            f"task {task.name}", "runs code that the model wrote", "Consent with --confirm-run-unsafe-code."
+        )
     if built.OUTPUT_TYPE == "loglikelihood_rolling":
         raise DataError(
             f"task {task.name}", "scores whole documents", "Rolling log-likelihood is not supported yet."

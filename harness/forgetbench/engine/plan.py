@@ -133,6 +133,7 @@ def make_plan(
     capabilities: Mapping[Arm, frozenset[str]],
     incomparable: Mapping[str, str] | None = None,
     offline: bool = False,
+    unsafe_code: bool = False,
 ) -> Plan:
     """Choose samples and batches for every selected task.
 
@@ -142,13 +143,21 @@ def make_plan(
         capabilities: What each arm can do; a task that one of them can't do is skipped.
         incomparable: Why the distributions of base and checkpoint cannot be compared, by capability.
         offline: Open no socket.
+        unsafe_code: Run tasks that execute code which a model wrote.
 
     Raises:
         DataError: Embedded or local data is broken. Hub data that cannot be had skips its task instead.
     """
     definitions, rows = _expanded(selection, capabilities=capabilities, offline=offline)
     planned = [
-        _plan_task(d, settings, capabilities, incomparable=incomparable or {}, offline=offline)
+        _plan_task(
+            d,
+            settings,
+            capabilities,
+            incomparable=incomparable or {},
+            offline=offline,
+            unsafe_code=unsafe_code,
+        )
         for d in definitions
     ]
     warnings: list[str] = []
@@ -197,6 +206,7 @@ def _plan_task(
     *,
     incomparable: Mapping[str, str],
     offline: bool,
+    unsafe_code: bool,
 ) -> tuple[PlannedTask, tuple[str, ...]]:
     task = definition.task
     assert not isinstance(task, SuiteRow)
@@ -212,7 +222,8 @@ def _plan_task(
         if isinstance(task, LmEval):
             from forgetbench.engine.lm_eval import load_lm_eval_task
 
-            return load_lm_eval_task(definition, settings, offline=offline), ()
+            loaded = load_lm_eval_task(definition, settings, offline=offline, unsafe_code=unsafe_code)
+            return loaded, ()
         check_installed(task.metrics)
         found = load_samples(
             task, definition.folder, seed=settings.seed, limit=settings.limit_of(task.name), offline=offline

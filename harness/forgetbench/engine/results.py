@@ -100,10 +100,9 @@ def write_samples(directory: Path, arm: Arm, task: str, table: pd.DataFrame) -> 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    texts = ("id", "content", "cluster", "condition", "input", "reference", "prediction", "error")
     fields = [
-        pa.field(c, pa.string() if c in texts or c.startswith("group.") else pa.float64())
-        for c in table.columns
+        pa.field(column, pa.float64() if table[column].dtype == "float64" else pa.string())
+        for column in table.columns
     ]
     buffer = io.BytesIO()
     arrow = pa.Table.from_pandas(table, schema=pa.schema(fields), preserve_index=False)

@@ -76,6 +76,7 @@ class Request:
         strict: A skipped task is an error.
         trust_remote_code: Load files that can run code: torch.export and TorchScript.
         cost: Measure times and memory of what hears, after the scores.
+        confirm_run_unsafe_code: Run tasks that execute code which a model wrote.
     """
 
     model: str
@@ -91,6 +92,7 @@ class Request:
     strict: bool = False
     trust_remote_code: bool = False
     cost: bool = False
+    confirm_run_unsafe_code: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,6 +263,7 @@ def _plan(
             capabilities=capabilities,
             incomparable=incomparable,
             offline=request.offline,
+            unsafe_code=request.confirm_run_unsafe_code,
         )
     plan = plans[key]
     skipped = [task for task in plan.tasks if task.skipped is not None]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from forgetbench.forgetting.asked import asked_differently
 from forgetbench.forgetting.join import Joined, join
 from forgetbench.schema.run import MetricType, MetricValue, RunDocument, TaskResult
 from forgetbench.schema.sample import stat_columns
@@ -116,6 +117,8 @@ def _join(
     joined = join(base_samples, checkpoint_samples, columns=columns)
     if joined.pairs.empty:
         return _error(checkpoint, "no sample was scored in both arms")
+    if reason := asked_differently(base, checkpoint, joined.pairs):
+        return _error(checkpoint, reason)
     planned = max(max(base.n_planned, checkpoint.n_planned) - joined.n_without, len(joined.pairs))
     return ReadyPair(task=checkpoint, state="ready", metric=metric, joined=joined, n_planned=planned)
 

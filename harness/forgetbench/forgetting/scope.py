@@ -42,7 +42,7 @@ def missing_scope(base: RunDocument, checkpoint: RunDocument, *, measured: Colle
     """
     tasks = (*base.tasks, *checkpoint.tasks)
     requested = dict.fromkeys((*base.suites_requested, *checkpoint.suites_requested))
-    covered = {suite for task in tasks if task.name in measured for suite in _suites(task)}
+    covered = {suite for task in tasks if task.name in measured for suite in suites_of(task)}
     tagged = any(task.suites for task in tasks)
     wanted = [
         name for name in requested if name in STANDARD_SUITES or (tagged and not _names_task(name, tasks))
@@ -55,7 +55,8 @@ def missing_scope(base: RunDocument, checkpoint: RunDocument, *, measured: Colle
     return Scope(suites, tuple(lines))
 
 
-def _suites(task: TaskResult) -> set[str]:
+def suites_of(task: TaskResult) -> set[str]:
+    """Return the suites that a task counts for: its tags, and one of the standard three."""
     suites = set(task.suites)
     if task.role == "distribution":  # how far it moved does not say what was lost
         suites -= set(STANDARD_SUITES)
@@ -70,7 +71,7 @@ def _names_task(name: str, tasks: Sequence[TaskResult]) -> bool:
 
 
 def _why(suite: str, tasks: Sequence[TaskResult], *, asked: bool) -> str:
-    states = {task.status for task in tasks if suite in _suites(task)}
+    states = {task.status for task in tasks if suite in suites_of(task)}
     if states == {"skipped"}:
         return "every task was skipped"
     if states:

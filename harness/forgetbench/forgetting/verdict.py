@@ -100,13 +100,13 @@ def conclude(rows: Sequence[Row], *, missing_suites: Sequence[str] = ()) -> Conc
 def _decide(rows: Sequence[Row]) -> tuple[Decision, str]:
     regressed = [row for row in rows if row.verdict == "regressed"]
     if regressed:
-        return "DO NOT SHIP", _describe_worst(regressed)
+        return "DO NOT SHIP", describe_worst(regressed)
     failed = [row for row in rows if row.verdict == "error"]
     if failed:
         return "DO NOT SHIP", f"{failed[0].name} could not be measured ({failed[0].reason})"
     unsettled = [row for row in rows if row.verdict in ("worse", "inconclusive")]
     if unsettled:
-        return "NEED MORE", _describe_need(unsettled)
+        return "NEED MORE", describe_need(unsettled)
     if not rows:
         return "NEED MORE", "no general or safety task was measured"
     return "SHIP", f"no loss beyond its margin in {len(rows)} row{'s' if len(rows) > 1 else ''}"
@@ -117,13 +117,15 @@ def margins_lost(row: Row) -> float:
     return (row.degradation or 0.0) / row.margin
 
 
-def _describe_worst(regressed: Sequence[Row]) -> str:
+def describe_worst(regressed: Sequence[Row]) -> str:
+    """Name the row that lost most in units of its margin, and how many regressed."""
     worst = max(regressed, key=margins_lost)
     others = f" ({len(regressed)} rows regressed)" if len(regressed) > 1 else ""
     return f"{worst.name} is worse by {margins_lost(worst):.1f} times its margin{others}"
 
 
-def _describe_need(unsettled: Sequence[Row]) -> str:
+def describe_need(unsettled: Sequence[Row]) -> str:
+    """Name the unsettled row that needs most samples, and how many."""
     row = max(unsettled, key=lambda row: (row.required_n or 0, margins_lost(row)))
     others = f" ({len(unsettled)} rows unsettled)" if len(unsettled) > 1 else ""
     if row.required_n is None:

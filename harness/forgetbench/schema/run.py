@@ -164,6 +164,8 @@ class TaskResult(Document):
     ``selftest`` found it; None without one."""
     first_token_ids: tuple[int, ...] = ()
     """How the first prompt starts for this arm's tokenizer: a differing template shows here."""
+    prompting: str = ""
+    """How the prompts were made, where a run of another tool says so: chat template, worked examples."""
     samples: SampleFile | None = None
 
     @property

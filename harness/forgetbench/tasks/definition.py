@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from forgetbench.errors import TaskError
 from forgetbench.metrics.word_classes import NORMALISER, WORD_CLASSES
 from forgetbench.schema.task import DEFINITION, Asr, DatasetTask, LmEval, SuiteRow, Task
-
-MAX_BYTES = 1_000_000
+from forgetbench.tasks.strict_yaml import line_of, read_mapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,51 +33,15 @@ def read_definition(path: Path) -> Definition:
     Raises:
         TaskError: The file is unreadable, no YAML, or holds an unknown key or a value of the wrong type.
     """
-    text = _read_text(path)
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not valid YAML"
-        raise TaskError(f"{path}{line}", str(problem), "Task files are plain YAML mappings.") from None
-    if not isinstance(raw, dict):
-        raise TaskError(str(path), "is not a YAML mapping", "See `forgetbench schema task`.")
+    raw, node = read_mapping(path, what="task", error=TaskError)
     if "lm_eval" in raw:
         raw = {"kind": "lm_eval", "name": raw["lm_eval"], **raw}
     try:
         task = DEFINITION.validate_python(raw)
     except ValidationError as error:
         raise _task_error(path, node, error) from None
-    _check(path, task)
+    check_fields(path, task)
     return Definition(task=task, source=path)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe YAML in which a key that comes twice is an error: the second would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping of a node."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} comes twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise TaskError(str(path), "is larger than 1 MB", "A task file holds a definition, not data.")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise TaskError(str(path), "is not UTF-8 text", "Save it as UTF-8.") from None
-    except OSError as error:
-        raise TaskError(str(path), error.strerror or "cannot be read", "Check the path.") from None
 
 
 def _task_error(path: Path, node: Any, error: ValidationError) -> TaskError:
@@ -89,7 +50,7 @@ def _task_error(path: Path, node: Any, error: ValidationError) -> TaskError:
     named = [part for part in first["loc"] if not str(part).startswith(("literal[", "function-"))]
     location = [part for part in named if part not in ("lm_eval", *_KINDS)] or named
     key = ".".join(str(part) for part in location)
-    line = _line_of(node, location)
+    line = line_of(node, location)
     cause = {
         "extra_forbidden": "unknown key",
         "missing": "missing key",
@@ -114,25 +75,12 @@ _KINDS = (
 )
 
 
-def _line_of(node: Any, location: Sequence[int | str]) -> int:
-    """Return the line (from 1) of the deepest part of ``location`` that the file has."""
-    line = 1
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line
+def check_fields(path: Path, task: Task | SuiteRow) -> None:
+    """Check the rules that cross fields.
 
-
-def _check(path: Path, task: Task | SuiteRow) -> None:
-    """Rules that cross fields."""
+    Raises:
+        TaskError: One of them is broken.
+    """
     if isinstance(task, DatasetTask):
         if task.primary not in task.metrics:
             raise TaskError(

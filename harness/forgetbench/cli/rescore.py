@@ -1,0 +1,61 @@
+"""``forgetbench rescore``: score stored predictions again, without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forgetbench.cli import options as o
+
+EPILOG = (
+    "[bold]Example[/bold]\n\n"
+    "forgetbench rescore results/my-whisper/1f2e…/9c3a…/77ab… --normaliser whisper_basic@1\n\n"
+    "The old result stays as it is. With no option, the same settings and a newer forgetbench: give another "
+    "--output-path."
+)
+
+
+def rescore(
+    result: Annotated[Path, typer.Argument(help="The directory that run printed.", metavar="RESULT")],
+    normaliser: Annotated[
+        str | None,
+        o.option(
+            "--normaliser",
+            help="How transcripts are normalised: [dim]whisper_en@1[/dim], [dim]whisper_basic@1[/dim], "
+            "[dim]none[/dim].",
+            rich_help_panel=o.HOW,
+            metavar="NAME",
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        o.option(
+            "--judge", help="How refusals are told: [dim]gcg29[/dim].", rich_help_panel=o.HOW, metavar="NAME"
+        ),
+    ] = None,
+    target: o.Target = None,
+    include_path: o.IncludePath = None,
+    condition: o.ConditionOption = None,
+    output_path: o.OutputPath = Path("results"),
+    json: o.Json = False,
+) -> None:
+    """Score the stored predictions of a result again, without a model: another normaliser or judge."""
+    from forgetbench.cli.progress import Bars
+    from forgetbench.cli.run import show
+    from forgetbench.engine.rescore import Rescoring
+    from forgetbench.engine.rescore import rescore as score_again
+
+    changes = {"normaliser": normaliser, "judge": judge}
+    request = Rescoring(
+        directory=result,
+        output=output_path,
+        changes={key: value for key, value in changes.items() if value is not None},
+        include_paths=include_path or [],
+        target=target,
+        conditions=o.conditions(condition),
+    )
+    with Bars() as bars:
+        done = score_again(request, progress=bars)
+    show(done, as_json=json)

@@ -1,0 +1,313 @@
+"""Scoring again what a result has stored: another normaliser, another judge, a newer metric, and no model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from forgetbench.engine.arm import ArmOutcome, ArmRun, journal_of, run_arm
+from forgetbench.engine.audio_store import is_intact
+from forgetbench.engine.environment import read_environment
+from forgetbench.engine.journal import Answer, Journal
+from forgetbench.engine.plan import Plan, PlannedTask, make_plan
+from forgetbench.engine.predict import Prompting
+from forgetbench.engine.progress import Progress, Silent
+from forgetbench.engine.results import (
+    COMPARISON_FILE,
+    RUN_FILE,
+    Result,
+    check_writable,
+    read_result,
+    read_samples,
+    result_directory,
+    write_document,
+)
+from forgetbench.engine.run import Request, compare_result, select_tasks
+from forgetbench.errors import DataError, TaskError, UsageError
+from forgetbench.forgetting.answers import parse
+from forgetbench.models.component import Checkpoint, Component
+from forgetbench.schema.run import Arm, CheckpointInfo, RunDocument, TaskResult
+from forgetbench.schema.task import DEFINITION, Condition, LmEval, SuiteRow
+from forgetbench.tasks.definition import Definition
+from forgetbench.tasks.registry import Registry, Selection, load_registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescoring:
+    """What is scored anew, and where its tasks are defined.
+
+    Attributes:
+        changes: Keys of task definitions that take another value, such as ``normaliser`` or ``judge``; every
+            task that has the key is changed.
+        include_paths: As for the run.
+        target: As for the run.
+        conditions: As for the run.
+    """
+
+    directory: Path
+    output: Path
+    changes: Mapping[str, str] = field(default_factory=dict)
+    include_paths: Sequence[Path] = ()
+    target: Path | None = None
+    conditions: Sequence[Condition] = ()
+
+
+def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
+    """Score the stored raw predictions of a result again and write a new one; the old one stays as it is.
+
+    Raises:
+        UsageError: It is no result, its tasks are not the ones that are defined now, no task has a key that
+            changes, or the new result would be the old one.
+        DataError: Predictions that a task needs are not stored any more.
+    """
+    check_writable(request.output, "--output-path")
+    old = read_result(request.directory)
+    documents = {d.arm: d for d in (old.base, old.checkpoint) if d is not None}
+    selection = _selection(request, old.checkpoint)
+    _check_same(request, old.checkpoint, _plan(selection, old.checkpoint))
+    plan = _plan(_changed(selection, request), old.checkpoint)
+    directory = result_directory(
+        request.output,
+        old.checkpoint.checkpoint.name,
+        old.checkpoint.checkpoint.fingerprint,
+        old.base.checkpoint.fingerprint if old.base else None,
+        plan.run_key,
+    )
+    if directory.resolve() == request.directory.resolve():
+        raise UsageError(
+            str(request.directory),
+            "would be scored by the same settings into itself",
+            "Give another --output-path.",
+        )
+    scored = {
+        arm: _score_arm(request.directory, document, plan, directory, progress or Silent())
+        for arm, document in documents.items()
+    }
+    for arm, document in scored.items():
+        write_document(directory / RUN_FILE[arm], document)
+    if "base" in scored:
+        write_document(directory / COMPARISON_FILE, compare_result(directory))
+    return read_result(directory)
+
+
+def _selection(request: Rescoring, document: RunDocument) -> Selection:
+    """Return the definitions of the tasks of a run, with the roles that they had in it."""
+    registry = load_registry(request.include_paths)
+    names = [
+        name
+        for task in document.tasks
+        if request.target is None or task.role != "target" or not task.name.startswith("target")
+        if (name := _defined_name(task.name, registry)) is not None
+    ]
+    names += [row.name for row in document.suite_rows if _is_suite_row(row.name, registry)]
+    selection = select_tasks(
+        Request(
+            model="",
+            tasks=list(dict.fromkeys(names)),
+            target=request.target,
+            include_paths=request.include_paths,
+            conditions=request.conditions,
+        )
+    )
+    roles = {task.name: task.role for task in document.tasks} | {
+        row.name: row.role for row in document.suite_rows
+    }
+    return Selection(
+        tasks=tuple(
+            replace(d, task=d.task.model_copy(update={"role": roles.get(d.task.name, d.task.role)}))
+            for d in selection.tasks
+        ),
+        suite_rows=tuple(
+            row.model_copy(update={"role": roles.get(row.name, row.role)}) for row in selection.suite_rows
+        ),
+        suites=document.suites_requested,
+    )
+
+
+def _defined_name(name: str, registry: Registry) -> str | None:
+    """Return the name under which a task is defined: of a task inside an lm-eval group, the group's."""
+    defined = {definition.task.name: definition.task for definition in registry}
+    if name in defined:
+        return name
+    group = next((known for known in defined if name.startswith(f"{known}.")), None)
+    return group if group is not None and isinstance(defined[group], LmEval) else None
+
+
+def _is_suite_row(name: str, registry: Registry) -> bool:
+    return any(d.task.name == name and isinstance(d.task, SuiteRow) for d in registry)
+
+
+def _plan(selection: Selection, document: RunDocument) -> Plan:
+    """Plan the tasks of a run as it did; what it skipped stays skipped."""
+    capabilities: dict[Arm, frozenset[str]] = {
+        document.arm: frozenset(c for part in document.checkpoint.components for c in part.capabilities)
+    }
+    plan = make_plan(selection, settings=document.settings, capabilities=capabilities, offline=True)
+    results = {task.name: task for task in document.tasks}
+    order = {name: position for position, name in enumerate(results)}
+    tasks = [
+        PlannedTask(task=planned.task, skipped=results[planned.task.name].reason)
+        if planned.task.name in results and results[planned.task.name].status == "skipped"
+        else planned
+        for planned in plan.tasks
+    ]
+    tasks.sort(key=lambda planned: order.get(planned.task.name, len(order)))
+    return replace(plan, tasks=tuple(tasks), suite_rows=_in_order(plan, document))
+
+
+def _in_order(plan: Plan, document: RunDocument) -> tuple[Any, ...]:
+    order = [row.name for row in document.suite_rows]
+    known = {name: position for position, name in enumerate(order)}
+    return tuple(sorted(plan.suite_rows, key=lambda row: known.get(row.name, len(order))))
+
+
+def _check_same(request: Rescoring, document: RunDocument, plan: Plan) -> None:
+    """Make sure that tasks and data are those of the run: only then do its predictions answer them."""
+    if plan.run_key == document.run_key:
+        return
+    results = {task.name: task for task in document.tasks}
+    planned = {task.task.name: task for task in plan.tasks}
+    changed = [
+        name
+        for name in results
+        if name not in planned or planned[name].definition_sha256 != results[name].definition_sha256
+    ]
+    named = ", ".join(changed[:3]) or "the samples"
+    raise UsageError(
+        str(request.directory),
+        f"the tasks or their data are not those of the run ({named})",
+        "Give --include-path, --target and --condition as for the run.",
+    )
+
+
+def _changed(selection: Selection, request: Rescoring) -> Selection:
+    tasks = list(selection.tasks)
+    for key, value in request.changes.items():
+        takers = [i for i, d in enumerate(tasks) if key in type(d.task).model_fields]
+        if not takers:
+            raise UsageError(
+                f"--{key} {value}", f"no task of {request.directory} has a {key}", "Leave it out."
+            )
+        for position in takers:
+            tasks[position] = _with(tasks[position], key, value)
+    return replace(selection, tasks=tuple(tasks))
+
+
+def _with(definition: Definition, key: str, value: str) -> Definition:
+    from forgetbench.tasks.definition import check_fields
+
+    fields = definition.task.model_dump(mode="json") | {key: value}
+    try:
+        changed = replace(definition, task=DEFINITION.validate_python(fields))
+        check_fields(definition.source, changed.task)
+    except ValidationError as error:
+        raise UsageError(f"--{key} {value}", error.errors()[0]["msg"].lower()) from None
+    except TaskError as error:
+        raise UsageError(
+            f"--{key} {value}, task {definition.task.name}", error.cause, error.way_out
+        ) from None
+    return changed
+
+
+def _score_arm(
+    source: Path, document: RunDocument, plan: Plan, directory: Path, progress: Progress
+) -> RunDocument:
+    """Score one arm by running it on a cache that holds every answer: no model is ever asked."""
+    results = {task.name: task for task in document.tasks}
+    stored = read_samples(source, document)
+    checkpoint = _checkpoint(document.checkpoint)
+    done = tuple(planned for planned in plan.tasks if planned.task.name in stored)
+    with TemporaryDirectory(prefix="forgetbench-rescore-") as cache:
+        run = ArmRun(
+            arm=document.arm,
+            checkpoint=checkpoint,
+            plan=replace(plan, tasks=done),
+            identical=frozenset(),
+            prompting=Prompting(use_chat_template=document.settings.chat_template == "auto"),
+            cache=Path(cache),
+            directory=directory,
+            progress=progress,
+        )
+        for planned in done:
+            _store_answers(run, planned, stored[planned.task.name], results[planned.task.name])
+        outcome = run_arm(run)
+    scored = {task.name: task for task in outcome.tasks}
+    return document.model_copy(
+        update={
+            "run_key": plan.run_key,
+            "tasks": tuple(scored.get(task.name, task) for task in document.tasks),
+            "warnings": tuple(dict.fromkeys((*document.warnings, *outcome.warnings))),
+            "measured": _measured(source, document, outcome),
+        }
+    )
+
+
+def _measured(source: Path, document: RunDocument, outcome: ArmOutcome) -> dict[str, Any]:
+    return {
+        **document.measured,
+        "rescored": {
+            "from": str(source),
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "environment": read_environment().model_dump(mode="json"),
+            "tasks": {name: found["scoring_seconds"] for name, found in outcome.measured.items()},
+        },
+    }
+
+
+def _store_answers(run: ArmRun, planned: PlannedTask, table: pd.DataFrame, result: TaskResult) -> None:
+    """Write the stored predictions of a task into the cache of a run.
+
+    Raises:
+        DataError: One is missing, or the audio that a model returned is not in the cache any more.
+    """
+    component = run.checkpoint.component_for(planned.task.capability)
+    assert component is not None
+    answers = {}
+    for content, cell, error in zip(table["content"], table["prediction"], table["error"], strict=True):
+        prediction = parse(cell)
+        if prediction is not None and prediction.audio is not None and not is_intact(prediction.audio):
+            raise DataError(
+                f"task {planned.task.name}",
+                "the enhanced audio is not in the cache any more",
+                "Run the pair again; FORGETBENCH_CACHE says where the cache is.",
+            )
+        answers[content] = Answer(
+            prediction=prediction,
+            error=error if prediction is None else None,
+            first_token_ids=result.first_token_ids,
+        )
+    missing = [s.id for s in planned.samples if s.error is None and s.content not in answers]
+    if missing:
+        raise DataError(
+            f"task {planned.task.name}",
+            f"no prediction of sample {missing[0]} is stored",
+            "Run the pair again.",
+        )
+    with Journal.open(journal_of(run, planned, component)) as journal:
+        journal.write(answers)
+
+
+def _checkpoint(info: CheckpointInfo) -> Checkpoint:
+    """Return a checkpoint that has a name and fingerprints, and no weights."""
+    components = {
+        part.role: Component(
+            role=part.role,
+            source=part.source,
+            format=part.format,
+            path=None,
+            architecture=part.architecture,
+            fingerprint=part.fingerprint,
+            capabilities=part.capabilities,
+        )
+        for part in info.components
+    }
+    return Checkpoint(name=info.name, components=components)

@@ -1,0 +1,165 @@
+"""run --gate, gate, compare, rescore and report as a person gives them, on tiny models."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import Result
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "github-actions"
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Callable[[str], str]:
+    def write(text: str) -> str:
+        path = tmp_path / "policy.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def run(cli: Call, made: Path, tiny_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """``run`` of the tiny adapter on a task that tells its arms apart."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*more: str, tasks: str = "choices", model: str = "lora") -> Result:
+        return cli(
+            "run", "--model", str(made / model), "--tasks", tasks, "--include-path", str(tiny_tasks),
+            "--no-mlflow", "--offline", *more,
+        )  # fmt: skip
+
+    return call
+
+
+def directory(done: Result) -> str:
+    return next(line for line in reversed(done.stdout.splitlines()) if line.startswith("results/"))
+
+
+def test_the_exit_code_and_the_last_line_agree_in_run_and_in_gate(
+    run: Call, cli: Call, policy: Callable[[str], str]
+) -> None:
+    for text, code, word in (
+        ("margins: {roles: {general: 0.9}}", 0, "SHIP:"),
+        ("margins: {roles: {general: 0.0001}}", 3, "NEED MORE:"),
+        ("required: [hearing]\nmargins: {roles: {general: 0.9}}", 3, "NEED MORE: hearing was NOT measured."),
+    ):
+        done = run("--gate", policy(text))
+        assert done.exit_code == code, done.output
+        assert word in done.stdout.splitlines()[-1]
+        again = cli("gate", directory(done), "--policy", policy(text))
+        assert (again.exit_code, again.stdout.splitlines()[-1]) == (code, done.stdout.splitlines()[-1])
+
+
+def test_a_loss_beyond_the_margin_exits_with_100(
+    run: Call, policy: Callable[[str], str], tmp_path: Path, cli: Call, made: Path
+) -> None:
+    text = "target: retained\nmargins: {tasks: {answers: 0.0001}}"
+    # Two random models: one of them predicts the answers better than the other.
+    pairs = (("other", "llama"), ("llama", "other"))
+    done = [
+        run(f"--base={made / base}", "--gate", policy(text), tasks="choices,answers", model=model)
+        for model, base in pairs
+    ]
+    lost = next(one for one in done if one.exit_code == 100)
+    assert lost.stdout.splitlines()[-1].startswith("✗ DO NOT SHIP: answers is worse by")
+    kept = next(one for one in done if one is not lost)
+    assert "answers" not in kept.stdout.splitlines()[-1]
+    found = json.loads(
+        cli("gate", directory(lost), "--policy", str(tmp_path / "policy.yaml"), "--json").stdout
+    )
+    assert (found["decision"], found["exit_code"]) == ("DO NOT SHIP", 100)
+
+
+def test_a_broken_policy_is_named_before_anything_runs(run: Call, policy: Callable[[str], str]) -> None:
+    for text, said in (
+        ("margins:\n  role: {general: 1}\n", "line 2, key `margins.role`: unknown key"),
+        ("margins:\n  roles: {general: 0}\n", "line 2, key `margins.roles.general`"),
+        ("target: retained\ntarget: improved\n", "comes twice"),
+        ("- general\n", "is not a YAML mapping"),
+    ):
+        done = run("--gate", policy(text))
+        assert said in str(done.exception)
+        assert not Path("results").exists()
+
+
+def test_a_gate_needs_a_pair(run: Call, policy: Callable[[str], str]) -> None:
+    done = run("--gate", policy("{}"), model="llama")
+    assert "there is no base" in str(done.exception)
+
+
+def test_two_results_are_compared_by_their_checkpoints(run: Call, cli: Call, made: Path) -> None:
+    first = directory(run())
+    second = directory(run(f"--base={made / 'llama'}", model="other"))
+    done = cli("compare", first, second, "--margin", "choices=0.9", "--json")
+    found = json.loads(done.stdout)["comparison"]
+    assert (found["base"]["name"], found["checkpoint"]["name"]) == ("lora", "other")
+    assert (found["rows"][0]["margin"], found["rows"][0]["n"]) == (0.9, 30)
+    base = cli("compare", f"{first}/run.base.json", second, "--json")
+    assert json.loads(base.stdout)["comparison"]["base"]["name"] == "llama"
+    assert "same checkpoint" in str(cli("compare", first, first).exception)
+
+
+def test_results_of_other_settings_are_no_loss(run: Call, cli: Call, made: Path) -> None:
+    first = directory(run())
+    second = directory(run(f"--base={made / 'llama'}", "--seed=1", model="other"))
+    assert "settings" in str(cli("compare", first, second).exception)
+
+
+def test_a_report_in_each_format(run: Call, cli: Call, tmp_path: Path) -> None:
+    result = directory(run())
+    said = cli("report", result).stdout
+    assert "for this checkpoint" in said
+    assert "| Choices | acc |" in said
+    assert r"\toprule" in cli("report", result, "--format", "latex").stdout
+    rows = list(csv.DictReader(io.StringIO(cli("report", result, "--format", "csv").stdout)))
+    assert [row["task"] for row in rows] == ["choices"]
+    cli("report", result, "--bibtex", "tasks.bib")
+    assert Path("tasks.bib").read_text().startswith("@software{forgetbench,")
+
+
+def test_several_seeds_speak_of_the_method(run: Call, cli: Call, made: Path) -> None:
+    results = [directory(run()), directory(run(f"--base={made / 'llama'}", model="other"))]
+    said = cli("report", *results).stdout
+    assert "this method" in said
+    assert "this checkpoint" not in said
+    assert "hold one checkpoint twice" in str(cli("report", results[0], results[0]).exception)
+
+
+def test_the_workflow_parses_and_its_command_judges(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
+    workflow = yaml.safe_load((EXAMPLE / "forgetbench.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    assert job["env"]["CHECKPOINT"] == "${{ inputs.checkpoint }}"
+    assert "checkpoint" in workflow["on"]["workflow_dispatch"]["inputs"]
+    (command,) = [step["run"] for step in job["steps"] if "forgetbench run" in step.get("run", "")]
+    shim = tmp_path / "bin" / "forgetbench"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from forgetbench.cli import main; main()" "$@"\n')
+    shim.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{shim.parent}:{os.environ['PATH']}",
+        "CHECKPOINT": str(made / "lora"),
+        "TASKS": "choices,leaning",
+        "POLICY": str(EXAMPLE / "policy.yaml"),
+        "FORGETBENCH_INCLUDE_PATH": str(tiny_tasks),
+        "PYTHONPATH": ":".join(filter(None, sys.path)),
+    }
+    done = subprocess.run(
+        ["bash", "-ec", command], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode in (0, 3, 100), done.stderr
+    word = {0: "SHIP", 3: "NEED MORE", 100: "DO NOT SHIP"}[done.returncode]
+    assert f" {word}: " in done.stdout.splitlines()[-1]
+    assert list(tmp_path.glob("results/lora/*/*/*/comparison.json"))
