@@ -408,7 +408,7 @@ def _run_arm(prepared: Prepared, run: ArmRun) -> RunDocument:
             "peak_memory_mb": round(_peak_memory_mb(), 1),
             "command": sys.argv,
             "tasks": outcome.measured,
-            **_training(prepared, arm),
+            **_training(prepared, run.arm),
         },
     )
 
