@@ -132,6 +132,10 @@ def run(
         request = keep_budget(request, budget_s, dry_run=dry_run, as_json=json)
     several = len(models) > 1 or any(map(is_glob, model))
     if chat_template == "both":
+        if policy is not None:
+            raise UsageError(
+                "--gate with --chat-template both", "a gate judges one table, not two", "Give one template."
+            )
         from forgetbench.cli.both_templates import run_under_both
 
         run_under_both(request, several=several, dry_run=dry_run, mlflow=mlflow, as_json=json)
@@ -212,7 +216,7 @@ def judge(result: Result, policy: Policy | None) -> Gate | None:
     return gate_result(result.directory, policy)
 
 
-def finish(result: Result, gated: Gate | None, *, offline: bool, mlflow: bool, as_json: bool) -> None:
+def finish(result: Result, gated: Gate | None = None, *, offline: bool, mlflow: bool, as_json: bool) -> None:
     """Log a result; say what its gate found, or fail where a task of it has no score.
 
     Raises:
