@@ -36,6 +36,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/cli_startup.py
 	$(BIN)/python benchmarks/enhancement_scoring.py
 	$(BIN)/python benchmarks/whisper_speed.py
+	$(BIN)/python benchmarks/validity.py --quick
 
 clean:
 	rm -rf $(VENV) .demo
