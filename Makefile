@@ -37,6 +37,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/bootstrap.py
 	$(BIN)/python benchmarks/enhancement_scoring.py
 	$(BIN)/python benchmarks/whisper_speed.py
+	$(BIN)/python benchmarks/validity.py --quick
 
 clean:
 	rm -rf $(VENV) .demo

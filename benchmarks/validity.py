@@ -19,7 +19,6 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -27,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from forgetbench.forgetting.family import simultaneous_level
 from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean, paired_ratio
 from forgetbench.forgetting.power import binary_sd, mean_sd, required_n
-from forgetbench.forgetting.seeds import across_seeds
+from forgetbench.forgetting.seeds import over_seeds
 from forgetbench.forgetting.suite_row import mean_of_members
 
 LEVEL = 0.95
@@ -214,22 +213,21 @@ class Speech:
         )
 
 
-def seeds_of_a_method(count: int, *, judged: int | None = None, n: int = 60, loss: float = 0.1) -> Draw:
-    """Graded scores of checkpoints that differ in their training seed: its spread is that of 60 samples.
+def seeds_of_a_method(
+    count: int, spread: float, *, judged: int | None = None, n: int = 60, loss: float = 0.1
+) -> Draw:
+    """Graded scores of checkpoints that differ in their training seed; 60 samples alone spread by .05.
 
     The interval is compared with the method's true loss, also where only ``judged`` of them are there.
     """
-    shared = {"condition": "", "content": "", "occurrence": 0, "cluster_base": ""}
-    frame = pd.DataFrame(shared | {"id": [f"s{i:03d}" for i in range(n)]})
+    compare = partial(paired_mean, higher_is_better=True)
 
     def draw(rng: Rng) -> PairedEstimate:
         base, of_sample = rng.normal(size=n), rng.normal(scale=0.35, size=n)
-        tables = []
-        for of_seed in rng.normal(scale=0.05, size=count)[:judged]:
-            checkpoint = base - loss - of_seed - of_sample - rng.normal(scale=0.15, size=n)
-            tables.append(frame.assign(score_base=base, score_checkpoint=checkpoint))
-        found = across_seeds(tables, primary="score", metric_type="mean", higher_is_better=True)
-        return found.estimate
+        of_seed = rng.normal(scale=spread, size=count)[:judged, None]
+        arms = base - loss - of_seed - of_sample - rng.normal(scale=0.15, size=(len(of_seed), n))
+        by_seed = [compare(base, arm) for arm in arms]
+        return over_seeds(by_seed, compare(base, arms.mean(axis=0))) if len(arms) > 1 else by_seed[0]
 
     return draw
 
@@ -321,10 +319,12 @@ def studies() -> Iterator[Study]:
     for k in (5, 10):
         held = {"false alarms, interval": ALARMS}
         yield Study(f"family of {k} rows of every kind", false_alarm_in_family(k), 0.0, held)
-    yield Study("1 seed, of the method", seeds_of_a_method(3, judged=1), 0.1, {"coverage": UNBOUNDED})
-    for count in (2, 3, 5):
-        covered = {"coverage": AT_LEAST}
-        yield Study(f"{count} seeds, of the method", seeds_of_a_method(count), 0.1, covered)
+    one = seeds_of_a_method(3, 0.05, judged=1)
+    yield Study("1 seed that spreads by .05, its method", one, 0.1, {"coverage": UNBOUNDED})
+    for spread in (0.02, 0.15):
+        for count in (2, 3, 5):
+            name = f"{count} seeds that spread by {spread:g}, their method"
+            yield Study(name, seeds_of_a_method(count, spread), 0.1, {"coverage": AT_LEAST})
     yield from power_studies()
 
 

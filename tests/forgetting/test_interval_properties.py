@@ -204,6 +204,13 @@ def test_widening_falls_to_nothing_with_the_units() -> None:
     assert widening(0.001, n_units=10, df=9) > factors[1]
 
 
+def test_one_unit_with_all_the_words_leaves_one_degree_of_freedom() -> None:
+    assert degrees_of_freedom([0, 0, 10, 0]) == 1
+    found = paired_ratio([0, 1, 0], [0, 10, 0], [5, 1, 0], [0, 10, 0], draws=300)
+    assert found.df == 1
+    assert ends(found)[1] >= 0.5
+
+
 def quadratic_form(sizes: list[int]) -> float:
     """Satterthwaite's degrees of freedom by the matrices themselves."""
     n_of = np.array(sizes, dtype=float)

@@ -197,3 +197,32 @@ def test_the_interval_of_a_method_covers_its_true_loss(scores: Callable[..., lis
         single += low <= 0.1 <= high
     assert covered / draws >= 0.93
     assert single / draws < 0.85, "one checkpoint's interval is not about the method"
+
+
+def test_a_bootstrap_over_three_seeds_would_cover_too_little() -> None:
+    rng = np.random.default_rng(8)
+    draws, resamples, n = 400, 300, 60
+    covered = {"bootstrap": 0, "ours": 0}
+    for _ in range(draws):
+        losses = 0.1 + rng.normal(scale=0.15, size=3)[:, None] + rng.normal(scale=0.35, size=n)
+        weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+        chosen = rng.integers(3, size=(resamples, 3))
+        drawn = np.take_along_axis(weights @ losses.T, chosen, axis=1).mean(axis=1)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        covered["bootstrap"] += low <= 0.1 <= high
+        tables = [
+            pd.DataFrame(
+                {
+                    "id": [f"s{i:02d}" for i in range(n)],
+                    **dict.fromkeys(["condition", "content", "cluster_base"], ""),
+                    "occurrence": 0,
+                    "score_base": 0.0,
+                    "score_checkpoint": -loss,
+                }
+            )
+            for loss in losses
+        ]
+        low, high = ends(across_seeds(tables, **AsMean).estimate)
+        covered["ours"] += low <= 0.1 <= high
+    assert covered["bootstrap"] / draws < 0.9
+    assert covered["ours"] / draws >= 0.93

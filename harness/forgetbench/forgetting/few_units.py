@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 NEARLY_EQUAL = 0.9
+ROUNDING = 1e-14
 
 
 def degrees_of_freedom(sizes: ArrayLike) -> int:
@@ -36,7 +37,8 @@ def degrees_of_freedom(sizes: ArrayLike) -> int:
     across = inner @ (columns.T @ (square[:, None] * columns))
     mean = square.sum() + np.trace(gram)
     spread = (square**2).sum() + 2.0 * np.trace(across) + np.trace(gram @ gram)
-    most, found = len(share) - 1, float(mean**2 / spread)
+    most = len(share) - 1
+    found = float(mean**2 / spread) if spread > ROUNDING else 1.0
     return most if found > NEARLY_EQUAL * most else max(1, round(found))
 
 

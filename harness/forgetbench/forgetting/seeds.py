@@ -62,14 +62,7 @@ def across_seeds(
 ) -> MethodEstimate:
     """Return the mean degradation over training seeds, with an interval about the method.
 
-    Two levels vary: the seeds, and the samples, which all seeds share. Over S seeds the interval is
-    that of t with S − 1 degrees of freedom: three seeds have ten distinct draws, and a bootstrap over
-    them covers far less than it says. Over samples it is that of the scores averaged over seeds: t
-    for a mean, the paired bootstrap for a ratio, and for a binary score Tango's at the mean counts,
-    so that it is never narrower than for one checkpoint. :func:`mover` puts both together. What
-    depends on seed and sample at once counts in both levels, which errs on the wide side.
-
-    One seed gives the interval over samples, about this checkpoint.
+    :func:`over_seeds` says how. One seed gives the interval over samples, about this checkpoint.
 
     Args:
         tables: Joined samples of both arms (``Joined.pairs``), one table for each seed.
@@ -99,13 +92,11 @@ def across_seeds(
         )
     averaged = _averaged(shared, stat_columns(primary, metric_type))
     over_samples = estimate(averaged, metric_type="mean" if metric_type == "binary" else metric_type)
-    degradations = [found.degradation for found in by_seed if found.degradation is not None]
-    sd = stdev(degradations) if len(degradations) == len(by_seed) else None
     return MethodEstimate(
         subject=subject(len(by_seed)),
         by_seed=by_seed,
-        seed_sd=sd,
-        estimate=_over_both(by_seed, over_samples, sd),
+        seed_sd=_sd(by_seed),
+        estimate=over_seeds(by_seed, over_samples),
         n_dropped=n_dropped,
     )
 
@@ -129,10 +120,23 @@ def _averaged(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.Data
     return tables[0].assign(**{name: sum(table[name] for table in tables) / len(tables) for name in both})
 
 
-def _over_both(
-    by_seed: Sequence[PairedEstimate], over_samples: PairedEstimate, seed_sd: float | None
-) -> PairedEstimate:
+def over_seeds(by_seed: Sequence[PairedEstimate], over_samples: PairedEstimate) -> PairedEstimate:
+    """Return the mean over at least two seeds with the interval of their method.
+
+    Two levels vary: the seeds, and the samples, which all seeds share. Over S seeds the interval is
+    that of t with S − 1 degrees of freedom: three seeds have ten distinct draws, and where seeds
+    differ much a bootstrap over them covers some .85 at 95 %. Over samples it is that of the scores
+    averaged over seeds: t for a mean, the paired bootstrap for a ratio, and for a binary score
+    Tango's at the mean counts, so that it is never narrower than for one checkpoint. :func:`mover`
+    puts both together. What depends on seed and sample at once counts in both levels, which errs on
+    the wide side.
+
+    Args:
+        by_seed: Each checkpoint by itself, on the same samples.
+        over_samples: Estimate from the scores averaged over the seeds.
+    """
     method = f"t over seeds, {over_samples.method} over samples"
+    seed_sd = _sd(by_seed)
     if seed_sd is None:
         return PairedEstimate(level=over_samples.level, method=method, n=over_samples.n)
     known = replace(over_samples, method=method, ci_low=None, ci_high=None, se=None, p=None, poi=None)
@@ -158,6 +162,11 @@ def _over_both(
         df=df,
         p=mover_p(degradation, [seeds, samples]),
     )
+
+
+def _sd(by_seed: Sequence[PairedEstimate]) -> float | None:
+    degradations = [found.degradation for found in by_seed if found.degradation is not None]
+    return stdev(degradations) if len(degradations) == len(by_seed) else None
 
 
 def _mean_counts(by_seed: Sequence[PairedEstimate]) -> Part:
