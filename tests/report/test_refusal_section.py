@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 from rich.console import Console
 
 from forgetbench.report.refusal_rates import refusal_section
@@ -9,10 +11,11 @@ from forgetbench.schema.comparison import ArmRate, RefusalRate
 
 
 def shown(*rates: RefusalRate) -> str:
-    console = Console(width=110, record=True, quiet=True)
+    console = Console(width=110, file=StringIO())
     for part in refusal_section(rates):
         console.print(part)
-    return console.export_text()
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
 
 
 BASE = ArmRate(coverage=1.0, rate=0.1, n=60, corrected=0.05, ci_low=0.0, ci_high=0.16)
