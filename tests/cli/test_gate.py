@@ -37,8 +37,8 @@ def run(cli: Call, made: Path, tiny_tasks: Path, tmp_path: Path, monkeypatch: py
 
     def call(*more: str, tasks: str = "choices", model: str = "lora") -> Result:
         return cli(
-            "run", "--model", str(made / model), "--tasks", tasks, "--include-path", str(tiny_tasks),
-            "--no-mlflow", "--offline", *more,
+            "run", "--model", model if "=" in model else str(made / model), "--tasks", tasks,
+            "--include-path", str(tiny_tasks), "--no-mlflow", "--offline", *more,
         )  # fmt: skip
 
     return call
@@ -110,6 +110,23 @@ def test_two_results_are_compared_by_their_checkpoints(run: Call, cli: Call, mad
     base = cli("compare", f"{first}/run.base.json", second, "--json")
     assert json.loads(base.stdout)["comparison"]["base"]["name"] == "llama"
     assert "same checkpoint" in str(cli("compare", first, first).exception)
+
+
+def test_what_was_identical_to_another_base_is_not_called_identical(
+    run: Call, cli: Call, made: Path, copy: Callable[..., Path]
+) -> None:
+    other = copy("whisper", "other-whisper")
+    config = json.loads((other / "generation_config.json").read_text())
+    (other / "generation_config.json").write_text(json.dumps(config | {"length_penalty": 2.0}))
+    results = []
+    for lm, asr in (("lora", made / "whisper"), ("other", made / "whisper"), ("other", other)):
+        base = f"--base=asr={asr},lm={made / 'llama'}"
+        results.append(directory(run(base, tasks="choices,heard", model=f"asr={asr},lm={made / lm}")))
+    same = json.loads(cli("compare", results[0], results[1], "--json").stdout)["comparison"]
+    assert {row["name"]: row["verdict"] for row in same["rows"]}["heard"] == "identical"
+    found = json.loads(cli("compare", results[0], results[2], "--json").stdout)["comparison"]
+    assert [row["name"] for row in found["rows"]] == ["choices"]
+    assert any(line.startswith("heard was NOT measured") for line in found["not_measured"])
 
 
 def test_results_of_other_settings_are_no_loss(run: Call, cli: Call, made: Path) -> None:

@@ -134,3 +134,23 @@ def test_offline_hub_tasks_are_skipped_with_the_command_that_fetches_them(
     skipped = {task.task.name: task.skipped for task in plan.tasks}
     assert skipped["choices"] is None
     assert "forgetbench fetch --tasks hellaswag" in (skipped["hellaswag"] or "")
+
+
+def test_a_task_that_runs_a_models_code_needs_consent(
+    made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
+    definition = (stock / "lm_eval" / "stock_answers.yaml").read_text().replace("stock_answers", "stock_code")
+    (stock / "lm_eval" / "stock_code.yaml").write_text(f"{definition}unsafe_code: true\n")
+    (stock / "stock_code.yaml").write_text(
+        "lm_eval: stock_code\ninclude_path: lm_eval\nsuites: [stock]\ncapability: generate\n"
+    )
+    for consent, said in ((False, "Consent with --confirm-run-unsafe-code"), (True, "")):
+        request = ask(
+            made / "lora",
+            "stock_choices,stock_code",
+            include_paths=[stock],
+            confirm_run_unsafe_code=consent,
+        )
+        skipped = {task.task.name: task.skipped or "" for task in prepare(request).plan.tasks}
+        assert skipped["stock_choices"] == ""
+        assert (said in skipped["stock_code"]) if said else not skipped["stock_code"]

@@ -78,7 +78,7 @@ def compare_runs(
 
 
 def _read(path: Path, arm: Arm) -> Scored:
-    if is_lm_eval_output(path):
+    if not (path / RUN_FILE["checkpoint"]).is_file() and is_lm_eval_output(path):
         return Scored(*logged_document(read_logged_run(path), arm, _known()))
     if path.is_dir() and not (path / RUN_FILE["checkpoint"]).is_file():
         raise UsageError(
@@ -116,15 +116,8 @@ def _aligned(base: Scored, checkpoint: Scored) -> dict[Arm, Scored]:
     """
     one, other = base.document, checkpoint.document
     tasks = {task.name: task for task in (*other.tasks, *one.tasks)}
-    lacking = {
-        name: arm
-        for name in tasks
-        for arm, d in (("base", one), ("checkpoint", other))
-        if name not in _names(d)
-    }
-    common = tuple(
-        _skipped(tasks[name], f"the {arm}'s run does not have it") for name, arm in lacking.items()
-    )
+    lacking = _not_shared(one, other)
+    common = tuple(_skipped(tasks[name], reason) for name, reason in lacking.items())
     updates: dict[str, object] = {"suite_rows": _merged_rows(one, other)}
     if _are_comparable(one, other):
         keys = (one.run_key or one.checkpoint.fingerprint, other.run_key or other.checkpoint.fingerprint)
@@ -141,8 +134,20 @@ def _aligned(base: Scored, checkpoint: Scored) -> dict[Arm, Scored]:
     return {"base": aligned(base, one.warnings), "checkpoint": aligned(checkpoint, warnings)}
 
 
-def _names(document: RunDocument) -> set[str]:
-    return {task.name for task in document.tasks}
+def _not_shared(base: RunDocument, checkpoint: RunDocument) -> dict[str, str]:
+    """Return why a task cannot be compared: a run lacks it, or took it for identical to its own base."""
+    before, after = ({task.name: task for task in document.tasks} for document in (base, checkpoint))
+    found = {}
+    for name in (*after, *before):
+        ours, theirs = before.get(name), after.get(name)
+        if ours is None or theirs is None:
+            found[name] = f"the {'base' if ours is None else 'checkpoint'}'s run does not have it"
+        elif "identical" in (ours.status, theirs.status) and (ours.status, ours.component) != (
+            theirs.status,
+            theirs.component,
+        ):
+            found[name] = "a run did not score it, its component being its own base's"
+    return found
 
 
 def _skipped(task: TaskResult, reason: str) -> TaskResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -13,6 +14,7 @@ from forgetbench.schema.comparison import Comparison, Row
 
 Format = Literal["latex", "markdown", "csv"]
 
+_SIGNED = re.compile(r"[+-][\d.]+|\[[-+\d., ]+\]")
 FIGURES = (
     "base", "checkpoint", "degradation", "relative_forgetting", "ci_low", "ci_high", "level", "p",
     "p_adjusted", "margin", "n", "coverage",
@@ -87,6 +89,5 @@ def _row(texts: list[str]) -> str:
 
 
 def _math(cell: str) -> str:
-    """Return an escaped cell in which a sign is a minus, not a hyphen."""
-    shown = latex(cell)
-    return f"${shown}$" if cell[:1] in "+-" and cell[1:2].isdigit() else shown.replace("[-", "[$-$")
+    """Return an escaped cell; signed numbers and intervals are set as mathematics, with a true minus."""
+    return f"${cell}$" if _SIGNED.fullmatch(cell) else latex(cell)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.seed_rows import rows_over_seeds
-from forgetbench.forgetting.verdict import conclude
+from forgetbench.forgetting.verdict import GATING, conclude
 from forgetbench.report import numbers
 from forgetbench.report.table import ROLE_TITLES, ROLES
 from forgetbench.schema.comparison import Comparison, Row
@@ -75,7 +75,7 @@ def paper_table(comparisons: Sequence[Comparison]) -> PaperTable:
             first,
             f"They cover the {n} training seeds of this method, for these test items.",
         ),
-        summary=conclude(rows).summary,
+        summary=_summary(rows, n),
     )
 
 
@@ -98,6 +98,15 @@ def cells(row: Row) -> tuple[str, ...]:
 def role_title(role: Role) -> str:
     """Return the heading of a role's rows."""
     return ROLE_TITLES[role]
+
+
+def _summary(rows: Sequence[Row], n_seeds: int) -> str:
+    """Return the decision over seeds: what is unsettled needs more of them, not more samples."""
+    unsettled = [row for row in rows if row.role in GATING and row.verdict in ("worse", "inconclusive")]
+    found = conclude(rows)
+    if found.decision != "NEED MORE" or not unsettled:
+        return found.summary
+    return f"NEED MORE: {unsettled[0].name} needs more training seeds, has {n_seeds}."
 
 
 def _caption(what: str, comparison: Comparison, scope: str) -> str:

@@ -1,0 +1,143 @@
+"""Tables for papers and pages: escaped, whole, and saying what they are about."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Any
+
+import pytest
+
+from forgetbench.errors import UsageError
+from forgetbench.forgetting.seed_rows import rows_over_seeds
+from forgetbench.report.bibtex import bibtex, entries, key_of
+from forgetbench.report.formats import FORMATS, to_csv, to_latex, to_markdown
+from forgetbench.report.paper_table import HEADERS, paper_table
+from forgetbench.schema.comparison import Comparison, Row
+from forgetbench.schema.run import CheckpointInfo
+from forgetbench.tasks.registry import builtin_root, load_registry
+
+NASTY = "50% of $x_1 & {y}|z <b> #1 ~^ \\end"
+
+
+def comparison(*losses: float | None, checkpoint: str = "c", name: str = "tuned", **more: Any) -> Comparison:
+    rows = tuple(
+        Row(
+            name=f"task{i}", title=NASTY if i == 0 else f"Task {i}", kind="task", role="general",
+            metric="acc", higher_is_better=True, margin=0.02, verdict="retained", base=0.5,
+            checkpoint=None if loss is None else 0.5 - loss, degradation=loss, ci_low=-0.01, ci_high=0.015,
+            level=0.975, p=0.5, p_adjusted=1.0, n=100,
+        )
+        for i, loss in enumerate(losses)
+    )  # fmt: skip
+    arms = {
+        "base": CheckpointInfo(name="base", fingerprint="b", components=()),
+        "checkpoint": CheckpointInfo(name=name, fingerprint=checkpoint, components=()),
+    }
+    given: dict[str, Any] = {"decision": "SHIP", "summary": "SHIP: no loss.", **arms, **more}
+    return Comparison(run_key="k", alpha=0.05, family_size=2, rows=rows, **given)
+
+
+def test_one_result_speaks_of_the_checkpoint_and_several_of_the_method() -> None:
+    one = paper_table([comparison(0.01)])
+    many = paper_table([comparison(0.01, checkpoint=str(i)) for i in range(3)])
+    assert ("this checkpoint" in one.caption, "this method" in one.caption) == (True, False)
+    assert ("this checkpoint" in many.caption, "this method" in many.caption) == (False, True)
+    assert "3 training seeds" in many.caption
+    unsettled = paper_table([comparison(loss, checkpoint=str(loss)) for loss in (0.01, 0.06)])
+    assert unsettled.summary == "NEED MORE: task0 needs more training seeds, has 2."
+
+
+def test_a_method_is_the_mean_over_its_seeds_with_a_t_interval() -> None:
+    (row,) = rows_over_seeds([comparison(loss, checkpoint=str(loss)) for loss in (0.01, 0.02, 0.06)])
+    # t(.9875, 2 df) = 6.2053; SD of .01, .02, .06 = .026458
+    half = 6.2053 * 0.026458 / 3**0.5
+    assert row.degradation == pytest.approx(0.03)
+    assert (row.ci_low, row.ci_high) == pytest.approx((0.03 - half, 0.03 + half), abs=1e-5)
+    assert (row.verdict, row.checkpoint) == ("inconclusive", pytest.approx(0.47))
+
+
+def test_a_row_that_one_seed_lacks_is_no_mean_over_the_others() -> None:
+    (row,) = rows_over_seeds([comparison(0.01), comparison(None, checkpoint="d")])
+    assert (row.verdict, row.degradation, row.checkpoint) == ("error", None, None)
+
+
+def test_what_are_no_seeds_of_one_method_is_refused() -> None:
+    other = CheckpointInfo(name="x", fingerprint="x", components=())
+    for second, said in (
+        (comparison(0.01), "one checkpoint twice"),
+        (comparison(0.01, 0.02, checkpoint="d"), "different tasks"),
+        (comparison(0.01, checkpoint="d").model_copy(update={"base": other}), "different bases"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            paper_table([comparison(0.01), second])
+
+
+def test_markdown_has_as_many_cells_in_each_line_and_no_markup_from_texts() -> None:
+    said = to_markdown(paper_table([comparison(0.01, 0.0, name="[x](http://y)")]))
+    table = [line for line in said.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {len(HEADERS) + 1}
+    assert "<b>" not in said
+    assert "[x](" not in said.replace("\\[", "").replace("\\]", "")
+
+
+def test_latex_is_balanced_and_escapes_what_texts_bring() -> None:
+    said = to_latex(paper_table([comparison(0.01, -0.02)]))
+    assert said.count(r"\begin{") == said.count(r"\end{") == 2
+    for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
+        assert rule in said
+    assert r"50\% of \$x\_1 \& \{y\}|z \textless{}b\textgreater{} \#1" in said
+    rows = [line for line in said.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {len(HEADERS) - 1}
+    assert "$-2.0$" in said
+    plain = re.sub(r"\\[{}]", "", said)
+    assert plain.count("{") == plain.count("}")
+
+
+def test_csv_is_tidy_full_and_no_formula() -> None:
+    found = comparison(1 / 3, None, name="=cmd")
+    rows = list(csv.DictReader(io.StringIO(to_csv(paper_table([found])))))
+    assert [row["task"] for row in rows] == ["task0", "task1"]
+    assert float(rows[0]["degradation"]) == 1 / 3
+    assert rows[1]["degradation"] == rows[1]["checkpoint"] == ""
+    assert {row["checkpoint_name"] for row in rows} == {"'=cmd"}
+
+
+def test_over_seeds_csv_has_each_seed() -> None:
+    table = paper_table([comparison(0.01, checkpoint=str(i)) for i in range(3)])
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](table))))
+    assert [row["checkpoint_fingerprint"] for row in rows] == ["0", "1", "2"]
+
+
+def test_keys_of_citations() -> None:
+    assert key_of("Röttger et al. 2024, arXiv 2308.01263") == "rottger2024"
+    assert key_of("Rudzicz, Namasivayam & Wolff 2012, Language Resources") == "rudzicz2012"
+    assert key_of("Del Rio et al. 2022, arXiv 2203.15591") == "delrio2022"
+    assert key_of("Kalajdzievski 2024, arXiv 2401.05605") == "kalajdzievski2024"
+
+
+def test_every_listed_reference_is_whole_and_listed_once() -> None:
+    text = (builtin_root() / "references.bib").read_text()
+    found = list(entries(text))
+    assert len(found) == text.count("\n@") == len({key for key, _ in found})
+    for key, entry in found:
+        assert entry.count("{") == entry.count("}"), key
+        assert all(f"  {field} = {{" in entry for field in ("author", "title", "year")), key
+
+
+@pytest.mark.parametrize("suite", ["luo2023", "biderman2024", "kalajdzievski2024", "sdft2024", "retention"])
+def test_the_sources_of_a_suite_are_listed_references(suite: str) -> None:
+    tasks = {d.task.title: d.task.citation for d in load_registry() if suite in d.task.suites}
+    assert tasks
+    said = bibtex(tasks)
+    assert "@misc" in said
+    assert "note =" not in said, f"{suite}: a citation is not in tasks/references.bib"
+
+
+def test_a_source_that_is_not_listed_is_cited_by_its_words() -> None:
+    said = bibtex({"My set & more": "Nobody 2031, a drawer; Clark et al. 2019, arXiv 1905.10044", "None": ""})
+    assert "title = {My set \\& more}" in said
+    assert "@misc{nobody2031," in said
+    assert "@misc{clark2019," in said
+    assert said.count("\n@") == 2
