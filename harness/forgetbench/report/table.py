@@ -39,7 +39,7 @@ ROLE_TITLES: dict[Role, str] = {
     "target": "Target",
     "general": "General",
     "safety": "Safety",
-    "distribution": "Change of distribution (does not gate)",
+    "distribution": "Distribution, no gate",
     "cost": "Cost",
 }
 RULED = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
