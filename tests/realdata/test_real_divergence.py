@@ -12,9 +12,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from forgetbench.data.samples import Sample
+from forgetbench.engine.divergence import compare_text
 from forgetbench.engine.run import Request, prepare_selftest, selftest
+from forgetbench.models.checkpoint import resolve_component
+from forgetbench.models.load import load
+from forgetbench.models.model_pair import ModelPair
 from forgetbench.models.reference import install_command, resolve_reference
-from forgetbench.tasks.registry import builtin_root
+from forgetbench.schema.run import LoadSettings, Settings
+from forgetbench.schema.task import Divergence
+from forgetbench.tasks.registry import builtin_root, load_registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.realdata]
 
@@ -72,20 +79,33 @@ def adapters(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_base_against_itself_diverges_by_less_than_a_millionth(smollm: Path, tmp_path: Path) -> None:
+    """As ``forgetbench selftest`` asks, and as two models that were loaded one after the other."""
     request = Request(
-        model=str(smollm), tasks=("divergence_mini",), output=tmp_path / "results", offline=True
+        model=str(smollm),
+        tasks=("divergence_mini",),
+        settings=Settings(limit=20),
+        output=tmp_path / "results",
+        offline=True,
     )
     comparison = selftest(prepare_selftest(request)).comparison
     assert comparison is not None
     (row,) = comparison.rows
-    assert row.n == 36
+    assert row.n == 20
     assert row.degradation is not None and 0 <= row.degradation < 1e-6
+
+    component, task = resolve_component(str(smollm)), load_registry().get("divergence_mini").task
+    assert isinstance(task, Divergence)
+    twice = ModelPair(load(component, LoadSettings()), load(component, LoadSettings()))
+    sample = Sample(id="one", content="", row={}, input="", reference="The tide went out.", size=0.0)
+    found = compare_text(task, sample, twice, lambda sample, model: ("", False)).prediction
+    assert found is not None and found.divergence is not None
+    assert found.divergence.kl < 1e-6 * found.divergence.n_positions
 
 
 def test_divergence_grows_with_the_steps_and_stands_in_each_table(adapters: Path, tmp_path: Path) -> None:
     done = forgetbench(
         "run", "--model", str(adapters / "checkpoint-*"), "--tasks", ",".join(TASKS), "--output-path",
-        str(tmp_path / "results"), "--offline", "--no-mlflow", "--json",
+        str(tmp_path / "results"), "--limit", "24", "--offline", "--no-mlflow", "--json",
     )  # fmt: skip
     assert done.exit_code in (0, 3), done.output
     results = json.loads(done.stdout)
