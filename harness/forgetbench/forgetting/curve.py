@@ -63,7 +63,7 @@ def make_curve(checkpoints: Sequence[Trained], *, exposure: Exposure, seed: int 
     target = _target(checkpoints)
     points = sorted(
         (_point(c, measures, target, several_ranks=_several_ranks(checkpoints)) for c in checkpoints),
-        key=lambda p: (p.group, run_of(p), getattr(p.training, exposure)),
+        key=lambda p: (*_order(p), getattr(p.training, exposure)),
     )
     points = _with_front(points, measures)
     laws = results_of(points, measures, exposure, seed=seed)
@@ -81,6 +81,11 @@ def make_curve(checkpoints: Sequence[Trained], *, exposure: Exposure, seed: int 
         matched_gain=tuple(_matched(points, measures, seed)),
         scope=tuple(_scope(points)),
     )
+
+
+def _order(point: CurvePoint) -> tuple[str, int, str, str]:
+    """Sort by method, rank and run, so that what belongs together stands together."""
+    return (point.training.method or "", point.training.lora_rank or 0, point.group, run_of(point))
 
 
 def run_of(point: CurvePoint) -> str:
