@@ -107,8 +107,23 @@ def test_a_missing_loss_is_left_out_of_the_laws_and_null_in_the_document(
     found = curve_of(find_results([tmp_path]))
     assert found.points[2].losses[0].degradation is None
     assert {law.n for law in found.laws} == {5}
-    assert found.runs == () or found.runs[0].luo_fg is None
+    (figures,) = found.runs
+    assert figures.luo_fg is None
+    assert figures.final_relative_drop == pytest.approx(100 * lost(8, 320) / 0.6)
     assert found.target is None and found.points[0].target_gain is None and found.points[0].on_front is None
+
+
+def test_checkpoints_of_an_unknown_run_are_one_and_speak_of_no_method(
+    tmp_path: Path, make_result: Callable[..., Path], curve_row: Callable[..., object]
+) -> None:
+    for step in STEPS:
+        make_result(
+            tmp_path / f"r{step:06d}", f"checkpoint-{step}", curve_row("arc", "general", 0.6, lost(8, step))
+        )
+    found = curve_of(find_results([tmp_path]))
+    assert {law.n_runs for law in found.laws} == {1}
+    assert all(line.low is None for line in found.lines)
+    assert found.scope == ("checkpoint: these 6 checkpoints; of the method only several seeds speak",)
 
 
 def test_a_users_table_goes_before_the_files_and_fits_by_name_or_fingerprint(
@@ -120,7 +135,10 @@ def test_a_users_table_goes_before_the_files_and_fits_by_name_or_fingerprint(
         )
     table = {"early": Training(steps=5, seed=1), "late0000": Training(steps=50)}
     found = curve_of(find_results([tmp_path]), table)
-    assert [(p.checkpoint, p.training.steps, p.training.seed) for p in found.points] == [
+    assert [
+        (p.checkpoint, p.training.steps, p.training.seed)
+        for p in sorted(found.points, key=lambda p: p.checkpoint)
+    ] == [
         ("early", 5, 1),
         ("late", 50, None),
     ]

@@ -98,7 +98,7 @@ def _observations(points: Sequence[CurvePoint], measure: str, exposure: Exposure
         parameters=whole.get("parameters"),
         steps=whole.get("steps"),
         target_loss=whole.get("target_loss"),
-        runs=[point.training.run or point.fingerprint for point, _ in pairs],
+        runs=[point.run for point, _ in pairs],
     )
 
 

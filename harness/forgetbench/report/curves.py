@@ -60,7 +60,7 @@ def law_words(law: str, exposure: Exposure) -> str:
 
 def _csv_row(curve: Curve, point: CurvePoint, measure: Measure, loss: Loss) -> dict[str, object]:
     target = curve.target
-    own = point.training.model_dump() | {"gain": point.target_gain}
+    own = point.training.model_dump() | {"run": point.run, "gain": point.target_gain}
     del own["target_gain"]
     return {
         "checkpoint": point.checkpoint,
