@@ -76,9 +76,10 @@ def curve_row() -> Callable[..., Row]:
     return _row
 
 
-@pytest.fixture
-def sweep(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four ranks, two seeds of the largest, six checkpoints each."""
+    results = tmp_path_factory.mktemp("sweep")
     for rank, seed in ((4, 0), (8, 0), (16, 0), (32, 0), (32, 1)):
         for step in STEPS:
             noise = 0.001 * np.random.default_rng([rank, seed, step]).normal()
@@ -88,10 +89,10 @@ def sweep(tmp_path: Path) -> Path:
                 "target_loss": 3 - gained(rank, step),
             }  # fmt: skip
             write_result(
-                tmp_path / "results" / f"{rank}-{seed}-{step}", f"checkpoint-{step}",
+                results / f"{rank}-{seed}-{step}", f"checkpoint-{step}",
                 _row("mine", "target", 0.3, -gained(rank, step)),
                 _row("arc", "general", 0.6, lost(rank, step) + noise),
                 _row("clean", "general", 0.1, 0.1 * lost(rank, step), metric="wer", higher_is_better=False),
                 training=training,
             )  # fmt: skip
-    return tmp_path / "results"
+    return results

@@ -62,10 +62,16 @@ def test_json_is_the_document_and_nothing_else(cli: Cli, one_rank: list[str], tm
     assert json.loads(done.stdout) == json.loads((tmp_path / "out" / "curve.json").read_text())
 
 
-def test_a_folder_and_a_glob_name_the_results_too(cli: Cli, sweep: Path, tmp_path: Path) -> None:
-    for named in (str(sweep), str(sweep / "*")):
+def test_a_folder_and_a_glob_name_the_results_too(
+    cli: Cli, make_result: Callable[..., Path], curve_row: Callable[..., object], tmp_path: Path
+) -> None:
+    for i in (5, 9):
+        make_result(tmp_path / "r" / f"f{i}", f"checkpoint-{i}", curve_row("arc", "general", 0.6, 0.01 * i))
+    for named in (str(tmp_path / "r"), str(tmp_path / "r" / "f*")):
         done = cli("curves", named, "--output-path", str(tmp_path / "out"), "--no-mlflow")
-        assert "30 checkpoints of org/base" in done.stdout, done.output
+        assert "2 checkpoints of org/base" in done.stdout, done.output
+    gone = cli("curves", str(tmp_path / "r" / "g*"), "--no-mlflow")
+    assert "RESULT" in str(gone.exception) and "matches nothing" in str(gone.exception)
 
 
 def test_mlflow_has_each_run_by_step_and_the_curve_once(

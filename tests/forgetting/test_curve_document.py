@@ -13,7 +13,7 @@ from forgetbench.errors import UsageError
 from forgetbench.schema.curve import Curve, Training
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def curve(sweep: Path) -> Curve:
     return curve_of(find_results([sweep]))
 
@@ -23,7 +23,7 @@ def test_every_checkpoint_is_a_point_by_group_run_and_steps(curve: Curve) -> Non
     assert [m.name for m in curve.measures] == ["arc", "clean"]
     assert curve.target is not None and curve.target.name == "mine"
     groups = list(dict.fromkeys(p.group for p in curve.points))
-    assert groups == ["lora r16", "lora r32", "lora r4", "lora r8"]
+    assert groups == ["lora r4", "lora r8", "lora r16", "lora r32"]
     of_one_run = [p for p in curve.points if p.training.run == "r32 s1"]
     assert [p.training.steps for p in of_one_run] == list(STEPS)
     assert of_one_run[0].target_gain == pytest.approx(gained(32, 10))
@@ -60,12 +60,12 @@ def test_two_runs_are_no_ground_for_a_band(sweep: Path) -> None:
 
 def test_methods_are_compared_at_equal_gain_from_the_base_on(curve: Curve) -> None:
     found = [
-        m for m in curve.matched_gain if m.measure == "arc" and (m.first, m.second) == ("lora r32", "lora r4")
+        m for m in curve.matched_gain if m.measure == "arc" and (m.first, m.second) == ("lora r4", "lora r32")
     ]
-    assert [m.n_runs for m in found] == [(2, 1), (2, 1)]
+    assert [m.n_runs for m in found] == [(1, 2), (1, 2)]
     assert found[1].gain == pytest.approx(gained(4, 320))
-    assert found[1].forgetting_second == pytest.approx(lost(4, 320), abs=0.004)
-    assert found[1].difference is not None and found[1].difference > 0.05
+    assert found[1].forgetting_first == pytest.approx(lost(4, 320), abs=0.004)
+    assert found[1].difference is not None and found[1].difference < -0.05
     assert found[1].ci_low is None  # one run of r4
 
 
@@ -107,8 +107,23 @@ def test_a_missing_loss_is_left_out_of_the_laws_and_null_in_the_document(
     found = curve_of(find_results([tmp_path]))
     assert found.points[2].losses[0].degradation is None
     assert {law.n for law in found.laws} == {5}
-    assert found.runs == () or found.runs[0].luo_fg is None
+    (figures,) = found.runs
+    assert figures.luo_fg is None
+    assert figures.final_relative_drop == pytest.approx(100 * lost(8, 320) / 0.6)
     assert found.target is None and found.points[0].target_gain is None and found.points[0].on_front is None
+
+
+def test_checkpoints_of_an_unknown_run_are_one_and_speak_of_no_method(
+    tmp_path: Path, make_result: Callable[..., Path], curve_row: Callable[..., object]
+) -> None:
+    for step in STEPS:
+        make_result(
+            tmp_path / f"r{step:06d}", f"checkpoint-{step}", curve_row("arc", "general", 0.6, lost(8, step))
+        )
+    found = curve_of(find_results([tmp_path]))
+    assert {law.n_runs for law in found.laws} == {1}
+    assert all(line.low is None for line in found.lines)
+    assert found.scope == ("checkpoint: these 6 checkpoints; of the method only several seeds speak",)
 
 
 def test_a_users_table_goes_before_the_files_and_fits_by_name_or_fingerprint(
@@ -120,7 +135,10 @@ def test_a_users_table_goes_before_the_files_and_fits_by_name_or_fingerprint(
         )
     table = {"early": Training(steps=5, seed=1), "late0000": Training(steps=50)}
     found = curve_of(find_results([tmp_path]), table)
-    assert [(p.checkpoint, p.training.steps, p.training.seed) for p in found.points] == [
+    assert [
+        (p.checkpoint, p.training.steps, p.training.seed)
+        for p in sorted(found.points, key=lambda p: p.checkpoint)
+    ] == [
         ("early", 5, 1),
         ("late", 50, None),
     ]

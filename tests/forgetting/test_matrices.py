@@ -38,6 +38,11 @@ def test_the_figures_of_three_tasks_by_hand() -> None:
     assert chaudhry_forgetting(R) == pytest.approx(((0.80 - 0.75) + (0.90 - 0.60)) / 2)
 
 
+def test_chaudhrys_best_is_sought_between_the_base_and_the_last_stage() -> None:
+    scores = [[0.99, 0.1, 0.1], [0.5, 0.1, 0.1], [0.8, 0.4, 0.1], [0.6, 0.7, 0.9]]
+    assert chaudhry_forgetting(scores) == pytest.approx(((0.8 - 0.6) + (0.4 - 0.7)) / 2)
+
+
 def test_fg_is_the_mean_over_elements_and_all_stages() -> None:
     scores = np.array([[40.0, 20.0], [36.0, 21.0], [30.0, 10.0], [34.0, 16.0]])
     by_definition = np.mean((scores[0] - scores[1:]) / scores[0]) * 100

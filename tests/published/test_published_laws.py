@@ -11,6 +11,7 @@ import pytest
 
 from forgetbench.forgetting.law_fit import Fit, fit_law
 from forgetbench.forgetting.laws import joint_power_law, observations
+from forgetbench.forgetting.matched_gain import PlanePoint, at_matched_gain, common_range, pareto_front
 
 PUBLISHED: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[2] / "benchmarks" / "published_laws.json").read_text()
@@ -82,3 +83,28 @@ def test_forgetting_falls_with_humaneval_as_least_squares_has_it() -> None:
     assert fit.amplitude == pytest.approx(-0.5338, abs=5e-5)
     assert fit.offset == pytest.approx(0.7906, abs=5e-5)
     assert fit.r2 == pytest.approx(0.3713, abs=5e-5)
+
+
+def plane(run: str) -> list[PlanePoint]:
+    """HumanEval against what is lost of the forgetting score."""
+    found = PUBLISHED["biderman2024"]
+    pairs = zip(found["humaneval"][run], found["forgetting_score"][run], strict=True)
+    return [PlanePoint(gain=learnt, forgetting=-kept) for learnt, kept in pairs]
+
+
+def test_lora_forgets_less_than_full_fine_tuning_at_the_same_humaneval() -> None:
+    """Biderman et al. 2024: LoRA of rank 256 and full fine-tuning of code, at HumanEval .45, by hand."""
+    lora = 0.659 + (0.45 - 0.385) / (0.498 - 0.385) * (0.631 - 0.659)
+    full = 0.595 + (0.45 - 0.302) / (0.464 - 0.302) * (0.579 - 0.595)
+    found = at_matched_gain([plane("r256")], [plane("full")], 0.45)
+    assert (found.first, found.second) == pytest.approx((-lora, -full))
+    assert found.difference == pytest.approx(-0.0625, abs=5e-4)
+    assert common_range([plane("r16")], [plane("full")]) == (0.302, 0.358)
+    assert at_matched_gain([plane("r16")], [plane("full")], 0.45).difference is None
+
+
+def test_the_front_of_the_published_plane_is_lora_alone() -> None:
+    runs = [run for run in PUBLISHED["biderman2024"]["humaneval"] for _ in range(5)]
+    points = [point for run in dict.fromkeys(runs) for point in plane(run)]
+    front = pareto_front(points)
+    assert [(runs[i], points[i].gain) for i in front] == [("r256", 0.385), ("r64", 0.417), ("r256", 0.498)]

@@ -66,7 +66,9 @@ def curves(
     show_curve(curve_of(found, table, seed=seed), output_path, mlflow=mlflow, as_json=json)
 
 
-def show_curve(curve: Curve, folder: Path, *, mlflow: bool, as_json: bool, document: bool = True) -> None:
+def show_curve(
+    curve: Curve, folder: Path, *, mlflow: bool, as_json: bool, offline: bool = False, document: bool = True
+) -> None:
     """Write a curve's files, print its tables, and log it.
 
     Args:
@@ -74,6 +76,7 @@ def show_curve(curve: Curve, folder: Path, *, mlflow: bool, as_json: bool, docum
         folder: Where the files go.
         mlflow: Log it.
         as_json: Keep stdout for JSON.
+        offline: Log to a local store only.
         document: With ``as_json``, write the document there.
     """
     from forgetbench.cli.console import console, write_json
@@ -86,7 +89,7 @@ def show_curve(curve: Curve, folder: Path, *, mlflow: bool, as_json: bool, docum
     for path in files:
         out.print(plain(str(path)), style="dim", soft_wrap=True)
     if mlflow:
-        _log(curve, files, as_json=as_json)
+        _log(curve, files, offline=offline, as_json=as_json)
     if as_json and document:
         write_json(curve.model_dump(mode="json"))
 
@@ -104,11 +107,14 @@ def write_curve(curve: Curve, folder: Path) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def _log(curve: Curve, files: list[Path], *, as_json: bool) -> None:
+def _log(curve: Curve, files: list[Path], *, offline: bool, as_json: bool) -> None:
     from forgetbench.cli.console import console, warn
     from forgetbench.tracking.curve_log import log_curve
-    from forgetbench.tracking.store import tracking_address, without_password
+    from forgetbench.tracking.store import sqlite_path, tracking_address, without_password
 
+    if offline and sqlite_path(tracking_address()) is None:
+        warn("MLflow: the curve was not logged, for the run is offline. Later: forgetbench curves")
+        return
     if warning := log_curve(curve, files):
         warn(warning)
     else:

@@ -58,7 +58,7 @@ def run_several(
     if as_json:
         write_json(plans if dry_run else _as_json(results, gates))
     if not dry_run:
-        _show_curve(results, request.output, mlflow=mlflow and not request.offline, as_json=as_json)
+        _show_curve(results, request.output, mlflow=mlflow, offline=request.offline, as_json=as_json)
     _raise(failures, len(models))
     if judged := [gated.exit_code for gated in gates if gated is not None]:
         raise typer.Exit(max(judged))
@@ -81,7 +81,7 @@ def _head(text: str, *, as_json: bool) -> None:
 
 
 def _show_curve(
-    results: Sequence[tuple[Prepared, Result]], output: Path, *, mlflow: bool, as_json: bool
+    results: Sequence[tuple[Prepared, Result]], output: Path, *, mlflow: bool, offline: bool, as_json: bool
 ) -> None:
     """Print, write and draw the curve of checkpoints that are a sequence: of more audio, or of more steps."""
     from forgetbench.cli.curves import FOLDER, show_curve
@@ -103,7 +103,7 @@ def _show_curve(
         if len(compared) > 1:
             console(as_json=as_json).print(f"\nNo curve: {plain(str(error))}", style="dim", soft_wrap=True)
         return
-    show_curve(curve, output / FOLDER, mlflow=mlflow, as_json=as_json, document=False)
+    show_curve(curve, output / FOLDER, mlflow=mlflow, offline=offline, as_json=as_json, document=False)
 
 
 def _show_adaptability(

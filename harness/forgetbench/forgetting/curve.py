@@ -63,7 +63,7 @@ def make_curve(checkpoints: Sequence[Trained], *, exposure: Exposure, seed: int 
     target = _target(checkpoints)
     points = sorted(
         (_point(c, measures, target, several_ranks=_several_ranks(checkpoints)) for c in checkpoints),
-        key=lambda p: (p.group, run_of(p), getattr(p.training, exposure)),
+        key=lambda p: (*_order(p), getattr(p.training, exposure)),
     )
     points = _with_front(points, measures)
     laws = results_of(points, measures, exposure, seed=seed)
@@ -83,9 +83,9 @@ def make_curve(checkpoints: Sequence[Trained], *, exposure: Exposure, seed: int 
     )
 
 
-def run_of(point: CurvePoint) -> str:
-    """Return the training run of a point; a checkpoint of which none is known is one by itself."""
-    return point.training.run or point.fingerprint
+def _order(point: CurvePoint) -> tuple[str, int, str, str]:
+    """Sort by method, rank and run, so that what belongs together stands together."""
+    return (point.training.method or "", point.training.lora_rank or 0, point.group, point.run)
 
 
 def loss_of(point: CurvePoint, measure: str) -> Loss:
@@ -139,10 +139,13 @@ def _point(
     measured = -row.degradation if row is not None and row.degradation is not None else None
     method = training.method or "checkpoint"
     ranked = several_ranks and training.lora_rank is not None
+    group = f"{method} r{training.lora_rank}" if ranked else method
+    unknown = group if training.seed is None else f"{group}, seed {training.seed}"
     return CurvePoint(
         checkpoint=comparison.checkpoint.name,
         fingerprint=comparison.checkpoint.fingerprint,
-        group=f"{method} r{training.lora_rank}" if ranked else method,
+        group=group,
+        run=training.run or unknown,
         training=training,
         target_score=row.checkpoint if row else None,
         target_gain=measured if row else training.target_gain,
@@ -179,7 +182,7 @@ def _plane(point: CurvePoint, measure: Measure) -> PlanePoint | None:
 
 def _by_run(points: Sequence[CurvePoint]) -> Iterator[tuple[str, str, list[CurvePoint]]]:
     """Yield group, run and the run's points in the order of training."""
-    for (group, run), members in groupby(points, key=lambda p: (p.group, run_of(p))):
+    for (group, run), members in groupby(points, key=lambda p: (p.group, p.run)):
         yield group, run, list(members)
 
 

@@ -42,29 +42,30 @@ def lines_of(
         data = _observations(members, result.measure, exposure)
         if data is None:
             continue
-        sizes = np.unique(data.inputs["parameters"]) if "parameters" in judged.law.inputs else [None]
-        xs = np.geomspace(data.inputs["steps"].min(), data.inputs["steps"].max(), POINTS_OF_A_LINE)
-        for size in sizes:
-            yield _line(result, judged.fit, data, xs, None if size is None else float(size), seed)
+        yield from _lines(result, judged.fit, data, seed)
 
 
-def _line(
-    result: LawResult, fit: Fit, data: Observations, xs: Array, size: float | None, seed: int
-) -> LawLine:
-    inputs: dict[Input, Array] = {"steps": xs}
-    if size is not None:
-        inputs["parameters"] = np.full(len(xs), size)
+def _lines(result: LawResult, fit: Fit, data: Observations, seed: int) -> Iterator[LawLine]:
+    """Yield a line for each number of parameters that the law depends on, all from the same resamples."""
+    sizes = list(np.unique(data.inputs["parameters"])) if "parameters" in fit.law.inputs else [None]
+    xs = np.geomspace(data.inputs["steps"].min(), data.inputs["steps"].max(), POINTS_OF_A_LINE)
+    inputs: dict[Input, Array] = {"steps": np.tile(xs, len(sizes))}
+    if sizes != [None]:
+        inputs["parameters"] = np.repeat(np.array(sizes), len(xs))
     found = band(fit, data, inputs, seed=seed)
-    return LawLine(
-        method=result.method,
-        measure=result.measure,
-        law=result.law,
-        trained_parameters=size,
-        x=tuple(map(float, xs)),
-        y=tuple(map(float, fit.curve(inputs))),
-        low=tuple(map(float, found.low)) if found else None,
-        high=tuple(map(float, found.high)) if found else None,
-    )
+    y = fit.curve(inputs)
+    for i, size in enumerate(sizes):
+        part = slice(i * len(xs), (i + 1) * len(xs))
+        yield LawLine(
+            method=result.method,
+            measure=result.measure,
+            law=result.law,
+            trained_parameters=None if size is None else float(size),
+            x=tuple(map(float, xs)),
+            y=tuple(map(float, y[part])),
+            low=tuple(map(float, found.low[part])) if found else None,
+            high=tuple(map(float, found.high[part])) if found else None,
+        )
 
 
 def _method(point: CurvePoint) -> str:
@@ -97,7 +98,7 @@ def _observations(points: Sequence[CurvePoint], measure: str, exposure: Exposure
         parameters=whole.get("parameters"),
         steps=whole.get("steps"),
         target_loss=whole.get("target_loss"),
-        runs=[point.training.run or point.fingerprint for point, _ in pairs],
+        runs=[point.run for point, _ in pairs],
     )
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from forgetbench.forgetting.laws import INPUT_NAMES, LAWS, Array, Input, Law, Observations
 
 STARTS = 8
+TOLERANCE, TOLERANCE_OF_A_DRAW = 1e-8, 1e-5
+"""Relative change at which a fit ends; a draw of the bootstrap starts where the fit ended and needs less."""
 DRAWS = 200
 FEWEST_RUNS = 3
 """Below it nothing is said beyond what was measured, and there are no bands."""
@@ -106,7 +108,8 @@ def refit(fit: Fit, data: Observations) -> Fit | NoFit:
     law = fit.law
     if (reason := _cannot_fit(law, data)) is not None:
         return NoFit(law=law, reason=reason)
-    theta = _fit_shape(law, data, fit.scales, [np.array(list(fit.theta.values()))])
+    start = np.array(list(fit.theta.values()))
+    theta = _fit_shape(law, data, fit.scales, [start], tolerance=TOLERANCE_OF_A_DRAW)
     return (
         NoFit(law=law, reason="the fit did not converge")
         if theta is None
@@ -173,7 +176,12 @@ def _starting_points(law: Law, seed: int, starts: int) -> list[Array]:
 
 
 def _fit_shape(
-    law: Law, data: Observations, scales: Mapping[Input, float], starts: Sequence[Array]
+    law: Law,
+    data: Observations,
+    scales: Mapping[Input, float],
+    starts: Sequence[Array],
+    *,
+    tolerance: float = TOLERANCE,
 ) -> Array | None:
     """Return the shape parameters with the least residual sum of squares; None where no start converges.
 
@@ -199,7 +207,10 @@ def _fit_shape(
     for start in starts:
         try:
             with np.errstate(all="ignore"):  # a trial may overflow: it is a bad one
-                ended = least_squares(residuals, np.clip(start, low + 1e-9, high - 1e-9), bounds=(low, high))
+                inside = np.clip(start, low + 1e-9, high - 1e-9)
+                ended = least_squares(
+                    residuals, inside, bounds=(low, high), ftol=tolerance, xtol=tolerance, gtol=tolerance
+                )
         except (ValueError, np.linalg.LinAlgError):
             continue
         if ended.status > 0:

@@ -137,9 +137,7 @@ def _legend(panel: Axes) -> None:
 def _runs(curve: Curve) -> Iterator[tuple[int, tuple[str, str, list[CurvePoint]]]]:
     """Yield the runs with the number of their group, which gives them their colour."""
     groups = list(dict.fromkeys(point.group for point in curve.points))
-    for (group, run), members in groupby(
-        curve.points, key=lambda p: (p.group, p.training.run or p.fingerprint)
-    ):
+    for (group, run), members in groupby(curve.points, key=lambda p: (p.group, p.run)):
         yield groups.index(group), (group, run, list(members))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -60,7 +60,7 @@ def law_words(law: str, exposure: Exposure) -> str:
 
 def _csv_row(curve: Curve, point: CurvePoint, measure: Measure, loss: Loss) -> dict[str, object]:
     target = curve.target
-    own = point.training.model_dump() | {"gain": point.target_gain}
+    own = point.training.model_dump() | {"run": point.run, "gain": point.target_gain}
     del own["target_gain"]
     return {
         "checkpoint": point.checkpoint,
@@ -142,7 +142,7 @@ def _law_cells(curve: Curve, law: LawResult, measure: Measure) -> Iterator[Text]
         yield Text(law.not_fitted, style="dim")
         return
     yield Text(law.formula, style="dim")
-    yield Text(numbers.MISSING if law.r2 is None else f"{law.r2:.3f}")
+    yield Text(numbers.MISSING if law.r2 is None else f"{round(law.r2, 3) + 0.0:.3f}")
     yield Text(numbers.MISSING if law.aicc is None else f"{law.aicc:.1f}")
     held = law.held_out
     yield Text(numbers.MISSING if held is None else f"±{_size(held.error, measure)}")
@@ -158,17 +158,7 @@ def _sentences(curve: Curve) -> Iterator[str]:
     for law in curve.laws:
         if law.best:
             yield f"{plain(law.method)}, {plain(titles[law.measure].title)}: {_law_sentence(curve, law)}"
-    for found in curve.matched_gain:
-        if found.difference is None:
-            continue
-        measure = titles[found.measure]
-        metric = curve.target.metric if curve.target else ""
-        interval = numbers.interval(found.ci_low, found.ci_high, metric=measure.metric)
-        yield (
-            f"At equal gain ({numbers.difference(found.gain, metric=metric)}), {plain(found.first)} loses "
-            f"{numbers.difference(found.difference, metric=measure.metric)} more than {plain(found.second)} "
-            f"in {plain(measure.title)} {interval or '(one run each: no interval)'}"
-        )
+    yield from _matched_sentences(curve, titles)
     for figures in curve.runs:
         if figures.luo_fg is not None and figures.final_relative_drop is not None:
             yield (
@@ -176,6 +166,23 @@ def _sentences(curve: Curve) -> Iterator[str]:
                 f"final relative drop {figures.final_relative_drop:.1f}%"
             )
     yield from (plain(line) for line in curve.scope)
+
+
+def _matched_sentences(curve: Curve, titles: Mapping[str, Measure]) -> Iterator[str]:
+    """Say how each two groups compare in the first measure at the largest gain that both reached."""
+    largest = {(m.first, m.second): m for m in curve.matched_gain if m.measure == curve.measures[0].name}
+    metric = curve.target.metric if curve.target else ""
+    for found in largest.values():
+        if found.difference is None:
+            continue
+        measure = titles[found.measure]
+        word = "more" if found.difference > 0 else "less"
+        interval = numbers.interval(found.ci_low, found.ci_high, metric=measure.metric)
+        yield (
+            f"At equal gain ({numbers.difference(found.gain, metric=metric)}), {plain(found.first)} loses "
+            f"{_size(abs(found.difference), measure)} {word} than {plain(found.second)} in "
+            f"{plain(measure.title)} {interval or '(one run of either: no interval)'}"
+        )
 
 
 def _law_sentence(curve: Curve, law: LawResult) -> str:

@@ -65,6 +65,9 @@ class CurvePoint(Document):
     fingerprint: str
     group: str
     """Method and rank: what is compared as one line."""
+    run: str
+    """The training run. Checkpoints of a group and seed whose run is not known count as one: never as several
+    that would speak of a method."""
     training: Training
     target_score: float | None = None
     target_gain: float | None = None

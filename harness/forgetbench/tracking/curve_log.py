@@ -64,7 +64,7 @@ def _log(curve: Curve, files: Sequence[Path], address: str, experiment: str) -> 
 
 
 def _by_run(curve: Curve) -> Iterator[tuple[str, list[CurvePoint]]]:
-    for run, points in groupby(curve.points, key=lambda p: p.training.run or p.fingerprint):
+    for run, points in groupby(curve.points, key=lambda p: p.run):
         yield run, list(points)
 
 
