@@ -189,6 +189,15 @@ Strict = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+Alpha = Annotated[
+    str | None,
+    option(
+        help="Parts of the checkpoint's change, such as [dim]0.25,0.5,0.75,1[/dim]: scales an adapter, or "
+        "interpolates with the base, and says which one keeps the gain without a regression.",
+        rich_help_panel=WHAT,
+        metavar="α,…",
+    ),
+]
 Cost = Annotated[
     bool,
     option(
@@ -235,6 +244,25 @@ def assignments(option: str, values: Iterable[str] | None) -> dict[str, str]:
             raise UsageError(f"{option} {value}", f"{key} is given twice")
         found[key] = rest
     return found
+
+
+def alphas(value: str | None) -> list[float]:
+    """Return the parts of ``--alpha``, rising, each once.
+
+    Raises:
+        UsageError: One is no number above 0 and up to 1.
+    """
+    found = set()
+    for part in names([value] if value else None):
+        try:
+            number = float(part)
+        except ValueError:
+            number = 0.0
+        if not 0 < number <= 1:
+            way_out = "Give numbers above 0, up to 1; 0 is the base."
+            raise UsageError(f"--alpha {part}", "is no part of a change", way_out)
+        found.add(number)
+    return sorted(found)
 
 
 def conditions(values: Iterable[str] | None) -> list[Condition]:

@@ -12,6 +12,7 @@ from forgetbench.errors import ForgetbenchError
 if TYPE_CHECKING:
     from forgetbench.engine.results import Result
     from forgetbench.engine.run import Prepared, Request
+    from forgetbench.models.resident_base import ResidentBase
     from forgetbench.report.table import PlanLine
 
 EPILOG = (
@@ -19,6 +20,7 @@ EPILOG = (
     "forgetbench run --model ./my-lora --tasks retention-mini,safety-mini\n\n"
     "forgetbench run --model ckpt --base org/base@main --target test.jsonl --tasks retention --dry-run\n\n"
     "forgetbench run --model asr=./whisper-lora,lm=./chat-lora --tasks hearing-mini\n\n"
+    "forgetbench run --model ./my-lora --target test.jsonl --tasks retention-mini --alpha 0.25,0.5,0.75,1\n\n"
     "forgetbench run --model './mine/audio-*' --target user.jsonl --tasks hearing-mini\n\n"
     "The same command again goes on where it stopped; once more, it computes nothing. "
     "The exit code is 0 when the run is complete, whatever the verdict."
@@ -34,6 +36,7 @@ def run(
     include_path: o.IncludePath = None,
     condition: o.ConditionOption = None,
     limit: o.Limit = None,
+    alpha: o.Alpha = None,
     cost: o.Cost = False,
     dry_run: Annotated[
         bool,
@@ -74,6 +77,7 @@ def run(
         dtype=dtype,
     )
     roles = o.assignments("--role", role)
+    alphas = o.alphas(alpha)
     o.go_offline(offline)
     from forgetbench.cli.checkpoints import expand, is_glob
     from forgetbench.engine.run import Request, prepare
@@ -94,10 +98,10 @@ def run(
         trust_remote_code=trust_remote_code,
         cost=cost,
     )
-    if len(models) > 1 or any(map(is_glob, model)):
+    if len(models) > 1 or alphas or any(map(is_glob, model)):
         from forgetbench.cli.several import run_several
 
-        run_several(request, models, dry_run=dry_run, mlflow=mlflow, as_json=json)
+        run_several(request, models, alphas=alphas, dry_run=dry_run, mlflow=mlflow, as_json=json)
         return
     _run(request, prepare(request), dry_run=dry_run, mlflow=mlflow, as_json=json)
 
@@ -125,13 +129,13 @@ def show_plan(prepared: Prepared, *, as_json: bool) -> dict[str, Any]:
     return {"directory": str(prepared.directory), "plan": [asdict(line) for line in lines]}
 
 
-def measure(prepared: Prepared) -> Result:
-    """Run a plan under a progress bar."""
+def measure(prepared: Prepared, *, resident: ResidentBase | None = None) -> Result:
+    """Run a plan under a progress bar, on a base that may be loaded already."""
     from forgetbench.cli.progress import Bars
     from forgetbench.engine.run import evaluate
 
     with Bars() as bars:
-        return evaluate(prepared, progress=bars)
+        return evaluate(prepared, progress=bars, resident=resident)
 
 
 def finish(result: Result, *, offline: bool, mlflow: bool, as_json: bool) -> None:

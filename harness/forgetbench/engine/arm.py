@@ -24,8 +24,10 @@ from forgetbench.errors import ForgetbenchError
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
 from forgetbench.models.component import Checkpoint, Component
+from forgetbench.models.families import plain_batching
 from forgetbench.models.interface import Model, TextModel
 from forgetbench.models.load import load
+from forgetbench.models.resident_base import ResidentBase
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Arm, LoadSettings, Settings, TaskResult
 from forgetbench.schema.sample import SampleRecord
@@ -46,13 +48,14 @@ class LazyModel:
     component: Component
     settings: LoadSettings
     progress: Progress
+    resident: ResidentBase | None = None
     _model: Model | None = None
 
     def get(self) -> Model:
         """Return the model."""
         if self._model is None:
             self.progress.say(f"Loading {self.component.source} ({self.component.architecture})")
-            self._model = load(self.component, self.settings)
+            self._model = load(self.component, self.settings, resident=self.resident)
         return self._model
 
     def release(self) -> None:
@@ -69,6 +72,7 @@ class ArmRun:
         identical: Roles whose component is the same in both arms: not run.
         cache: Root of the prediction cache.
         directory: Of the result.
+        resident: Keeps a base loaded from arm to arm and from checkpoint to checkpoint.
     """
 
     arm: Arm
@@ -79,6 +83,7 @@ class ArmRun:
     cache: Path
     directory: Path
     progress: Progress
+    resident: ResidentBase | None = None
 
 
 @dataclass(kw_only=True)
@@ -95,11 +100,13 @@ def run_arm(run: ArmRun) -> ArmOutcome:
     outcome = ArmOutcome()
     found: dict[str, TaskResult] = {}
     for component in run.checkpoint.components.values():
-        model = LazyModel(component, run.plan.settings.load, run.progress)
+        model = LazyModel(component, run.plan.settings.load, run.progress, run.resident)
         for planned in run.plan.tasks:
             if run.checkpoint.component_for(planned.task.capability) is component and planned.skipped is None:
                 found[planned.task.name] = _run_task(run, planned, component, model, outcome)
         model.release()
+        if any(task.component == component.fingerprint for task in found.values()):
+            outcome.warnings += plain_batching(component)
     for planned in run.plan.tasks:
         outcome.tasks.append(found.get(planned.task.name) or _skipped(planned))
     return outcome

@@ -18,9 +18,10 @@ from forgetbench.data.hub import is_unfetched, missing_offline, record_fetch
 from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask, plan_batches
-from forgetbench.errors import DataError, TaskError
-from forgetbench.models.interface import GenerateRequest, ScoreRequest, TextModel
+from forgetbench.errors import DataError, TaskError, UsageError
+from forgetbench.models.interface import GenerateRequest, ScoreRequest, ScoresDocuments, TextModel
 from forgetbench.offline import is_offline
+from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Settings
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import LmEval
@@ -52,6 +53,8 @@ class LmEvalTask:
         groups = [self.instances[sample.id] for sample in samples]
         if self.task.OUTPUT_TYPE == "generate_until":
             return self._generate(groups, prompts, model)
+        if self.is_rolling:
+            return self._score_documents(groups, model)
         requests = [
             ScoreRequest(context=instance.args[0], continuation=instance.args[1])
             for group in groups
@@ -59,6 +62,20 @@ class LmEvalTask:
         ]
         scored = iter(model.score_text(requests))
         return [_scores(list(islice(scored, len(group)))) for group in groups]
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether it scores whole documents."""
+        return bool(self.task.OUTPUT_TYPE == "loglikelihood_rolling")
+
+    def _score_documents(self, groups: Sequence[tuple[Any, ...]], model: TextModel) -> list[Answer]:
+        if not isinstance(model, ScoresDocuments):
+            raise UsageError(
+                type(model).__name__, "cannot score whole documents", "It has no score_documents."
+            )
+        return [
+            _scores([score]) for score in model.score_documents([instance.args[0] for (instance,) in groups])
+        ]
 
     def _generate(
         self, groups: Sequence[tuple[Any, ...]], prompts: Sequence[tuple[str, bool]], model: TextModel
@@ -84,7 +101,8 @@ class LmEvalTask:
     def score(self, sample: Sample, prediction: RawPrediction) -> dict[str, float | tuple[float, float]]:
         """Return lm-eval's metrics of one sample; a filter other than ``none`` is appended to the name."""
         instances = self.instances[sample.id]
-        for instance, response in zip(instances, _responses(prediction), strict=True):
+        responses = prediction.loglikelihoods if self.is_rolling else _responses(prediction)
+        for instance, response in zip(instances, responses or (), strict=True):
             instance.resps, instance.filtered_resps = [response], {}
         for ensemble in self.task._filters:
             ensemble.apply(list(instances))
@@ -92,13 +110,18 @@ class LmEvalTask:
         for name in instances[0].filtered_resps:
             results = [instance.filtered_resps[name] for instance in instances]
             for metric, value in self.task.process_results(instances[0].doc, results).items():
-                if isinstance(value, int | float) and math.isfinite(value):
+                if self.is_rolling:
+                    stats |= _pooled(metric, *value)
+                elif isinstance(value, int | float) and math.isfinite(value):
                     stats[metric if name == "none" else f"{metric},{name}"] = float(value)
         return stats
 
-    def higher_is_better(self, metric: str) -> bool:
-        """Return the direction that lm-eval states for a metric."""
-        return bool(self.task.higher_is_better().get(metric.partition(",")[0], True))
+    def metric(self, name: str) -> MetricSpec:
+        """Return a metric's type, and the direction that lm-eval states for it."""
+        if self.is_rolling:
+            return MetricSpec(name=name, type="ratio", higher_is_better=False)
+        better = bool(self.task.higher_is_better().get(name.partition(",")[0], True))
+        return MetricSpec(name=name, type="mean", higher_is_better=better)
 
 
 def expand_group(definition: Definition, *, offline: bool) -> list[Definition]:
@@ -142,10 +165,6 @@ def load_lm_eval_task(definition: Definition, settings: Settings, *, offline: bo
     if is_offline(offline) and is_unfetched(task):
         raise missing_offline([task.name])
     built = _build(definition, settings)
-    if built.OUTPUT_TYPE == "loglikelihood_rolling":
-        raise DataError(
-            f"task {task.name}", "scores whole documents", "Rolling log-likelihood is not supported yet."
-        )
     with _quiet():
         ids = choose([str(i) for i, _ in enumerate(built.eval_docs)], settings.limit, settings.seed)
         built.build_all_requests(samples=sorted(int(i) for i in ids))
@@ -245,6 +264,13 @@ def _scores(scores: Sequence[Any]) -> Answer:
         truncated=any(score.truncated for score in scores),
     )
     return Answer(prediction=prediction)
+
+
+def _pooled(metric: str, logprob: float, n_units: int) -> dict[str, tuple[float, float]]:
+    """Return what pools to lm-eval's number: bits per byte, or the logarithm of a perplexity."""
+    if metric == "bits_per_byte":
+        return {metric: (-logprob / math.log(2), float(n_units))}
+    return {f"log_{metric}": (-logprob, float(n_units))}
 
 
 def _responses(prediction: RawPrediction) -> list[Any]:

@@ -34,9 +34,11 @@ from forgetbench.engine.results import (
 from forgetbench.engine.score import SCORING_ERROR
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
+from forgetbench.models.alpha import at_alpha
 from forgetbench.models.component import Checkpoint
 from forgetbench.models.fingerprint import chat_template
 from forgetbench.models.pairing import Pair, resolve_pair
+from forgetbench.models.resident_base import ResidentBase
 from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
 from forgetbench.schema.comparison import Comparison
@@ -89,6 +91,7 @@ class Prepared:
 
     Attributes:
         identical: Roles whose component is the same in both arms and is not run.
+        alpha: The part of the checkpoint's change that is measured; None where none was asked for.
     """
 
     request: Request
@@ -96,6 +99,7 @@ class Prepared:
     plan: Plan
     directory: Path
     identical: frozenset[str]
+    alpha: float | None = None
 
 
 def prepare(request: Request) -> Prepared:
@@ -109,12 +113,13 @@ def prepare(request: Request) -> Prepared:
     return prepared
 
 
-def prepare_each(request: Request, models: Sequence[str]) -> list[Prepared]:
+def prepare_each(request: Request, models: Sequence[str], *, alphas: Sequence[float] = ()) -> list[Prepared]:
     """Prepare several checkpoints for the same tasks; those that can do the same share one plan and its data.
 
     Args:
         request: What is asked of each of them.
         models: Take the place of ``request.model``, one after another.
+        alphas: Parts of each checkpoint's change to measure, one after another; none for the whole.
 
     Raises:
         UsageError: As :func:`prepare`; none of them is run then.
@@ -127,8 +132,11 @@ def prepare_each(request: Request, models: Sequence[str]) -> list[Prepared]:
         pair = resolve_pair(
             model, request.base, offline=request.offline, trust_remote_code=request.trust_remote_code
         )
-        own, identical = replace(request, model=model), frozenset(pair.identical_roles)
-        prepared.append(_plan(own, selection, pair, identical=identical, plans=plans))
+        own = replace(request, model=model)
+        for alpha in alphas or [None]:
+            part = pair if alpha is None else at_alpha(pair, alpha)
+            planned = _plan(own, selection, part, identical=frozenset(part.identical_roles), plans=plans)
+            prepared.append(replace(planned, alpha=alpha))
     return prepared
 
 
@@ -173,12 +181,15 @@ def select_tasks(request: Request) -> Selection:
     return in_conditions(whole, request.conditions)
 
 
-def evaluate(prepared: Prepared, *, progress: Progress | None = None) -> Result:
+def evaluate(
+    prepared: Prepared, *, progress: Progress | None = None, resident: ResidentBase | None = None
+) -> Result:
     """Run both arms and compare them; what is cached or finished is not computed again, but cost always is.
 
     Args:
         prepared: From :func:`prepare`.
         progress: Told of every stretch of work.
+        resident: Keeps a base loaded for the next checkpoint; without one, for this pair alone.
 
     Raises:
         UsageError: The output path cannot be written.
@@ -188,7 +199,7 @@ def evaluate(prepared: Prepared, *, progress: Progress | None = None) -> Result:
     progress = progress or Silent()
     result = _finished(prepared)
     if result is None:
-        result = _run(prepared, {arm: cache_root() for arm in RUN_FILE}, progress)
+        result = _run(prepared, {arm: cache_root() for arm in RUN_FILE}, progress, resident or ResidentBase())
     else:
         progress.say("This run was finished before: no score is computed anew")
     return _with_cost(prepared, result, progress) if prepared.request.cost else result
@@ -203,7 +214,7 @@ def selftest(prepared: Prepared, *, progress: Progress | None = None) -> Result:
     check_writable(prepared.request.output, "--output-path")
     with TemporaryDirectory(prefix="forgetbench-selftest-") as folder:
         caches: dict[Arm, Path] = {arm: Path(folder) / arm for arm in RUN_FILE}
-        return _run(prepared, caches, progress or Silent())
+        return _run(prepared, caches, progress or Silent(), ResidentBase())
 
 
 def compare_result(directory: Path) -> Comparison:
@@ -293,13 +304,15 @@ def _finished(prepared: Prepared) -> Result | None:
     return result if complete and result.checkpoint.run_key == prepared.plan.run_key else None
 
 
-def _run(prepared: Prepared, caches: Mapping[Arm, Path], progress: Progress) -> Result:
+def _run(
+    prepared: Prepared, caches: Mapping[Arm, Path], progress: Progress, resident: ResidentBase
+) -> Result:
     documents: dict[Arm, RunDocument] = {}
     # The checkpoint first: if it cannot be loaded, no time was spent on the base.
     arms: dict[Arm, Checkpoint | None] = {"checkpoint": prepared.pair.checkpoint, "base": prepared.pair.base}
     for arm, checkpoint in arms.items():
         if checkpoint is not None:
-            documents[arm] = _run_arm(prepared, arm, checkpoint, caches[arm], progress)
+            documents[arm] = _run_arm(prepared, arm, checkpoint, caches[arm], progress, resident)
     for arm, document in documents.items():
         write_document(prepared.directory / RUN_FILE[arm], document)
     if "base" in documents:
@@ -308,7 +321,12 @@ def _run(prepared: Prepared, caches: Mapping[Arm, Path], progress: Progress) -> 
 
 
 def _run_arm(
-    prepared: Prepared, arm: Arm, checkpoint: Checkpoint, cache: Path, progress: Progress
+    prepared: Prepared,
+    arm: Arm,
+    checkpoint: Checkpoint,
+    cache: Path,
+    progress: Progress,
+    resident: ResidentBase,
 ) -> RunDocument:
     started = time.perf_counter()
     outcome = run_arm(
@@ -321,6 +339,7 @@ def _run_arm(
             cache=cache,
             directory=prepared.directory,
             progress=progress,
+            resident=resident,
         )
     )
     return RunDocument(
