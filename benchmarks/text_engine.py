@@ -56,7 +56,8 @@ class Item:
 def read_items(name: str) -> list[Item]:
     """Return a set's questions in the form that the field asks them."""
     path = Path(os.environ["FORGETBENCH_TEST_DATA"]) / "text" / f"{name}.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
     if name == "commonsenseqa":
         return [_item(f"Question: {row['question']}\nAnswer:", row["choices"], row) for row in rows]
     if name == "boolq":

@@ -380,3 +380,15 @@ def test_load_settings_that_cannot_be_met_are_usage_errors(
 ) -> None:
     with pytest.raises(UsageError, match=told):
         loaded(made / "llama", **settings)
+
+
+def test_layers_laid_over_all_devices_score_the_same(made: Path) -> None:
+    plain = loaded(made / "lora").score_text(requests(PAIRS))
+    assert loaded(made / "lora", device="auto").score_text(requests(PAIRS)) == plain
+
+
+@pytest.mark.slow
+def test_compiled_layers_score_the_same(made: Path) -> None:
+    plain = loaded(made / "lora").score_text(requests(PAIRS))
+    compiled = loaded(made / "lora", compile=True).score_text(requests(PAIRS))
+    assert [c.logprob for c in compiled] == pytest.approx([p.logprob for p in plain], abs=1e-4)

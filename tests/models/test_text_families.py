@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
+from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.checkpoint import resolve
-from forgetbench.models.families import CHECKED
+from forgetbench.models.families import CHECKED, masks_of
 from forgetbench.models.interface import GenerateRequest, ScoreRequest
 from forgetbench.models.load import load
 from forgetbench.schema.run import LoadSettings
@@ -104,3 +105,25 @@ def test_generated_text_is_that_of_transformers_one_by_one(architecture: str, tm
         expected.append(model.tokenizer.decode(tokens, skip_special_tokens=True))
     requests = [GenerateRequest(prompt=p, max_new_tokens=8 + 3 * i) for i, p in enumerate(prompts)]
     assert [output.text for output in model.generate(requests)] == expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"), [("BloomForCausalLM", True), ("LlamaForCausalLM", False)]
+)
+def test_a_run_document_says_what_was_batched_plainly(
+    architecture: str, expected: bool, ask: Callable[..., Request], tmp_path: Path
+) -> None:
+    path = make_family(tmp_path / "model", architecture)
+    result = evaluate(prepare(ask(path, "choices")))
+    told = f"model: contexts are not shared for {architecture}, which is batched plainly"
+    assert any(warning.startswith(told) for warning in result.checkpoint.warnings) == expected
+
+
+@pytest.mark.parametrize(
+    "rope", [{"rope_type": "dynamic", "factor": 2.0}, {"type": "longrope"}], ids=["dynamic", "longrope"]
+)
+def test_rotary_embeddings_that_go_by_length_share_no_contexts(rope: dict[str, Any]) -> None:
+    named = {"architectures": ["LlamaForCausalLM"]}
+    assert masks_of(named) == masks_of({**named, "rope_parameters": {"rope_type": "llama3"}}) == "full"
+    assert masks_of({**named, "rope_scaling": rope}) is None
+    assert masks_of({**named, "rope_parameters": {"full_attention": rope}}) is None

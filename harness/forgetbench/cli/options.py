@@ -127,7 +127,8 @@ BatchSize = Annotated[
 Device = Annotated[
     str,
     option(
-        help="Where the models run: [dim]cpu[/dim], [dim]cuda[/dim], [dim]cuda:1[/dim], [dim]mps[/dim].",
+        help="Where the models run: [dim]cpu[/dim], [dim]cuda[/dim], [dim]cuda:1[/dim], [dim]mps[/dim]; "
+        "[dim]auto[/dim] lays one model over all devices.",
         rich_help_panel=HOW,
         metavar="DEVICE",
     ),
@@ -139,6 +140,14 @@ Dtype = Annotated[
         "[dim]float16[/dim].",
         rich_help_panel=HOW,
         metavar="TYPE",
+    ),
+]
+Compile = Annotated[
+    bool,
+    option(
+        "--compile",
+        help="Compile the layers of language models with torch.compile: slow to start, for long runs.",
+        rich_help_panel=HOW,
     ),
 ]
 ChatTemplateOption = Annotated[
@@ -287,6 +296,7 @@ def make_settings(
     chat_template: ChatTemplate = "auto",
     device: str = "cpu",
     dtype: str = "float32",
+    compile: bool = False,
 ) -> Settings:
     """Return the settings of a run from its options."""
     from forgetbench.schema.run import LoadSettings, Settings
@@ -297,5 +307,5 @@ def make_settings(
         num_fewshot=num_fewshot,
         batch_size=batch_size,
         chat_template=chat_template,
-        load=LoadSettings(device=device, dtype=dtype),
+        load=LoadSettings(device=device, dtype=dtype, compile=compile),
     )

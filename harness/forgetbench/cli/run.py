@@ -50,6 +50,7 @@ def run(
     batch_size: o.BatchSize = 16,
     device: o.Device = "cpu",
     dtype: o.Dtype = "float32",
+    compile: o.Compile = False,
     chat_template: o.ChatTemplateOption = "auto",
     seed: o.Seed = 0,
     output_path: o.OutputPath = Path("results"),
@@ -75,6 +76,7 @@ def run(
         chat_template=chat_template,
         device=device,
         dtype=dtype,
+        compile=compile,
     )
     roles = o.assignments("--role", role)
     alphas = o.alphas(alpha)

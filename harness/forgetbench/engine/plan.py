@@ -20,7 +20,7 @@ from forgetbench.tasks.registry import Selection
 if TYPE_CHECKING:
     from forgetbench.engine.lm_eval import LmEvalTask
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised when the same request may get another prediction; part of every cache key and run key."""
 
 _WORDS: dict[str, Any] = {
@@ -87,7 +87,9 @@ class Plan:
         """Hash of all that a result depends on beside the two checkpoints."""
         tasks = [(t.task.name, t.task.version, t.definition_sha256, t.samples_sha256) for t in self.tasks]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
-        settings = self.settings.model_dump(mode="json", exclude={"batch_size": True, "load": {"device"}})
+        settings = self.settings.model_dump(
+            mode="json", exclude={"batch_size": True, "load": {"device", "compile"}}
+        )
         return _hash([ENGINE_VERSION, tasks, rows, settings])[:16]
 
 

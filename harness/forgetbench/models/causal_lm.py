@@ -17,7 +17,7 @@ from forgetbench.models.greedy import Decoding, GreedyDecoder
 from forgetbench.models.interface import GenerateRequest, Loglikelihood, Output, ScoreRequest
 from forgetbench.models.resident_base import ResidentBase
 from forgetbench.models.text_scorer import TextScorer, TokenScores, Wanted
-from forgetbench.models.weights import load_weights
+from forgetbench.models.weights import load_weights, without_adapter
 from forgetbench.schema.run import LoadSettings
 
 _N_FIRST_TOKENS = 16
@@ -81,7 +81,11 @@ class CausalLM:
                 "Save it with tokenizer.save_pretrained(DIRECTORY).",
             ) from error
         weights = load_weights if resident is None else resident.weights
-        return cls(weights(AutoModelForCausalLM, component, settings), tokenizer)
+        model = weights(AutoModelForCausalLM, component, settings)
+        if settings.compile:
+            # The layers alone: which positions are projected changes from batch to batch.
+            without_adapter(model).base_model.compile(dynamic=True)
+        return cls(model, tokenizer)
 
     @property
     def chat_template(self) -> str | None:

@@ -69,8 +69,7 @@ class ResidentBase:
         adapted = put_adapter(self._model, component)
         if settings.dtype != "float32":
             self._undo = adapted.unload
-            dtype = self._model.dtype
-            return adapted.to(device=settings.device, dtype=dtype).eval().requires_grad_(False)
+            return adapted.to(dtype=self._model.dtype).eval().requires_grad_(False)
         before = _targets(adapted)
         self._undo = lambda: _restore(before)
         return adapted.merge_and_unload().eval().requires_grad_(False)

@@ -18,6 +18,8 @@ from forgetbench.models.directory import weight_files
 from forgetbench.models.safetensors_file import read_header
 from forgetbench.schema.run import LoadSettings
 
+EVERYWHERE = "auto"
+"""The device that stands for all there are: accelerate lays the layers over them."""
 _TRAINING_ONLY = ("masked_spec_embed",)
 """Weights that only training uses: published CTC models lack them."""
 
@@ -46,9 +48,9 @@ def load_weights(
     """
     plain = component.base or component
     dtype = getattr(torch, settings.dtype)
-    model = _plain_weights(auto_class, plain, dtype, prepare)
+    model = _plain_weights(auto_class, plain, settings, prepare)
     if component.interpolated_from is not None and component.alpha is not None:
-        start = _plain_weights(auto_class, component.interpolated_from, dtype, prepare)
+        start = _plain_weights(auto_class, component.interpolated_from, settings, prepare)
         interpolate(model, start, component, component.alpha)
         del start
     if component.base is not None:
@@ -56,19 +58,21 @@ def load_weights(
         is_lora = adapted.peft_config["default"].peft_type == "LORA"
         model = adapted.merge_and_unload() if is_lora and dtype is torch.float32 else adapted
     try:
-        return model.to(device=settings.device, dtype=dtype).eval().requires_grad_(False)
+        device = None if settings.device == EVERYWHERE else settings.device
+        return model.to(device=device, dtype=dtype).eval().requires_grad_(False)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"--device {settings.device}", f"cannot be used ({_line(error)})") from error
 
 
 def _plain_weights(
-    auto_class: Any, plain: Component, dtype: torch.dtype, prepare: Callable[[Any], None]
+    auto_class: Any, plain: Component, settings: LoadSettings, prepare: Callable[[Any], None]
 ) -> Any:
     assert plain.path is not None
     with _loading(plain):
         model, report = auto_class.from_pretrained(
             plain.path,
-            dtype=dtype,
+            dtype=getattr(torch, settings.dtype),
+            device_map="auto" if settings.device == EVERYWHERE else None,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
