@@ -38,6 +38,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/enhancement_scoring.py
 	$(BIN)/python benchmarks/whisper_speed.py
 	$(BIN)/python benchmarks/validity.py --quick
+	$(BIN)/python benchmarks/text_engine.py
+	$(BIN)/python benchmarks/many_adapters.py
 
 clean:
 	rm -rf $(VENV) .demo

@@ -69,9 +69,8 @@ def make_lora(folder: Path, base: Path, *, seed: int = 1, zero: bool = False, **
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(seed)
-    config = LoraConfig(
-        r=2, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=zero, **settings
-    )
+    chosen = {"target_modules": ["q_proj", "v_proj"], **settings}
+    config = LoraConfig(r=2, lora_alpha=8, init_lora_weights=zero, **chosen)
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
     model.save_pretrained(folder)
     return folder

@@ -72,9 +72,10 @@ class Engine:
             identical=frozenset(),
             plan=SimpleNamespace(tasks=[SimpleNamespace(task=task)]),
             directory=self.directory,
+            alpha=None,
         )
 
-    def evaluate(self, prepared: Any, *, progress: Any = None) -> Any:
+    def evaluate(self, prepared: Any, *, progress: Any = None, resident: Any = None) -> Any:
         self.evaluated += 1
         progress.begin("arc, base", 10, 0)
         progress.advance(10)

@@ -57,9 +57,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     loaded: list[str] = []
     original = arm.load
 
-    def counting(component: Any, settings: Any) -> Any:
+    def counting(component: Any, settings: Any, **options: Any) -> Any:
         loaded.append(component.source)
-        return original(component, settings)
+        return original(component, settings, **options)
 
     monkeypatch.setattr(arm, "load", counting)
     return loaded
@@ -109,10 +109,10 @@ def test_one_that_cannot_be_measured_fails_the_command_and_not_the_others(
 ) -> None:
     original = arm.load
 
-    def failing(component: Any, settings: Any) -> Any:
+    def failing(component: Any, settings: Any, **options: Any) -> Any:
         if component.source == "audio-0.6s":
             raise CheckpointError("audio-0.6s", "does not fit its base")
-        return original(component, settings)
+        return original(component, settings, **options)
 
     monkeypatch.setattr(arm, "load", failing)
     done = run(adapted / "audio-*")

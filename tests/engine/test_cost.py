@@ -190,7 +190,7 @@ def test_cost_changes_nothing_outside_measured_and_is_measured_anew_each_time(
     other = make_whisper(tmp_path / "other-whisper", seed=3)
     plain = evaluate(prepare(ask(other, "heard", base=str(made / "whisper"))))
     assert costs(plain) == (None, None)
-    monkeypatch.setattr(arm, "load", lambda *_: pytest.fail("scores were computed anew"))
+    monkeypatch.setattr(arm, "load", lambda *_, **__: pytest.fail("scores were computed anew"))
     timed, again = (
         evaluate(prepare(ask(other, "heard", base=str(made / "whisper"), cost=True))) for _ in range(2)
     )

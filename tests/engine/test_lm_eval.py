@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,15 +41,20 @@ def stock(tmp_path: Path) -> Path:
         "doc_to_target: answer\ngeneration_kwargs: {until: ['.'], max_gen_toks: 4}\n"
         "metric_list: [{metric: exact_match}]"
     )
+    rolling = (
+        "doc_to_target: '{{prompt}} {{answer}}'\n"
+        "metric_list: [{metric: word_perplexity}, {metric: byte_perplexity}, {metric: bits_per_byte}]"
+    )
     for name, kind, text, rest, data in (
         ("stock_choices", "multiple_choice", "{{question}}", multiple, "choices.jsonl"),
         ("stock_again", "multiple_choice", "again: {{question}}", multiple, "choices.jsonl"),
         ("stock_answers", "generate_until", "{{prompt}}", generated, "pairs.jsonl"),
+        ("stock_texts", "loglikelihood_rolling", "", rolling, "pairs.jsonl"),
     ):
         definition = STOCK.format(name=name, kind=kind, text=text, rest=rest, data=inner / data)
         (inner / f"{name}.yaml").write_text(definition)
     (inner / "stock_group.yaml").write_text("group: stock_group\ntask: [stock_choices, stock_again]\n")
-    for name in ("stock_choices", "stock_group"):
+    for name in ("stock_choices", "stock_group", "stock_texts"):
         (folder / f"{name}.yaml").write_text(f"lm_eval: {name}\ninclude_path: lm_eval\nsuites: [stock]\n")
     (folder / "stock_answers.yaml").write_text(
         "lm_eval: stock_answers\ninclude_path: lm_eval\nsuites: [stock]\ncapability: generate\n"
@@ -98,6 +104,19 @@ def test_generated_answers_equal_lm_evals(made: Path, ask: Callable[..., Request
     said = [json.loads(prediction).get("text", "") for prediction in table["prediction"]]
     by_id = {str(sample["doc_id"]): sample["resps"][0][0] for sample in theirs["samples"]["stock_answers"]}
     assert dict(zip(table["id"], said, strict=True)) == by_id
+
+
+def test_whole_documents_pool_to_lm_evals_numbers(
+    made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
+    result = evaluate(prepare(ask(made / "lora", "stock_texts", include_paths=[stock])))
+    assert result.base is not None and result.comparison is not None
+    theirs = lm_eval_numbers(made / "llama", stock, "stock_texts")["results"]["stock_texts"]
+    (task,) = result.base.tasks
+    assert task.metrics["bits_per_byte"].value == pytest.approx(theirs["bits_per_byte,none"], rel=1e-6)
+    perplexity = math.exp(task.metrics["log_word_perplexity"].value or 0.0)
+    assert perplexity == pytest.approx(theirs["word_perplexity,none"], rel=1e-5)
+    assert [row.metric for row in result.comparison.rows] == ["bits_per_byte"]
 
 
 def test_a_group_is_one_row_with_its_tasks_as_details(

@@ -44,9 +44,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     loaded: list[str] = []
     original = arm.load
 
-    def counting(component: Any, settings: Any) -> Any:
+    def counting(component: Any, settings: Any, **options: Any) -> Any:
         loaded.append(component.source)
-        return original(component, settings)
+        return original(component, settings, **options)
 
     monkeypatch.setattr(arm, "load", counting)
     return loaded

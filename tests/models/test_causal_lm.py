@@ -141,14 +141,15 @@ def test_one_token_choices_share_a_row(made: Path, monkeypatch: pytest.MonkeyPat
     assert shapes[-1] == 1
 
 
-def test_only_scored_positions_are_projected(made: Path) -> None:
+def test_only_scored_positions_are_projected_and_each_once(made: Path) -> None:
     model = loaded(made / "llama")
     rows = []
     model.model.lm_head.register_forward_hook(
         lambda module, args, output: rows.append(output.shape[:-1].numel())
     )
     scored = model.score_text(requests(PAIRS))
-    assert rows == [sum(o.n_tokens for o in scored)]
+    # "what did a" is asked four times, and its end predicts the first token of each continuation.
+    assert rows == [sum(o.n_tokens for o in scored) - 7]
 
 
 def test_a_long_context_is_cut_on_the_left_and_says_so(made: Path) -> None:
@@ -173,7 +174,7 @@ def test_a_continuation_that_melts_into_the_context_still_has_a_token(
 ) -> None:
     model = loaded(made / "nobos")
     ids = {"ab": [5, 6], "abc": [7], "": []}
-    monkeypatch.setattr(model, "_encode", lambda text, rendered: list(ids[text]))
+    monkeypatch.setattr(model, "encode", lambda text, rendered: list(ids[text]))
     score = model.score_text([ScoreRequest(context="ab", continuation="c")])[0]
     assert score.n_tokens == 1 and score.logprob < 0
 
@@ -379,3 +380,15 @@ def test_load_settings_that_cannot_be_met_are_usage_errors(
 ) -> None:
     with pytest.raises(UsageError, match=told):
         loaded(made / "llama", **settings)
+
+
+def test_layers_laid_over_all_devices_score_the_same(made: Path) -> None:
+    plain = loaded(made / "lora").score_text(requests(PAIRS))
+    assert loaded(made / "lora", device="auto").score_text(requests(PAIRS)) == plain
+
+
+@pytest.mark.slow
+def test_compiled_layers_score_the_same(made: Path) -> None:
+    plain = loaded(made / "lora").score_text(requests(PAIRS))
+    compiled = loaded(made / "lora", compile=True).score_text(requests(PAIRS))
+    assert [c.logprob for c in compiled] == pytest.approx([p.logprob for p in plain], abs=1e-4)

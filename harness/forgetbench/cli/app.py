@@ -12,6 +12,7 @@ from forgetbench.cli import (
     env,
     fetch,
     gate,
+    lm_eval,
     mlflow,
     recipe,
     report,
@@ -104,6 +105,9 @@ def _register() -> None:
     app.command("selftest", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=selftest.EPILOG)(
         selftest.selftest
     )
+    app.command(
+        "lm-eval", rich_help_panel=RESEARCH, context_settings=lm_eval.SETTINGS, epilog=lm_eval.EPILOG
+    )(lm_eval.lm_eval)
     mlflow_group = group("mlflow", RESEARCH, "Log results to MLflow later, and look at them.")
     mlflow_group.command("sync", context_settings=COMMAND)(mlflow.sync)
     mlflow_group.command("ui", context_settings=COMMAND)(mlflow.ui)

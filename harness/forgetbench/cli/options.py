@@ -151,14 +151,6 @@ EffectSize = Annotated[
         metavar="D",
     ),
 ]
-Alpha = Annotated[
-    float | None,
-    option(
-        help="Error rate of the family of rows, for --power-analysis. Default: 0.05.",
-        rich_help_panel=POWER,
-        metavar="A",
-    ),
-]
 Power = Annotated[
     float | None,
     option(
@@ -188,7 +180,8 @@ BatchSize = Annotated[
 Device = Annotated[
     str,
     option(
-        help="Where the models run: [dim]cpu[/dim], [dim]cuda[/dim], [dim]cuda:1[/dim], [dim]mps[/dim].",
+        help="Where the models run: [dim]cpu[/dim], [dim]cuda[/dim], [dim]cuda:1[/dim], [dim]mps[/dim]; "
+        "[dim]auto[/dim] lays one model over all devices.",
         rich_help_panel=HOW,
         metavar="DEVICE",
     ),
@@ -200,6 +193,14 @@ Dtype = Annotated[
         "[dim]float16[/dim].",
         rich_help_panel=HOW,
         metavar="TYPE",
+    ),
+]
+Compile = Annotated[
+    bool,
+    option(
+        "--compile",
+        help="Compile the layers of language models with torch.compile: slow to start, for long runs.",
+        rich_help_panel=HOW,
     ),
 ]
 ChatTemplateOption = Annotated[
@@ -259,6 +260,16 @@ Strict = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+Alpha = Annotated[
+    str | None,
+    option(
+        help="Parts of the checkpoint's change, such as [dim]0.25,0.5,0.75,1[/dim]: scales an adapter, or "
+        "interpolates with the base, and says which one keeps the gain without a regression. With "
+        "--power-analysis: the error rate of the family of rows, 0.05 without it.",
+        rich_help_panel=WHAT,
+        metavar="α,…",
+    ),
+]
 Cost = Annotated[
     bool,
     option(
@@ -307,6 +318,25 @@ def assignments(option: str, values: Iterable[str] | None) -> dict[str, str]:
     return found
 
 
+def alphas(value: str | None) -> list[float]:
+    """Return the parts of ``--alpha``, rising, each once.
+
+    Raises:
+        UsageError: One is no number above 0 and up to 1.
+    """
+    found = set()
+    for part in names([value] if value else None):
+        try:
+            number = float(part)
+        except ValueError:
+            number = 0.0
+        if not 0 < number <= 1:
+            way_out = "Give numbers above 0, up to 1; 0 is the base."
+            raise UsageError(f"--alpha {part}", "is no part of a change", way_out)
+        found.add(number)
+    return sorted(found)
+
+
 def conditions(values: Iterable[str] | None) -> list[Condition]:
     """Return the conditions of ``--condition``.
 
@@ -331,6 +361,7 @@ def make_settings(
     dtype: str = "float32",
     repeats: int = 1,
     gen_kwargs: Iterable[str] | None = None,
+    compile: bool = False,
 ) -> Settings:
     """Return the settings of a run from its options.
 
@@ -346,7 +377,7 @@ def make_settings(
         num_fewshot=num_fewshot,
         batch_size=batch_size,
         chat_template="auto" if chat_template == "both" else chat_template,
-        load=LoadSettings(device=device, dtype=dtype),
+        load=LoadSettings(device=device, dtype=dtype, compile=compile),
         repeats=repeats,
         sampling=read_sampling(assignments("--gen-kwargs", gen_kwargs), repeats=repeats),
     )

@@ -27,14 +27,15 @@ class Power:
 
     @classmethod
     def of(
-        cls, wanted: bool, *, effect_size: float | None, alpha: float | None, power: float | None
+        cls, wanted: bool, *, effect_size: float | None, alpha: str | None, power: float | None
     ) -> Power | None:
         """Return what is asked, None without ``--power-analysis``.
 
         Raises:
             UsageError: An option has no meaning without ``--power-analysis``, or is out of range.
         """
-        given = {"--effect-size": effect_size, "--alpha": alpha, "--power": power}
+        rate = _error_rate(alpha) if wanted else None
+        given = {"--effect-size": effect_size, "--alpha": rate, "--power": power}
         for name, value in given.items():
             if value is None:
                 continue
@@ -45,7 +46,14 @@ class Power:
                 raise UsageError(f"{name} {value:g}", f"is not {between}", "Correct the value.")
         if not wanted:
             return None
-        return cls(effect_size, 0.05 if alpha is None else alpha, 0.8 if power is None else power)
+        return cls(effect_size, 0.05 if rate is None else rate, 0.8 if power is None else power)
+
+
+def _error_rate(alpha: str | None) -> float | None:
+    try:
+        return None if alpha is None else float(alpha)
+    except ValueError:
+        raise UsageError(f"--alpha {alpha}", "is no error rate", "Give one number, such as 0.05.") from None
 
 
 def show_power(prepared: Prepared, asked: Power, *, as_json: bool) -> None:

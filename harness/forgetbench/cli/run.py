@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from forgetbench.engine.results import Result
     from forgetbench.engine.run import Prepared, Request
     from forgetbench.forgetting.gate import Gate
+    from forgetbench.models.resident_base import ResidentBase
     from forgetbench.report.table import PlanLine
     from forgetbench.schema.policy import Policy
 
@@ -26,6 +27,7 @@ EPILOG = (
     "forgetbench run --model ./my-lora --tasks retention-mini,safety-mini\n\n"
     "forgetbench run --model ckpt --base org/base@main --target test.jsonl --tasks retention --dry-run\n\n"
     "forgetbench run --model asr=./whisper-lora,lm=./chat-lora --tasks hearing-mini\n\n"
+    "forgetbench run --model ./my-lora --target test.jsonl --tasks retention-mini --alpha 0.25,0.5,0.75,1\n\n"
     "forgetbench run --model './mine/audio-*' --target user.jsonl --tasks hearing-mini\n\n"
     "The same command again goes on where it stopped; once more, it computes nothing. "
     "The exit code is 0 when the run is complete, whatever the verdict, unless --gate judges it."
@@ -42,6 +44,7 @@ def run(
     condition: o.ConditionOption = None,
     limit: o.Limit = None,
     budget: o.Budget = None,
+    alpha: o.Alpha = None,
     cost: o.Cost = False,
     dry_run: Annotated[
         bool,
@@ -53,7 +56,6 @@ def run(
     ] = False,
     power_analysis: o.PowerAnalysis = False,
     effect_size: o.EffectSize = None,
-    alpha: o.Alpha = None,
     power: o.Power = None,
     num_fewshot: o.NumFewshot = None,
     repeats: o.Repeats = 1,
@@ -61,6 +63,7 @@ def run(
     batch_size: o.BatchSize = 16,
     device: o.Device = "cpu",
     dtype: o.Dtype = "float32",
+    compile: o.Compile = False,
     chat_template: o.ChatTemplateOption = "auto",
     seed: o.Seed = 0,
     output_path: o.OutputPath = Path("results"),
@@ -98,10 +101,12 @@ def run(
         dtype=dtype,
         repeats=repeats,
         gen_kwargs=gen_kwargs,
+        compile=compile,
     )
     asked = Power.of(power_analysis, effect_size=effect_size, alpha=alpha, power=power)
     budget_s = read_budget(budget)
     roles = o.assignments("--role", role)
+    alphas = [] if power_analysis else o.alphas(alpha)
     o.go_offline(offline)
     from forgetbench.cli.checkpoints import expand, is_glob
     from forgetbench.engine.policy import read_policy
@@ -130,7 +135,7 @@ def run(
         return
     if budget_s is not None:
         request = keep_budget(request, budget_s, dry_run=dry_run, as_json=json)
-    several = len(models) > 1 or any(map(is_glob, model))
+    several = len(models) > 1 or bool(alphas) or any(map(is_glob, model))
     if chat_template == "both":
         if policy is not None:
             raise UsageError(
@@ -143,7 +148,9 @@ def run(
     if several:
         from forgetbench.cli.several import run_several
 
-        run_several(request, models, dry_run=dry_run, mlflow=mlflow, policy=policy, as_json=json)
+        run_several(
+            request, models, alphas=alphas, dry_run=dry_run, mlflow=mlflow, policy=policy, as_json=json
+        )
         return
     _run(request, prepare(request), dry_run=dry_run, mlflow=mlflow, policy=policy, as_json=json)
 
@@ -185,13 +192,13 @@ def show_plan(prepared: Prepared, *, as_json: bool) -> dict[str, Any]:
     return {"directory": str(prepared.directory), "plan": [asdict(line) for line in lines]}
 
 
-def measure(prepared: Prepared) -> Result:
-    """Run a plan under a progress bar."""
+def measure(prepared: Prepared, *, resident: ResidentBase | None = None) -> Result:
+    """Run a plan under a progress bar, on a base that may be loaded already."""
     from forgetbench.cli.progress import Bars
     from forgetbench.engine.run import evaluate
 
     with Bars() as bars:
-        return evaluate(prepared, progress=bars)
+        return evaluate(prepared, progress=bars, resident=resident)
 
 
 def check_gated(prepared: Sequence[Prepared], policy: Policy | None) -> None:

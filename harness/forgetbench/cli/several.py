@@ -1,4 +1,7 @@
-"""Several checkpoints in one ``forgetbench run``: a table for each, and a curve where they are a sequence."""
+"""Several checkpoints in one ``forgetbench run``: a table for each, and a curve where they are a sequence.
+
+With ``--alpha`` each checkpoint is measured at several parts of its change, and ends with a line over them.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ def run_several(
     request: Request,
     models: Sequence[str],
     *,
+    alphas: Sequence[float] = (),
     dry_run: bool,
     mlflow: bool,
     policy: Policy | None,
@@ -30,36 +34,44 @@ def run_several(
 ) -> None:
     """Measure each checkpoint against the base; one that fails does not stop the others, nor does a gate.
 
+    A base that adapters share is loaded once, and scored once.
+
     Raises:
         ForgetbenchError: Of all that failed, with the highest of their exit codes.
         typer.Exit: With the highest exit code of the gates.
     """
     from forgetbench.engine.run import prepare_each
+    from forgetbench.models.resident_base import ResidentBase
 
+    resident = ResidentBase()
+    everything = prepare_each(request, models, alphas=alphas)
     results: list[tuple[Prepared, Result]] = []
     gates: list[Gate | None] = []
     failures: list[ForgetbenchError] = []
     plans = []
-    everything = prepare_each(request, models)
     check_gated(everything, policy)
     for position, prepared in enumerate(everything, start=1):
-        _head(f"[{position}/{len(models)}] {prepared.request.model}", as_json=as_json)
+        _head(f"[{position}/{len(everything)}] {_name(prepared)}", as_json=as_json)
         plans.append(show_plan(prepared, as_json=as_json))
         if dry_run:
             continue
         try:
-            results.append((prepared, measure(prepared)))
+            results.append((prepared, measure(prepared, resident=resident)))
             gates.append(judge(results[-1][1], policy))
             show_table(results[-1][1], gates[-1], as_json=as_json)
             finish(results[-1][1], gates[-1], offline=request.offline, mlflow=mlflow, as_json=as_json)
         except ForgetbenchError as error:
             failures.append(error)
-            _head(f"{prepared.request.model}: {error}", as_json=True)
+            _head(f"{_name(prepared)}: {error}", as_json=True)
     if as_json:
         write_json(plans if dry_run else _as_json(results, gates))
-    if not dry_run:
+    if alphas and not dry_run:
+        for model in models:
+            own = [(prepared, result) for prepared, result in results if prepared.request.model == model]
+            _show_alpha_line(own, as_json=as_json)
+    elif not dry_run:
         _show_curve(results, request.output, mlflow=mlflow, offline=request.offline, as_json=as_json)
-    _raise(failures, len(models))
+    _raise(failures, len(everything))
     if judged := [gated.exit_code for gated in gates if gated is not None]:
         raise typer.Exit(max(judged))
 
@@ -68,6 +80,11 @@ def _as_json(
     results: Sequence[tuple[Prepared, Result]], gates: Sequence[Gate | None]
 ) -> list[dict[str, Any]]:
     return [result_json(result, gated) for (_, result), gated in zip(results, gates, strict=False)]
+
+
+def _name(prepared: Prepared) -> str:
+    model, alpha = prepared.request.model, prepared.alpha
+    return model if alpha is None else f"{model}, α = {alpha:g}"
 
 
 def _head(text: str, *, as_json: bool) -> None:
@@ -123,6 +140,33 @@ def _show_adaptability(
         path = output / f"{FILE_NAME}{suffix}"
         write(found, path)
         out.print(plain(str(path)), style="dim", soft_wrap=True)
+
+
+def _show_alpha_line(results: Sequence[tuple[Prepared, Result]], *, as_json: bool) -> None:
+    """Print and write how gain and loss go with α, beside the result of the largest one."""
+    from forgetbench.engine.results import read_samples
+    from forgetbench.forgetting.alpha_line import alpha_line, alpha_point
+    from forgetbench.report.alpha_line import FILE_NAME, alpha_table, write_csv
+    from forgetbench.report.escape import plain
+
+    points = [
+        alpha_point(
+            prepared.alpha,
+            result.base,
+            result.checkpoint,
+            read_samples(result.directory, result.base),
+            read_samples(result.directory, result.checkpoint),
+        )
+        for prepared, result in results
+        if prepared.alpha is not None and result.base is not None
+    ]
+    if not points:
+        return
+    out, line = console(as_json=as_json), alpha_line(points)
+    out.print(alpha_table(line))
+    path = max(results, key=lambda pair: pair[0].alpha or 0.0)[1].directory / FILE_NAME
+    write_csv(line, path)
+    out.print(plain(str(path)), style="dim", soft_wrap=True)
 
 
 def _raise(failures: Sequence[ForgetbenchError], n_models: int) -> None:

@@ -27,9 +27,11 @@ from forgetbench.errors import ForgetbenchError
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
 from forgetbench.models.component import Checkpoint, Component
+from forgetbench.models.families import plain_batching
 from forgetbench.models.interface import Model, TextModel
 from forgetbench.models.load import load
 from forgetbench.models.model_pair import ModelPair
+from forgetbench.models.resident_base import ResidentBase
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Arm, LoadSettings, Settings, TaskResult
 from forgetbench.schema.sample import SampleRecord
@@ -52,6 +54,7 @@ class LazyModel:
     progress: Progress
     loading_s: float = 0.0
     """Seconds that loading has taken, which are none of a sample's."""
+    resident: ResidentBase | None = None
     _model: Model | None = None
 
     def get(self) -> Model:
@@ -59,7 +62,7 @@ class LazyModel:
         if self._model is None:
             self.progress.say(f"Loading {self.component.source} ({self.component.architecture})")
             start = time.perf_counter()
-            self._model = load(self.component, self.settings)
+            self._model = load(self.component, self.settings, resident=self.resident)
             self.loading_s += time.perf_counter() - start
         return self._model
 
@@ -78,6 +81,7 @@ class ArmRun:
         cache: Root of the prediction cache.
         directory: Of the result.
         reference: What distributions are compared with: the base in the checkpoint's arm, else None.
+        resident: Keeps a base loaded from arm to arm and from checkpoint to checkpoint.
     """
 
     arm: Arm
@@ -89,6 +93,7 @@ class ArmRun:
     directory: Path
     progress: Progress
     reference: Checkpoint | None = None
+    resident: ResidentBase | None = None
 
     def reference_for(self, planned: PlannedTask) -> Component | None:
         """Return the component that a task compares this arm's with; None for most tasks."""
@@ -150,6 +155,8 @@ def run_arm(run: ArmRun) -> ArmOutcome:
         for reference, tasks in by_reference.items():
             model = _lazy(run, component, reference)
             found |= _results(run, tasks, component, model, outcome)
+        if any(task.component == component.fingerprint for task in found.values()):
+            outcome.warnings += plain_batching(component)
     for planned in run.plan.tasks:
         outcome.tasks.append(found.get(planned.task.name) or _skipped(planned))
     return outcome
@@ -182,8 +189,8 @@ def _results(
 def _lazy(run: ArmRun, component: Component, reference: Component | None) -> LazyModel | LazyPair:
     settings = run.plan.settings.load
     if reference is None:
-        return LazyModel(component, settings, run.progress)
-    return LazyPair(component, reference, settings, run.progress)
+        return LazyModel(component, settings, run.progress, resident=run.resident)
+    return LazyPair(component, reference, settings, run.progress, resident=run.resident)
 
 
 def _answer_task(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from forgetbench.engine.progress import Progress
 from forgetbench.models.component import Component
 from forgetbench.models.model_pair import ModelPair, load_pair
+from forgetbench.models.resident_base import ResidentBase
 from forgetbench.schema.run import LoadSettings
 
 
@@ -22,12 +23,16 @@ class LazyPair:
     progress: Progress
     loading_s: float = 0.0
     """Seconds that loading has taken, which are none of a sample's."""
+    resident: ResidentBase | None = None
+    """Let go of before both are loaded."""
     _pair: ModelPair | None = None
 
     def get(self) -> ModelPair:
         """Return both models."""
         if self._pair is None:
             self.progress.say(f"Loading {self.component.source} beside {self.reference.source}")
+            if self.resident is not None:
+                self.resident.forget()
             start = time.perf_counter()
             self._pair = load_pair(self.reference, self.component, self.settings)
             self.loading_s += time.perf_counter() - start

@@ -18,9 +18,16 @@ from forgetbench.data.hub import is_unfetched, missing_offline, record_fetch
 from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask, plan_batches
-from forgetbench.errors import DataError, TaskError
-from forgetbench.models.interface import Draw, GenerateRequest, ScoreRequest, TextModel
+from forgetbench.errors import DataError, TaskError, UsageError
+from forgetbench.models.interface import (
+    Draw,
+    GenerateRequest,
+    ScoreRequest,
+    ScoresDocuments,
+    TextModel,
+)
 from forgetbench.offline import is_offline
+from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Settings
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import LmEval
@@ -62,6 +69,8 @@ class LmEvalTask:
         groups = [self.instances[sample.id] for sample in samples]
         if self.generates:
             return self._generate(groups, prompts, model, draws)
+        if self.is_rolling:
+            return self._score_documents(groups, model)
         requests = [
             ScoreRequest(context=instance.args[0], continuation=instance.args[1])
             for group in groups
@@ -69,6 +78,20 @@ class LmEvalTask:
         ]
         scored = iter(model.score_text(requests))
         return [_scores(list(islice(scored, len(group)))) for group in groups]
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether it scores whole documents."""
+        return bool(self.task.OUTPUT_TYPE == "loglikelihood_rolling")
+
+    def _score_documents(self, groups: Sequence[tuple[Any, ...]], model: TextModel) -> list[Answer]:
+        if not isinstance(model, ScoresDocuments):
+            raise UsageError(
+                type(model).__name__, "cannot score whole documents", "It has no score_documents."
+            )
+        return [
+            _scores([score]) for score in model.score_documents([instance.args[0] for (instance,) in groups])
+        ]
 
     def _generate(
         self,
@@ -99,7 +122,8 @@ class LmEvalTask:
     def score(self, sample: Sample, prediction: RawPrediction) -> dict[str, float | tuple[float, float]]:
         """Return lm-eval's metrics of one sample; a filter other than ``none`` is appended to the name."""
         instances = self.instances[sample.id]
-        for instance, response in zip(instances, _responses(prediction), strict=True):
+        responses = prediction.loglikelihoods if self.is_rolling else _responses(prediction)
+        for instance, response in zip(instances, responses or (), strict=True):
             instance.resps, instance.filtered_resps = [response], {}
         for ensemble in self.task._filters:
             ensemble.apply(list(instances))
@@ -107,13 +131,18 @@ class LmEvalTask:
         for name in instances[0].filtered_resps:
             results = [instance.filtered_resps[name] for instance in instances]
             for metric, value in self.task.process_results(instances[0].doc, results).items():
-                if isinstance(value, int | float) and math.isfinite(value):
+                if self.is_rolling:
+                    stats |= _pooled(metric, *value)
+                elif isinstance(value, int | float) and math.isfinite(value):
                     stats[metric if name == "none" else f"{metric},{name}"] = float(value)
         return stats
 
-    def higher_is_better(self, metric: str) -> bool:
-        """Return the direction that lm-eval states for a metric."""
-        return bool(self.task.higher_is_better().get(metric.partition(",")[0], True))
+    def metric(self, name: str) -> MetricSpec:
+        """Return a metric's type, and the direction that lm-eval states for it."""
+        if self.is_rolling:
+            return MetricSpec(name=name, type="ratio", higher_is_better=False)
+        better = bool(self.task.higher_is_better().get(name.partition(",")[0], True))
+        return MetricSpec(name=name, type="mean", higher_is_better=better)
 
 
 def expand_group(definition: Definition, *, offline: bool) -> list[Definition]:
@@ -168,10 +197,6 @@ def load_lm_eval_task(
     if getattr(built, "UNSAFE_CODE", False) and not unsafe_code:
         raise DataError(
             f"task {task.name}", "runs code that the model wrote", "Consent with --confirm-run-unsafe-code."
-        )
-    if built.OUTPUT_TYPE == "loglikelihood_rolling":
-        raise DataError(
-            f"task {task.name}", "scores whole documents", "Rolling log-likelihood is not supported yet."
         )
     with _quiet():
         ids = choose(
@@ -274,6 +299,13 @@ def _scores(scores: Sequence[Any]) -> Answer:
         truncated=any(score.truncated for score in scores),
     )
     return Answer(prediction=prediction)
+
+
+def _pooled(metric: str, logprob: float, n_units: int) -> dict[str, tuple[float, float]]:
+    """Return what pools to lm-eval's number: bits per byte, or the logarithm of a perplexity."""
+    if metric == "bits_per_byte":
+        return {metric: (-logprob / math.log(2), float(n_units))}
+    return {f"log_{metric}": (-logprob, float(n_units))}
 
 
 def _responses(prediction: RawPrediction) -> list[Any]:

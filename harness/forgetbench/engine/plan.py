@@ -31,7 +31,7 @@ from forgetbench.tasks.registry import Selection
 if TYPE_CHECKING:
     from forgetbench.engine.lm_eval import LmEvalTask
 
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 """Raised when the same request may get another prediction; part of every cache key and run key."""
 
 _WORDS: dict[str, Any] = {
@@ -119,7 +119,9 @@ class Plan:
         tasks = [(t.task.name, t.task.version, t.definition_sha256, t.samples_sha256) for t in self.tasks]
         judges = [t.judge.component.fingerprint for t in self.tasks if t.judge is not None]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
-        settings = self.settings.model_dump(mode="json", exclude={"batch_size": True, "load": {"device"}})
+        settings = self.settings.model_dump(
+            mode="json", exclude={"batch_size": True, "load": {"device", "compile"}}
+        )
         for name in _ADDED_SETTINGS:
             if getattr(self.settings, name) == getattr(Settings(), name):
                 del settings[name]

@@ -42,9 +42,11 @@ from forgetbench.engine.score import SCORING_ERROR
 from forgetbench.engine.trajectories import TRAINING
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
+from forgetbench.models.alpha import at_alpha
 from forgetbench.models.component import Checkpoint
 from forgetbench.models.model_pair import why_incomparable
 from forgetbench.models.pairing import Pair, resolve_pair
+from forgetbench.models.resident_base import ResidentBase
 from forgetbench.models.training_record import training_of
 from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
@@ -101,6 +103,7 @@ class Prepared:
 
     Attributes:
         identical: Roles whose component is the same in both arms and is not run.
+        alpha: The part of the checkpoint's change that is measured; None where none was asked for.
     """
 
     request: Request
@@ -108,6 +111,7 @@ class Prepared:
     plan: Plan
     directory: Path
     identical: frozenset[str]
+    alpha: float | None = None
 
 
 def prepare(request: Request) -> Prepared:
@@ -121,12 +125,13 @@ def prepare(request: Request) -> Prepared:
     return prepared
 
 
-def prepare_each(request: Request, models: Sequence[str]) -> list[Prepared]:
+def prepare_each(request: Request, models: Sequence[str], *, alphas: Sequence[float] = ()) -> list[Prepared]:
     """Prepare several checkpoints for the same tasks; those that can do the same share one plan and its data.
 
     Args:
         request: What is asked of each of them.
         models: Take the place of ``request.model``, one after another.
+        alphas: Parts of each checkpoint's change to measure, one after another; none for the whole.
 
     Raises:
         UsageError: As :func:`prepare`; none of them is run then.
@@ -139,8 +144,11 @@ def prepare_each(request: Request, models: Sequence[str]) -> list[Prepared]:
         pair = resolve_pair(
             model, request.base, offline=request.offline, trust_remote_code=request.trust_remote_code
         )
-        own, identical = replace(request, model=model), frozenset(pair.identical_roles)
-        prepared.append(_plan(own, selection, pair, identical=identical, plans=plans))
+        own = replace(request, model=model)
+        for alpha in alphas or [None]:
+            part = pair if alpha is None else at_alpha(pair, alpha)
+            planned = _plan(own, selection, part, identical=frozenset(part.identical_roles), plans=plans)
+            prepared.append(replace(planned, alpha=alpha))
     return prepared
 
 
@@ -185,12 +193,15 @@ def select_tasks(request: Request) -> Selection:
     return in_conditions(whole, request.conditions)
 
 
-def evaluate(prepared: Prepared, *, progress: Progress | None = None) -> Result:
+def evaluate(
+    prepared: Prepared, *, progress: Progress | None = None, resident: ResidentBase | None = None
+) -> Result:
     """Run both arms and compare them; what is cached or finished is not computed again, but cost always is.
 
     Args:
         prepared: From :func:`prepare`.
         progress: Told of every stretch of work.
+        resident: Keeps a base loaded for the next checkpoint; without one, for this pair alone.
 
     Raises:
         UsageError: The output path cannot be written.
@@ -200,7 +211,7 @@ def evaluate(prepared: Prepared, *, progress: Progress | None = None) -> Result:
     progress = progress or Silent()
     result = _finished(prepared)
     if result is None:
-        result = _run(prepared, {arm: cache_root() for arm in RUN_FILE}, progress)
+        result = _run(prepared, {arm: cache_root() for arm in RUN_FILE}, progress, resident or ResidentBase())
     else:
         progress.say("This run was finished before: no score is computed anew")
         result = _with_stored_floors(result)
@@ -220,7 +231,7 @@ def selftest(prepared: Prepared, *, progress: Progress | None = None) -> Result:
     plans: dict[Arm, Plan] = {"base": in_other_batches(prepared.plan)}
     with TemporaryDirectory(prefix="forgetbench-selftest-") as folder:
         caches: dict[Arm, Path] = {arm: Path(folder) / arm for arm in RUN_FILE}
-        result = _run(prepared, caches, progress or Silent(), plans=plans)
+        result = _run(prepared, caches, progress or Silent(), ResidentBase(), plans=plans)
     if result.base is None or result.comparison is None:
         return result
     floors = measured_floors(result.comparison)
@@ -337,13 +348,15 @@ def _run(
     prepared: Prepared,
     caches: Mapping[Arm, Path],
     progress: Progress,
+    resident: ResidentBase,
     *,
     plans: Mapping[Arm, Plan] | None = None,
 ) -> Result:
     """Run the arms one after the other, by their own plans or the one that both share."""
     documents = []
     for run in arm_runs(prepared, progress):
-        own = replace(run, cache=caches[run.arm], plan=(plans or {}).get(run.arm, prepared.plan))
+        plan = (plans or {}).get(run.arm, prepared.plan)
+        own = replace(run, cache=caches[run.arm], plan=plan, resident=resident)
         documents.append(with_stored_floors(_run_arm(prepared, own)))
     return _write(prepared.directory, documents)
 

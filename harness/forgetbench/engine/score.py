@@ -140,12 +140,10 @@ def metrics_of(planned: PlannedTask, found: Sequence[str]) -> tuple[MetricSpec, 
         beside = [name for asked in task.metrics for name in ALWAYS_BESIDE.get(asked, ()) if name in found]
         return tuple(lookup(name) for name in dict.fromkeys([*task.metrics, *beside]))
     assert planned.lm_eval is not None
-    return tuple(
-        MetricSpec(name=name, type="mean", higher_is_better=planned.lm_eval.higher_is_better(name))
-        for name in found
-    )
+    return tuple(planned.lm_eval.metric(name) for name in found)
 
 
 def primary_of(planned: PlannedTask, found: Sequence[str]) -> str:
-    """Return the metric that the verdict is about: the task's own, else lm-eval's first."""
-    return planned.task.primary or next(iter(found), "acc")
+    """Return the metric that the verdict is about: the task's own, else bits, else lm-eval's first."""
+    first = "bits_per_byte" if "bits_per_byte" in found else next(iter(found), "acc")
+    return planned.task.primary or first

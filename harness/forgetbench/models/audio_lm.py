@@ -26,6 +26,7 @@ from forgetbench.models.clips import Waveform, samples_of, transcribe_pieces
 from forgetbench.models.component import Component
 from forgetbench.models.fingerprint import chat_template
 from forgetbench.models.interface import Audio, GenerateRequest, Output
+from forgetbench.models.resident_base import ResidentBase
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
 from forgetbench.models.weights import load_weights
 from forgetbench.models.whisper_tokens import MAX_NEW_TOKENS
@@ -59,8 +60,17 @@ class AudioLM(CausalLM):
         self.longest_s = extractor.n_samples / self.sampling_rate
 
     @classmethod
-    def load(cls, component: Component, settings: LoadSettings, *, merge: bool = True) -> AudioLM:
-        """Load a component of role ``lm`` that can transcribe; ``merge`` as for ``load_weights``.
+    def load(
+        cls,
+        component: Component,
+        settings: LoadSettings,
+        *,
+        merge: bool = True,
+        resident: ResidentBase | None = None,
+    ) -> AudioLM:
+        """Load a component of role ``lm`` that can transcribe; it shares no base with another.
+
+        ``merge`` as for ``load_weights``.
 
         Raises:
             CheckpointError: Weights, tokenizer or feature extractor cannot be loaded.

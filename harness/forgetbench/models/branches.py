@@ -7,103 +7,150 @@ are those of separate rows, up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-CHECKED = frozenset({"LlamaForCausalLM"})
-"""Architectures whose attention takes a four-dimensional mask, tested against separate rows."""
-
 Tokens = tuple[int, ...]
 
+_MIN_CROWD = 256
+"""Branch tokens that a row may always hold; more only up to the length of its context.
 
-@dataclass(frozen=True, kw_only=True)
-class Branch:
-    """A continuation in its row.
+The mask of a row is square: many branches behind a short context would compare each with all others."""
+_PADDING = -1
+
+
+@dataclass(kw_only=True)
+class Row:
+    """A context and its branches: of each continuation the tokens that are fed, all but the last.
 
     Attributes:
-        row: Row of the batch.
-        first: Column whose output predicts the continuation's first token: the last of the context.
-        start: Column of the continuation's own first token.
-        length: Number of its tokens that are fed to the model: all but the last.
+        branches: Start of each branch behind the context, by its tokens.
+        n_branch_tokens: Length of all of them together.
     """
 
-    row: int
-    first: int
-    start: int
-    length: int
+    context: Tokens
+    branches: dict[Tokens, int] = field(default_factory=dict)
+    n_branch_tokens: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.context) + self.n_branch_tokens
 
     @property
-    def places(self) -> list[tuple[int, int]]:
-        """Row and column of the output that predicts each token."""
-        return [(self.row, self.first), *((self.row, self.start + i) for i in range(self.length))]
+    def tokens(self) -> Tokens:
+        """The context and, behind it, one branch after another."""
+        return self.context + tuple(token for branch in self.branches for token in branch)
+
+    @property
+    def is_branched(self) -> bool:
+        """Whether there are branches side by side: with one alone, causal attention is the mask."""
+        return sum(map(bool, self.branches)) > 1
+
+    def has_room(self, branch: Tokens) -> bool:
+        """Tell whether a branch is better held here than with the context once more."""
+        crowd = self.n_branch_tokens + len(branch)
+        return branch in self.branches or crowd <= max(_MIN_CROWD, len(self.context))
+
+    def add(self, branch: Tokens) -> None:
+        """Hold a branch, once."""
+        if branch not in self.branches:
+            self.branches[branch] = self.n_branch_tokens
+            self.n_branch_tokens += len(branch)
+
+    def places(self, branch: Tokens) -> list[int]:
+        """Return what predicts each token of a continuation, counted from the last token of the context."""
+        start = self.branches[branch]
+        return [0, *range(1 + start, 1 + start + len(branch))]
+
+
+def shared_rows(requests: Iterable[tuple[Tokens, Tokens]]) -> tuple[list[Row], list[Row]]:
+    """Put requests into few rows, one for each context unless its branches crowd it.
+
+    Args:
+        requests: Context (at least one token) and branch of each.
+
+    Returns:
+        The rows, and the row of each request.
+    """
+    rows: list[Row] = []
+    open_rows: dict[Tokens, Row] = {}
+    of_request = []
+    for context, branch in requests:
+        row = open_rows.get(context)
+        if row is None or not row.has_room(branch):
+            row = open_rows[context] = Row(context=context)
+            rows.append(row)
+        row.add(branch)
+        of_request.append(row)
+    return rows, of_request
+
+
+def separate_rows(requests: Iterable[tuple[Tokens, Tokens]]) -> tuple[list[Row], list[Row]]:
+    """Put each different request into a row of its own; those that feed the model the same share one."""
+    rows: dict[tuple[Tokens, Tokens], Row] = {}
+    of_request = []
+    for context, branch in requests:
+        if (context, branch) not in rows:
+            rows[context, branch] = Row(context=context)
+            rows[context, branch].add(branch)
+        of_request.append(rows[context, branch])
+    return list(rows.values()), of_request
 
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A batch of rows.
+    """A batch of rows behind a prefix that all of them share.
 
     Attributes:
         ids: Token ids, shape (rows, columns), padded on the right with 0.
-        positions: Position of each token, shape (rows, columns).
-        visible: True where a token may look at another, shape (rows, 1, columns, columns).
-        branches: Where each request lies, in order.
+        positions: Position of each token, shape (rows, columns), and of the prefix before it.
+        visible: True where a token may look at another, shape (rows, 1, columns, prefix + columns).
     """
 
     ids: Tensor
     positions: Tensor
     visible: Tensor
-    branches: tuple[Branch, ...]
+
+    def within(self, window: int, n_prefix: int) -> Tensor:
+        """Return ``visible`` for a layer that looks back ``window`` positions, itself included."""
+        before = torch.arange(n_prefix).expand(len(self.positions), -1)
+        keys = torch.cat([before, self.positions], dim=1)
+        near = self.positions[:, :, None] - keys[:, None, :] < window
+        return self.visible & near[:, None]
 
 
-def pack(requests: Sequence[tuple[Tokens, Tokens]]) -> Packed:
-    """Pack requests into as few rows as there are different contexts.
+def pack(rows: Sequence[Row], *, n_prefix: int = 0) -> Packed:
+    """Pack rows side by side.
 
     Args:
-        requests: Context (at least one token) and continuation (at least one token) of each.
-
-    Returns:
-        The rows; equal branches of one context are held once.
+        rows: At least one.
+        n_prefix: Tokens at the start of every context that are computed already, and left out.
     """
-    rows: dict[Tokens, list[Tokens]] = {}
-    for context, continuation in requests:
-        branches = rows.setdefault(context, [])
-        if continuation[:-1] not in branches:
-            branches.append(continuation[:-1])
-    width = max(len(context) + sum(map(len, branches)) for context, branches in rows.items())
+    width = max(map(len, rows)) - n_prefix
     ids = torch.zeros(len(rows), width, dtype=torch.long)
-    positions = torch.zeros(len(rows), width, dtype=torch.long)
-    visible = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1)
-    found: dict[tuple[Tokens, Tokens], Branch] = {}
-    for row, (context, branches) in enumerate(rows.items()):
-        end = len(context)
-        _place(ids[row], positions[row], visible[row], context, start=0, context_end=0)
-        start = end
-        for tokens in branches:
-            _place(ids[row], positions[row], visible[row], tokens, start=start, context_end=end)
-            found[context, tokens] = Branch(row=row, first=end - 1, start=start, length=len(tokens))
-            start += len(tokens)
-    return Packed(
-        ids=ids,
-        positions=positions,
-        visible=visible[:, None],
-        branches=tuple(found[context, continuation[:-1]] for context, continuation in requests),
-    )
+    positions = torch.full((len(rows), width), n_prefix)
+    segments = torch.full((len(rows), width), _PADDING)
+    for i, row in enumerate(rows):
+        n = len(row) - n_prefix
+        ids[i, :n] = torch.tensor(row.tokens[n_prefix:])
+        places, own = _layout(row, n_prefix)
+        positions[i, :n] = torch.tensor(places)
+        segments[i, :n] = torch.tensor(own)
+    causal = positions[:, None, :] <= positions[:, :, None]
+    same = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
+    inside = (causal & same) | torch.eye(width, dtype=torch.bool)  # padding sees itself: no row is empty
+    before = torch.ones(len(rows), width, n_prefix, dtype=torch.bool)
+    return Packed(ids=ids, positions=positions, visible=torch.cat([before, inside], dim=2)[:, None])
 
 
-def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the mask as it is added to attention scores: 0 where visible, the lowest number elsewhere."""
-    return torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, torch.finfo(dtype).min)
-
-
-def _place(
-    ids: Tensor, positions: Tensor, visible: Tensor, tokens: Tokens, *, start: int, context_end: int
-) -> None:
-    """Write tokens at ``start``; they see the context before them and, causally, each other."""
-    end = start + len(tokens)
-    ids[start:end] = torch.tensor(tokens, dtype=torch.long)
-    positions[start:end] = torch.arange(context_end, context_end + len(tokens))
-    visible[start:end, :context_end] = True
-    visible[start:end, start:end] = torch.ones(len(tokens), len(tokens), dtype=torch.bool).tril()
+def _layout(row: Row, n_prefix: int) -> tuple[list[int], list[int]]:
+    """Return the position and the segment of each token: 0 for the context, then 1, 2, … for the branches."""
+    end = len(row.context)
+    positions, segments = list(range(n_prefix, end)), [0] * (end - n_prefix)
+    for number, branch in enumerate(row.branches, start=1):
+        positions += range(end, end + len(branch))
+        segments += [number] * len(branch)
+    return positions, segments

@@ -1,24 +1,20 @@
 """Causal language models through transformers, with lm-eval's tokenisation and numbers.
 
 Tokens, truncation and log-likelihoods are those of lm-eval 0.4.13's ``hf`` backend, so that a score here is
-the score there. Only scored positions go through the vocabulary projection, and requests of a batch that
-have a context in common share its computation.
+the score there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple, cast
 
-import torch
-from torch import Tensor
-
 from forgetbench.errors import CheckpointError
-from forgetbench.models.branches import CHECKED, additive, pack
 from forgetbench.models.component import Component
 from forgetbench.models.directory import tokenizer_path
 from forgetbench.models.distributions import Positions, read_tokens, rolling_windows
+from forgetbench.models.greedy import Decoding, GreedyDecoder
 from forgetbench.models.interface import (
     GenerateRequest,
     Loglikelihood,
@@ -26,16 +22,15 @@ from forgetbench.models.interface import (
     ScoreRequest,
     TokenWindow,
 )
-from forgetbench.models.seeded_sampling import SeededSampling
-from forgetbench.models.weights import load_weights
+from forgetbench.models.resident_base import ResidentBase
+from forgetbench.models.text_scorer import TextScorer, TokenScores, Wanted
+from forgetbench.models.weights import load_weights, without_adapter
 from forgetbench.schema.run import LoadSettings
 
 _N_FIRST_TOKENS = 16
 _UNLIMITED_WINDOW = 2048
 _ABSENT_WINDOW = 10**18
 """Tokenizers that set no limit say 10^30."""
-_PROJECTION_ROWS = 512
-"""Rows of logits that are turned into float32 at a time."""
 _TEMPLATE_DATE = "26 Jul 2024"
 """What templates that print today's date are told (Llama 3's default), so that a run can be repeated."""
 
@@ -57,7 +52,7 @@ class CausalLM:
 
     Attributes:
         window: Longest input in tokens.
-        shares_contexts: Continuations of one context are branches of one row, see ``models/branches.py``.
+        scorer: What scores tokens.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
@@ -65,19 +60,25 @@ class CausalLM:
         eos = getattr(model.generation_config, "eos_token_id", None)
         ends = [*(eos if isinstance(eos, list) else [eos]), tokenizer.eos_token_id]
         self._ends = tuple(sorted({int(end) for end in ends if end is not None}))
-        pad = next(
-            (t for t in (tokenizer.pad_token_id, tokenizer.eos_token_id, *self._ends) if t is not None), 0
-        )
-        self._pad = int(pad)
+        pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, *self._ends)
+        n_embedded = model.get_input_embeddings().num_embeddings  # a tokenizer may name a token beyond
+        self._pad = next((int(t) for t in pads if t is not None and t < n_embedded), 0)
         self.window = _window(model.config, tokenizer)
-        architectures = getattr(model.config, "architectures", None) or ()
-        attention = getattr(model.config, "_attn_implementation", "")
-        self.shares_contexts = bool(CHECKED.intersection(architectures)) and attention in ("sdpa", "eager")
+        self.scorer = TextScorer(model)
         self._neutralise_generation()
 
     @classmethod
-    def load(cls, component: Component, settings: LoadSettings, *, merge: bool = True) -> CausalLM:
-        """Load a component of role ``lm``; ``merge`` as for ``load_weights``.
+    def load(
+        cls,
+        component: Component,
+        settings: LoadSettings,
+        *,
+        merge: bool = True,
+        resident: ResidentBase | None = None,
+    ) -> CausalLM:
+        """Load a component of role ``lm``; on a base that stays loaded, where ``resident`` is given.
+
+        ``merge`` as for ``load_weights``, without ``resident``.
 
         Raises:
             CheckpointError: Weights or tokenizer cannot be loaded.
@@ -93,7 +94,14 @@ class CausalLM:
                 "has no tokenizer that can be loaded",
                 "Save it with tokenizer.save_pretrained(DIRECTORY).",
             ) from error
-        return cls(load_weights(AutoModelForCausalLM, component, settings, merge=merge), tokenizer)
+        if resident is None:
+            model = load_weights(AutoModelForCausalLM, component, settings, merge=merge)
+        else:
+            model = resident.weights(AutoModelForCausalLM, component, settings)
+        if settings.compile:
+            # The layers alone: which positions are projected changes from batch to batch.
+            without_adapter(model).base_model.compile(dynamic=True)
+        return cls(model, tokenizer)
 
     @property
     def chat_template(self) -> str | None:
@@ -126,68 +134,57 @@ class CausalLM:
 
     def first_token_ids(self, text: str, *, rendered: bool) -> tuple[int, ...]:
         """Return the first 16 token ids of a prompt as the model would see it."""
-        return tuple(self._encode(text, rendered=rendered)[:_N_FIRST_TOKENS])
+        return tuple(self.encode(text, rendered=rendered)[:_N_FIRST_TOKENS])
 
-    @torch.inference_mode()
     def score_text(self, requests: Sequence[ScoreRequest]) -> list[Loglikelihood]:
-        """Score one batch, in order. A continuation of no tokens has log-probability 0."""
-        encoded = [self._encode_request(request) for request in requests]
-        scored = [e for e in encoded if e.targets]
-        if not scored:
-            return [_score(e, None, None) for e in encoded]
-        logits = self._logits(scored)
-        targets = torch.tensor([t for e in scored for t in e.targets], device=logits.device)
-        logprobs, greedy = _compare(logits, targets)
-        sizes = [len(e.targets) for e in encoded]
-        return [
-            _score(e, *parts)
-            for e, *parts in zip(
-                encoded, torch.split(logprobs, sizes), torch.split(greedy, sizes), strict=True
-            )
-        ]
+        """Score a batch of any size, in order. A continuation of no tokens has log-probability 0."""
+        encoded = self._encode_requests(requests)
+        scores = iter(self.scorer.score([Wanted(e.inputs, e.targets) for e in encoded if e.targets]))
+        return [_score(each, next(scores) if each.targets else None) for each in encoded]
+
+    def score_documents(self, texts: Sequence[str]) -> list[Loglikelihood]:
+        """Score whole texts, in order: lm-eval's rolling log-likelihood.
+
+        Each token is predicted once, the first from the token that stands for an empty context; a text longer
+        than the window is cut, and what follows sees a full window before it.
+        """
+        windows = [self._windows(self.encode(text, rendered=False)) for text in texts]
+        scores = iter(self.scorer.score([window for each in windows for window in each]))
+        return [_document(each, [next(scores) for _ in each]) for each in windows]
 
     def tokenise(self, request: ScoreRequest, *, window: int) -> list[TokenWindow]:
         """Cut a continuation, after its context, into windows that read at most ``window`` tokens."""
-        return list(rolling_windows(*self._split(request), window))
+        return list(rolling_windows(*self._split(request, self.encode), window))
 
     def predict_tokens(self, window: TokenWindow) -> Positions:
         """Read one window."""
         return read_tokens(self.model, window)
 
-    @torch.inference_mode()
     def generate(self, requests: Sequence[GenerateRequest]) -> list[Output]:
         """Continue each prompt, greedily or as its draw says; the text ends before the first stop string.
 
         A prompt that leaves no room for new tokens is cut on the left, and its output counts as truncated.
         """
-        from transformers import LogitsProcessorList, StoppingCriteriaList
-
         if not requests:
             return []
-        room = max(1, self.window - max(request.max_new_tokens for request in requests))
-        encoded = [
-            self._encode(request.prompt, rendered=request.rendered) or [self._prefix] for request in requests
+        asked, cut = [], []
+        for request in requests:
+            tokens = self.encode(request.prompt, rendered=request.rendered) or [self.prefix_token]
+            room = max(1, self.window - request.max_new_tokens)
+            cut.append(len(tokens) > room)
+            asked.append(
+                Decoding(
+                    prompt=tokens[-room:],
+                    max_new_tokens=request.max_new_tokens,
+                    stop=request.stop,
+                    draw=request.draw,
+                )
+            )
+        GreedyDecoder(self.model, self.tokenizer, ends=self._ends, pad=self._pad).decode(asked)
+        return [
+            self._output(request, each.new, is_cut)
+            for request, each, is_cut in zip(requests, asked, cut, strict=True)
         ]
-        prompts = [tokens[-room:] for tokens in encoded]
-        width = max(map(len, prompts))
-        ids = torch.tensor([[self._pad] * (width - len(p)) + p for p in prompts], device=self.model.device)
-        mask = torch.tensor(
-            [[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self.model.device
-        )
-        ends = _EndOfEach(requests, self.tokenizer, width)
-        new_tokens = max(request.max_new_tokens for request in requests)
-        draws = [request.draw for request in requests if request.draw is not None]
-        output = self.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=new_tokens,
-            stopping_criteria=StoppingCriteriaList([ends]),
-            logits_processor=LogitsProcessorList([SeededSampling(draws)] if draws else []),
-        )
-        cut = [len(tokens) > room for tokens in encoded]
-        rows = output[:, width:].tolist()
-        rows = [row[:n] for row, n in zip(rows, ends.n_new, strict=True)]
-        return [self._output(*each) for each in zip(requests, rows, cut, strict=True)]
 
     def _output(self, request: GenerateRequest, tokens: list[int], cut: bool) -> Output:
         added = self.tokenizer.get_added_vocab()
@@ -201,31 +198,49 @@ class CausalLM:
             truncated=cut or (end is None and not stops),
         )
 
-    def _encode_request(self, request: ScoreRequest) -> Encoded:
+    def _windows(self, tokens: list[int]) -> list[Wanted]:
+        """Cut a text as ``get_rolling_token_windows`` of lm-eval does, with a context of one token."""
+        whole = (self.prefix_token, *tokens)
+        ends = [*range(self.window, len(tokens), self.window), len(tokens)] if tokens else []
+        found, start = [], 0
+        for end in ends:
+            # Place t of the text is place t + 1 of ``whole``: the last target is not fed.
+            found.append(Wanted(whole[max(0, end - self.window) : end], tuple(tokens[start:end])))
+            start = end
+        return found
+
+    def _encode_requests(self, requests: Sequence[ScoreRequest]) -> list[Encoded]:
         """Return lm-eval's tokens: ``TemplateLM._encode_pair`` and the truncation of ``HFLM``."""
-        context, continuation = self._split(request)
+        encode = cache(self.encode)  # a context comes with several continuations
+        return [self._cut(*self._split(request, encode)) for request in requests]
+
+    def _cut(self, context: list[int], continuation: list[int]) -> Encoded:
         truncated = len(continuation) > self.window or len(context) + len(continuation) > self.window + 1
         targets = continuation[-self.window :]
         inputs = (context + continuation)[-(self.window + 1) :][:-1]
         return Encoded(tuple(inputs), tuple(targets), truncated)
 
-    def _split(self, request: ScoreRequest) -> tuple[list[int], list[int]]:
+    def _split(self, request: ScoreRequest, encode: Callable[..., list[int]]) -> tuple[list[int], list[int]]:
         context, continuation, rendered = request.context, request.continuation, request.rendered
         if context == "":
-            tokens = self._encode(continuation, rendered=True)
-            return (tokens[:1], tokens[1:]) if tokens[:1] == [self._prefix] else ([self._prefix], tokens)
+            tokens = encode(continuation, rendered=True)
+            return (
+                (tokens[:1], tokens[1:])
+                if tokens[:1] == [self.prefix_token]
+                else ([self.prefix_token], tokens)
+            )
         n_kept = len(context.rstrip())
         context, continuation = context[:n_kept], context[n_kept:] + continuation
-        whole = self._encode(context + continuation, rendered=rendered)
-        before = self._encode(context, rendered=rendered)
+        whole = encode(context + continuation, rendered=rendered)
+        before = encode(context, rendered=rendered)
         after = whole[len(before) :]
         if not after and request.continuation:  # it melted into the context's last token: lm-eval stops here
             before, after = whole[:-1], whole[-1:]
-        return before or [self._prefix], after
+        return before or [self.prefix_token], after
 
-    def _encode(self, text: str, *, rendered: bool) -> list[int]:
+    def encode(self, text: str, *, rendered: bool) -> list[int]:
         """Return token ids; special tokens are added unless the text has them: rendered, or begun by BOS."""
-        plain = rendered or text.startswith(self.tokenizer.decode(self._prefix))
+        plain = rendered or text.startswith(self.tokenizer.decode(self.prefix_token))
         return list(self.tokenizer.encode(text, **({"add_special_tokens": False} if plain else {})))
 
     def _decode(self, tokens: list[int]) -> str:
@@ -233,53 +248,10 @@ class CausalLM:
         return cast(str, text)
 
     @property
-    def _prefix(self) -> int:
+    def prefix_token(self) -> int:
         """The token that an empty context is replaced by."""
         bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         return int(bos if bos is not None else eos if eos is not None else self._pad)
-
-    def _logits(self, scored: list[Encoded]) -> Tensor:
-        """Return the logits at the scored positions, request after request: shape (positions, vocabulary)."""
-        inputs, places = self._shared_rows(scored) if self.shares_contexts else self._separate_rows(scored)
-        rows, columns = torch.tensor(places, device=self.model.device).T
-        with self._project_only(rows, columns) as is_reduced:
-            logits: Tensor = self.model(**inputs, use_cache=False).logits
-        return logits[0] if is_reduced else logits[rows, columns]
-
-    def _shared_rows(self, scored: list[Encoded]) -> tuple[dict[str, Tensor], list[tuple[int, int]]]:
-        """Return model inputs with one row per context, and the place that predicts each scored token."""
-        packed = pack([(e.inputs[: len(e.inputs) - len(e.targets) + 1], e.targets) for e in scored])
-        device = self.model.device
-        inputs = {
-            "input_ids": packed.ids.to(device),
-            "position_ids": packed.positions.to(device),
-            "attention_mask": additive(packed.visible, self.model.dtype).to(device),
-        }
-        return inputs, [place for branch in packed.branches for place in branch.places]
-
-    def _separate_rows(self, scored: list[Encoded]) -> tuple[dict[str, Tensor], list[tuple[int, int]]]:
-        """Return model inputs with one row per different input, and the place that predicts each token.
-
-        Inputs are padded on the right, where no causal attention reaches: no mask is needed.
-        """
-        rows = {inputs: row for row, inputs in enumerate(dict.fromkeys(e.inputs for e in scored))}
-        width = max(map(len, rows))
-        ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=self.model.device)
-        firsts = [(rows[e.inputs], len(e.inputs) - len(e.targets), len(e.targets)) for e in scored]
-        return {"input_ids": ids}, [(row, first + i) for row, first, n in firsts for i in range(n)]
-
-    @contextmanager
-    def _project_only(self, rows: Tensor, columns: Tensor) -> Iterator[bool]:
-        """Hand only these positions to the output projection; soft caps and scales after it are per logit."""
-        projection = self.model.get_output_embeddings()
-        if projection is None:
-            yield False
-            return
-        handle = projection.register_forward_pre_hook(lambda _, args: (args[0][rows, columns].unsqueeze(0),))
-        try:
-            yield True
-        finally:
-            handle.remove()
 
     def _neutralise_generation(self) -> None:
         """Greedy for both arms: a checkpoint's own penalties and sampling would count as forgetting."""
@@ -295,33 +267,6 @@ class CausalLM:
         )
 
 
-class _EndOfEach:
-    """Stopping criterion, row by row: a stop string has appeared, or the request's own limit is reached."""
-
-    def __init__(self, requests: Sequence[GenerateRequest], tokenizer: Any, n_prompt: int) -> None:
-        self._requests, self._tokenizer, self._n_prompt = requests, tokenizer, n_prompt
-        # A token is at least one byte, but for special ones: twice the longest stop string is far enough.
-        self._n_tail = [2 * max((len(s.encode()) for s in r.stop), default=0) + 2 for r in requests]
-        self.n_new: list[int | None] = [None] * len(requests)
-        """How many new tokens each row had when it was done."""
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
-        n_new = input_ids.shape[1] - self._n_prompt
-        for row, request in enumerate(self._requests):
-            if self.n_new[row] is None and (
-                n_new >= request.max_new_tokens or self._has_stop(row, request, input_ids, n_new)
-            ):
-                self.n_new[row] = n_new
-        return torch.tensor([n is not None for n in self.n_new], device=input_ids.device)
-
-    def _has_stop(self, row: int, request: GenerateRequest, input_ids: Tensor, n_new: int) -> bool:
-        if not any(request.stop):
-            return False
-        tail = input_ids[row, -min(n_new, self._n_tail[row]) :].tolist()
-        text = self._tokenizer.decode(tail, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return any(stop in text for stop in request.stop if stop)
-
-
 def _window(config: Any, tokenizer: Any) -> int:
     """Return the longest input in tokens, looked up where lm-eval looks it up."""
     text = getattr(config, "text_config", None) or config
@@ -332,21 +277,18 @@ def _window(config: Any, tokenizer: Any) -> int:
     return longest if longest < _ABSENT_WINDOW else _UNLIMITED_WINDOW
 
 
-def _compare(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each target's float32 log-probability, and whether it is the likeliest; shape (positions,)."""
-    logprobs, greedy = [], []
-    parts = torch.split(logits, _PROJECTION_ROWS), torch.split(targets, _PROJECTION_ROWS)
-    for part, wanted in zip(*parts, strict=True):
-        normalised = torch.log_softmax(part.float(), dim=-1)
-        logprobs.append(normalised.gather(1, wanted[:, None])[:, 0])
-        greedy.append(part.argmax(dim=-1) == wanted)
-    return torch.cat(logprobs).cpu(), torch.cat(greedy).cpu()
-
-
-def _score(encoded: Encoded, logprobs: Tensor | None, greedy: Tensor | None) -> Loglikelihood:
+def _score(encoded: Encoded, scores: TokenScores | None) -> Loglikelihood:
     return Loglikelihood(
-        logprob=float(logprobs.sum()) if logprobs is not None else 0.0,
-        is_greedy=bool(greedy.all()) if greedy is not None else True,
+        logprob=float(scores.logprobs.sum()) if scores is not None else 0.0,
+        is_greedy=bool(scores.is_greedy.all()) if scores is not None else True,
         n_tokens=len(encoded.targets),
         truncated=encoded.truncated,
+    )
+
+
+def _document(windows: Sequence[Wanted], scores: Sequence[TokenScores]) -> Loglikelihood:
+    return Loglikelihood(
+        logprob=sum(float(each.logprobs.sum()) for each in scores),
+        is_greedy=all(bool(each.is_greedy.all()) for each in scores),
+        n_tokens=sum(len(each.targets) for each in windows),
     )

@@ -38,6 +38,8 @@ class Component:
         base: The model under an adapter.
         replaced_base: The model that the adapter names, where that one could not be had and ``base`` is
             another.
+        alpha: The part of its change that is applied, see ``models/alpha.py``; None for all of it.
+        interpolated_from: With ``alpha``, of a checkpoint that is no adapter: where the change begins.
     """
 
     role: Role
@@ -55,6 +57,8 @@ class Component:
     chat_template_sha256: str | None = None
     base: Component | None = None
     replaced_base: str | None = None
+    alpha: float | None = None
+    interpolated_from: Component | None = None
 
     def info(self) -> ComponentInfo:
         """Return what a run document says of it."""

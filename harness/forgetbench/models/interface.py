@@ -118,6 +118,14 @@ class TextModel(Protocol):
 
 
 @runtime_checkable
+class ScoresDocuments(Protocol):
+    """A text model that can score whole texts of any length."""
+
+    def score_documents(self, texts: Sequence[str]) -> list[Loglikelihood]:
+        """Score texts, in order; each token is predicted once."""
+
+
+@runtime_checkable
 class SpeechRecogniser(Protocol):
     """``transcribe``."""
 

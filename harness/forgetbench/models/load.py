@@ -7,18 +7,26 @@ from forgetbench.models.architectures import loader_of
 from forgetbench.models.component import Component
 from forgetbench.models.factory import load_factory
 from forgetbench.models.interface import Model
+from forgetbench.models.resident_base import ResidentBase
 from forgetbench.schema.run import LoadSettings
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
-def load(component: Component, settings: LoadSettings, *, merge: bool = True) -> Model:
+def load(
+    component: Component,
+    settings: LoadSettings,
+    *,
+    merge: bool = True,
+    resident: ResidentBase | None = None,
+) -> Model:
     """Load a component. No socket; no code of others but that of files resolved with ``trust_remote_code``.
 
     Args:
         component: From ``resolve``.
         settings: Type, device; the same for both arms of a pair.
-        merge: False keeps a LoRA beside the weights, in float32 as well.
+        merge: False keeps a LoRA beside the weights, in float32 as well; not with ``resident``.
+        resident: Keeps the base of causal language models loaded, for the next adapter of it.
 
     Returns:
         A ``TextModel`` for the role ``lm``, a ``SpeechRecogniser`` for ``asr``, an ``Enhancer`` for
@@ -28,6 +36,8 @@ def load(component: Component, settings: LoadSettings, *, merge: bool = True) ->
         UsageError: The settings ask for what there is not.
         CheckpointError: The weights do not fit the architecture, or the adapter its base.
     """
+    if resident is not None and component.role != "lm":
+        resident.forget()
     if component.format == "factory":
         return load_factory(component)
     if component.format == "onnx":
@@ -46,10 +56,12 @@ def load(component: Component, settings: LoadSettings, *, merge: bool = True) ->
         raise UsageError(f"--dtype {settings.dtype}", "is not known", f"Known are {', '.join(_DTYPES)}.")
     if settings.quantisation is not None:
         raise UsageError(f"quantisation {settings.quantisation}", "is not supported")
-    return _load(component, settings, merge=merge)
+    return _load(component, settings, merge=merge, resident=resident)
 
 
-def _load(component: Component, settings: LoadSettings, *, merge: bool) -> Model:
+def _load(
+    component: Component, settings: LoadSettings, *, merge: bool, resident: ResidentBase | None
+) -> Model:
     """Load by the module of the architecture's family; torch is imported there."""
     match loader_of(component.architecture):
         case "whisper":
@@ -75,4 +87,4 @@ def _load(component: Component, settings: LoadSettings, *, merge: bool) -> Model
         case "causal_lm":
             from forgetbench.models.causal_lm import CausalLM
 
-            return CausalLM.load(component, settings, merge=merge)
+            return CausalLM.load(component, settings, merge=merge, resident=resident)

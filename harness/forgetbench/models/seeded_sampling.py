@@ -23,8 +23,13 @@ class SeededSampling:
     """
 
     def __init__(self, draws: Sequence[Draw]) -> None:
-        self._draws = draws
+        self._draws = list(draws)
         self._generators = [torch.Generator().manual_seed(draw.seed) for draw in draws]
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows of the batch."""
+        self._draws = [self._draws[row] for row in rows]
+        self._generators = [self._generators[row] for row in rows]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return the noisy logits of one step, shape (rows, vocabulary), float32."""

@@ -12,11 +12,14 @@ from typing import Any
 import torch
 
 from forgetbench.errors import CheckpointError, UsageError
+from forgetbench.models.alpha import interpolate, scale_adapter
 from forgetbench.models.component import Component
 from forgetbench.models.directory import weight_files
 from forgetbench.models.safetensors_file import read_header
 from forgetbench.schema.run import LoadSettings
 
+EVERYWHERE = "auto"
+"""The device that stands for all there are: accelerate lays the layers over them."""
 _TRAINING_ONLY = ("masked_spec_embed",)
 """Weights that only training uses: published CTC models lack them."""
 
@@ -46,12 +49,32 @@ def load_weights(
         UsageError: The device is not there.
     """
     plain = component.base or component
-    assert plain.path is not None
     dtype = getattr(torch, settings.dtype)
+    model = _plain_weights(auto_class, plain, settings, prepare)
+    if component.interpolated_from is not None and component.alpha is not None:
+        start = _plain_weights(auto_class, component.interpolated_from, settings, prepare)
+        interpolate(model, start, component, component.alpha)
+        del start
+    if component.base is not None:
+        adapted = put_adapter(model, component)
+        is_lora = adapted.peft_config["default"].peft_type == "LORA"
+        model = adapted.merge_and_unload() if is_lora and merge and dtype is torch.float32 else adapted
+    try:
+        device = None if settings.device == EVERYWHERE else settings.device
+        return model.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {settings.device}", f"cannot be used ({_line(error)})") from error
+
+
+def _plain_weights(
+    auto_class: Any, plain: Component, settings: LoadSettings, prepare: Callable[[Any], None]
+) -> Any:
+    assert plain.path is not None
     with _loading(plain):
         model, report = auto_class.from_pretrained(
             plain.path,
-            dtype=dtype,
+            dtype=getattr(torch, settings.dtype),
+            device_map="auto" if settings.device == EVERYWHERE else None,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
@@ -59,12 +82,7 @@ def load_weights(
         )
         _check(plain, report)
         prepare(model)
-    if component.base is not None:
-        model = _with_adapter(model, component, merge=merge and dtype is torch.float32)
-    try:
-        return model.to(device=settings.device, dtype=dtype).eval().requires_grad_(False)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {settings.device}", f"cannot be used ({_line(error)})") from error
+    return model
 
 
 def without_adapter(model: Any) -> Any:
@@ -113,15 +131,21 @@ def _check(component: Component, report: dict[str, Any]) -> None:
         )
 
 
-def _with_adapter(model: Any, component: Component, *, merge: bool) -> Any:
+def put_adapter(model: Any, component: Component) -> Any:
+    """Return the PEFT model of an adapter on its base, which it changes in place; nothing is merged.
+
+    Raises:
+        CheckpointError: The adapter does not fit its base.
+    """
     from peft import PeftModel
 
     with _loading(component):
         _fit_vocabulary(model, component)
         adapted = PeftModel.from_pretrained(model, str(component.path), is_trainable=False)
         _check_adapter(adapted, component)
-        is_lora = adapted.peft_config["default"].peft_type == "LORA"
-        return adapted.merge_and_unload() if is_lora and merge else adapted
+        if component.alpha is not None:
+            scale_adapter(adapted, component.alpha)
+        return adapted
 
 
 def _fit_vocabulary(model: Any, component: Component) -> None:

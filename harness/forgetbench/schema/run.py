@@ -24,6 +24,8 @@ class LoadSettings(Document):
     dtype: str = "float32"
     device: str = "cpu"
     quantisation: str | None = None
+    compile: bool = False
+    """The layers of a language model went through ``torch.compile``: the same numbers up to rounding."""
 
 
 class ComponentInfo(Document):
