@@ -28,7 +28,7 @@ def leaves(command, path=()):
 LEAVES = dict(leaves(get_command(app)))
 FINISHED = {
     "run", "fetch", "tasks ls", "tasks show", "tasks validate", "recipe run lora", "selftest", "mlflow sync",
-    "mlflow ui", "env", "schema", "compare", "gate", "report", "rescore",
+    "mlflow ui", "env", "schema", "compare", "curves", "gate", "report", "rescore",
 }  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def test_env_as_json_and_as_text_say_the_same(cli):
     assert f"python: {found['python']}" in said
 
 
-@pytest.mark.parametrize("name", ["task", "run", "comparison", "sample", "metric", "cost", "policy"])
+@pytest.mark.parametrize("name", ["task", "run", "comparison", "sample", "metric", "cost", "curve", "policy"])
 def test_each_document_has_a_schema(cli, name):
     found = json.loads(cli("schema", name).stdout)
     assert found["$id"] == f"forgetbench:{name}"

@@ -32,9 +32,8 @@ def curves(
     training: Annotated[
         Path | None,
         o.option(
-            help="CSV with [dim]checkpoint[/dim] (name or fingerprint) and any of [dim]steps, tokens, "
-            "audio_s, trained_parameters, lora_rank, method, run, seed, target_loss, target_gain[/dim], "
-            "where the checkpoints' own files do not say.",
+            help="CSV with [dim]checkpoint[/dim] (name or fingerprint) and what their own files do not say: "
+            "[dim]steps, trained_parameters, method, run, seed, target_gain[/dim] …",
             rich_help_panel=o.WHAT,
             metavar="FILE",
         ),
