@@ -12,7 +12,7 @@ import pytest
 
 from forgetbench.engine.results import read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
-from forgetbench.errors import TaskError
+from forgetbench.errors import TaskError, UsageError
 from tiny_tasks import choice_rows, pair_rows
 
 STOCK = """\
@@ -163,13 +163,7 @@ def test_a_task_that_runs_a_models_code_needs_consent(
     (stock / "stock_code.yaml").write_text(
         "lm_eval: stock_code\ninclude_path: lm_eval\nsuites: [stock]\ncapability: generate\n"
     )
-    for consent, said in ((False, "Consent with --confirm-run-unsafe-code"), (True, "")):
-        request = ask(
-            made / "lora",
-            "stock_choices,stock_code",
-            include_paths=[stock],
-            confirm_run_unsafe_code=consent,
-        )
-        skipped = {task.task.name: task.skipped or "" for task in prepare(request).plan.tasks}
-        assert skipped["stock_choices"] == ""
-        assert (said in skipped["stock_code"]) if said else not skipped["stock_code"]
+    with pytest.raises(UsageError, match="Consent with --confirm-run-unsafe-code"):
+        prepare(ask(made / "lora", "stock_code", include_paths=[stock]))
+    consented = ask(made / "lora", "stock_code", include_paths=[stock], confirm_run_unsafe_code=True)
+    assert prepare(consented).plan.tasks[0].skipped is None
