@@ -27,8 +27,8 @@ def leaves(command, path=()):
 
 LEAVES = dict(leaves(get_command(app)))
 FINISHED = {
-    "run", "fetch", "tasks ls", "tasks show", "tasks validate", "recipe run lora", "selftest", "mlflow sync",
-    "mlflow ui", "env", "schema", "compare", "curves", "gate", "report", "rescore",
+    "run", "fetch", "lm-eval", "tasks ls", "tasks show", "tasks validate", "recipe run lora", "selftest",
+    "mlflow sync", "mlflow ui", "env", "schema", "compare", "curves", "gate", "report", "rescore",
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def scores(path: Path, resident: ResidentBase | None = None, dtype: str = "float
 
 @pytest.fixture
 def adapters(made: Path, tmp_path: Path) -> list[Path]:
-    everywhere = {"target_modules": ["q_proj", "k_proj", "o_proj", "up_proj", "lm_head"]}
+    everywhere = {"target_modules": ["q_proj", "k_proj", "o_proj", "up_proj", "down_proj"]}
     return [
         made / "lora",
         made / "llama",
