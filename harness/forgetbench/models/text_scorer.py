@@ -93,6 +93,7 @@ class TextScorer:
                 first += row.n_branch_tokens + 1
             members = list(dict.fromkeys(owners))
             found = _compare(logits, places, [token for i in members for token in wanted[i].targets])
+            del logits  # before the next ones are computed
             sizes = [len(wanted[i].targets) for i in members]
             split = zip(members, *(torch.split(each, sizes) for each in found), strict=True)
             scores |= {i: TokenScores(logprobs, is_greedy) for i, logprobs, is_greedy in split}
