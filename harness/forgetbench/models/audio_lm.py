@@ -26,6 +26,7 @@ from forgetbench.models.clips import Waveform, samples_of, transcribe_pieces
 from forgetbench.models.component import Component
 from forgetbench.models.fingerprint import chat_template
 from forgetbench.models.interface import Audio, GenerateRequest, Output
+from forgetbench.models.resident_base import ResidentBase
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
 from forgetbench.models.weights import load_weights
 from forgetbench.models.whisper_tokens import MAX_NEW_TOKENS
@@ -59,7 +60,9 @@ class AudioLM(CausalLM):
         self.longest_s = extractor.n_samples / self.sampling_rate
 
     @classmethod
-    def load(cls, component: Component, settings: LoadSettings) -> AudioLM:
+    def load(
+        cls, component: Component, settings: LoadSettings, *, resident: ResidentBase | None = None
+    ) -> AudioLM:
         """Load a component of role ``lm`` that can transcribe.
 
         Raises:
@@ -69,9 +72,8 @@ class AudioLM(CausalLM):
 
         extractor, tokenizer = load_extractor(component), load_speech_tokenizer(component)
         tokenizer.chat_template = _template(component)
-        return cls(
-            load_weights(Qwen2AudioForConditionalGeneration, component, settings), tokenizer, extractor
-        )
+        weights = load_weights if resident is None else resident.weights
+        return cls(weights(Qwen2AudioForConditionalGeneration, component, settings), tokenizer, extractor)
 
     @torch.inference_mode()
     def transcribe(self, audio: Sequence[Audio], *, language: str) -> list[Output]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from forgetbench.errors import UsageError
 from forgetbench.models.causal_lm import CausalLM

@@ -70,7 +70,7 @@ def _load(component: Component, settings: LoadSettings, resident: ResidentBase |
         case "audio_lm":
             from forgetbench.models.audio_lm import AudioLM
 
-            return AudioLM.load(component, settings)
+            return AudioLM.load(component, settings, resident=resident)
         case "codec":
             from forgetbench.models.codec import Codec
 

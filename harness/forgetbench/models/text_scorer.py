@@ -16,7 +16,7 @@ from forgetbench.models.masks import attention_mask
 from forgetbench.models.memory import free_memory, is_out_of_memory
 from forgetbench.models.prefix import Prefix, group_by_prefix
 
-TOKEN_BUDGET = 1024
+TOKEN_BUDGET = 512
 """Tokens of a forward pass, padding included: the fastest on two cores, see docs/text-engine.md."""
 _ATTENTION = ("sdpa", "eager")
 """Implementations of attention that add a mask to their scores."""
