@@ -9,7 +9,7 @@ Beside each ratio stands the limit: multiply-adds of lm-eval over ours, from unp
 they pass through, and scored positions times the vocabulary projection. What lm-eval spends on the softmax of
 unscored positions is not counted, so that a share can pass 100 %.
 
-    python benchmarks/text_engine.py [--sets commonsenseqa,boolq,mmlu] [--rounds 3] [--quick] [--json]
+    python benchmarks/text_engine.py [--sets boolq,mmlu] [--rounds 3] [--items N] [--quick] [--json]
 
 The data are those of FORGETBENCH_TEST_DATA.
 """
@@ -177,15 +177,22 @@ def limit_of(work: dict[str, dict[str, int]], model: Any) -> float:
     return cost["lm-eval"] / cost["forgetbench"]
 
 
-def measure(name: str, rounds: int, n_items: int | None) -> dict[str, Any]:
-    """Score a set alternately and return medians, their ratio, its limit and the differences."""
+def measure(name: str, rounds: int, n_items: int | None, batch_size: int | None = None) -> dict[str, Any]:
+    """Score a set alternately and return medians, their ratio, its limit and the differences.
+
+    Args:
+        name: The set.
+        rounds: How often each contender scores it.
+        n_items: How many of its items; None for all.
+        batch_size: lm-eval's; None to try which is fastest.
+    """
     path = model_path()
     items = read_items(name)[:n_items]
     requests = make_requests(items)
     ours, theirs = make_ours(path, 16), make_theirs(path, 1)
     longest = max(len(ours.tok_encode(item.context)) for item in items) + 8
     seconds(ours, requests[:4])  # what is made lazily
-    theirs.batch_size_per_gpu = fastest_batch(theirs, requests, longest)
+    theirs.batch_size_per_gpu = batch_size or fastest_batch(theirs, requests, longest)
     times: dict[str, list[float]] = {"lm-eval": [], "forgetbench": []}
     scores: dict[str, list[float]] = {}
     for i in range(rounds):
@@ -281,17 +288,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few items, one round, equality only")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--peak-of", choices=list(MAKE), help=argparse.SUPPRESS)
-    parser.add_argument("--items", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--batch-size", type=int, default=16, help=argparse.SUPPRESS)
+    parser.add_argument("--items", type=int, help="the first so many of each set; all without it")
+    parser.add_argument("--batch-size", type=int, help="lm-eval's; tried out without it")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the peaks of memory")
     options = parser.parse_args()
     names = options.sets.split(",")
     if options.peak_of:
-        print_peak(options.peak_of, names[0], options.items, options.batch_size)
+        print_peak(options.peak_of, names[0], options.items, options.batch_size or 16)
         return
     results = []
     for name in names:
-        found = measure(name, 1 if options.quick else options.rounds, QUICK[name] if options.quick else None)
-        if not options.quick:
+        n_items = QUICK[name] if options.quick else options.items
+        found = measure(name, 1 if options.quick else options.rounds, n_items, options.batch_size)
+        if not (options.quick or options.no_memory):
             found["memory"] = measure_memory(found)
         results.append(found)
         print(describe(found), file=sys.stderr if options.json else sys.stdout)

@@ -36,8 +36,8 @@ RESTS = {
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--tasks", "x"], ["run", "--model", "forgetbench", "--tasks", "x"]),
-        (["run", "--tasks", "x"], ["run", "--model", "forgetbench", "--tasks", "x"]),
+        (["--tasks", "x"], ["run", "--model", "forgetbench", "--batch_size", "auto", "--tasks", "x"]),
+        (["run", "-b", "2"], ["run", "--model", "forgetbench", "-b", "2"]),
         (["run", "--model", "hf"], ["run", "--model", "hf"]),
         (["--model=hf"], ["run", "--model=hf"]),
         (["ls", "tasks"], ["ls", "tasks"]),

@@ -17,7 +17,8 @@ SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_int
 """What stands behind the command is lm-eval's."""
 
 _SUBCOMMANDS = ("run", "ls", "validate")
-_NAME_A_MODEL = ("--model", "-M", "--config", "-C")
+_NAME_A_MODEL = {"--model", "-M", "--config", "-C"}
+_NAME_A_SIZE = {"--batch_size", "-b"}
 
 
 def lm_eval(context: typer.Context) -> None:
@@ -31,9 +32,15 @@ def lm_eval(context: typer.Context) -> None:
 
 
 def with_model(words: Sequence[str]) -> list[str]:
-    """Return lm-eval's words with ``--model forgetbench`` where they run and name no model."""
+    """Return lm-eval's words with ``--model forgetbench`` where they run and name no model.
+
+    lm-eval's own batch size, 1, would continue prompts one at a time.
+    """
     if not words or (words[0] in _SUBCOMMANDS and words[0] != "run"):
         return list(words)
     rest = words[1:] if words[0] == "run" else words
-    named = any(word.partition("=")[0] in _NAME_A_MODEL for word in rest)
-    return ["run", *([] if named else ["--model", "forgetbench"]), *rest]
+    named = {word.partition("=")[0] for word in rest}
+    if named & _NAME_A_MODEL:
+        return ["run", *rest]
+    size = [] if named & _NAME_A_SIZE else ["--batch_size", "auto"]
+    return ["run", "--model", "forgetbench", *size, *rest]

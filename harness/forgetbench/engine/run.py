@@ -145,7 +145,8 @@ def prepare_each(request: Request, models: Sequence[str], *, alphas: Sequence[fl
             model, request.base, offline=request.offline, trust_remote_code=request.trust_remote_code
         )
         own = replace(request, model=model)
-        for alpha in alphas or [None]:
+        parts: Sequence[float | None] = alphas or [None]
+        for alpha in parts:
             part = pair if alpha is None else at_alpha(pair, alpha)
             planned = _plan(own, selection, part, identical=frozenset(part.identical_roles), plans=plans)
             prepared.append(replace(planned, alpha=alpha))

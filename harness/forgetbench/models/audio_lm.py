@@ -68,9 +68,9 @@ class AudioLM(CausalLM):
         merge: bool = True,
         resident: ResidentBase | None = None,
     ) -> AudioLM:
-        """Load a component of role ``lm`` that can transcribe; it shares no base with another.
+        """Load a component of role ``lm`` that can transcribe; on a base that stays, where ``resident`` is given.
 
-        ``merge`` as for ``load_weights``.
+        ``merge`` as for ``load_weights``, without ``resident``.
 
         Raises:
             CheckpointError: Weights, tokenizer or feature extractor cannot be loaded.
@@ -79,7 +79,10 @@ class AudioLM(CausalLM):
 
         extractor, tokenizer = load_extractor(component), load_speech_tokenizer(component)
         tokenizer.chat_template = _template(component)
-        model = load_weights(Qwen2AudioForConditionalGeneration, component, settings, merge=merge)
+        if resident is None:
+            model = load_weights(Qwen2AudioForConditionalGeneration, component, settings, merge=merge)
+        else:
+            model = resident.weights(Qwen2AudioForConditionalGeneration, component, settings)
         return cls(model, tokenizer, extractor)
 
     @torch.inference_mode()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from forgetbench.errors import UsageError
 from forgetbench.models.causal_lm import CausalLM
@@ -37,9 +37,9 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
     Args:
         pretrained: A causal language model by any name that ``forgetbench run --model`` takes, adapters among
             them; or a loaded one.
-        batch_size: Prompts that are continued together. Scoring cuts its batches by tokens.
+        batch_size: Prompts that are continued together; 16 for ``auto``. Scoring cuts its batches by tokens.
         max_batch_size: Taken as lm-eval gives it, and not used.
-        device: As for torch.
+        device: As for torch; None for the CPU.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
         arguments: Others that lm-eval's ``hf`` backend knows are refused by name.
 
@@ -53,7 +53,7 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
         *,
         batch_size: int | str = _N_GENERATED,
         max_batch_size: int | None = None,
-        device: str = "cpu",
+        device: str | None = None,
         dtype: str = "float32",
         **arguments: Any,
     ) -> None:
@@ -63,7 +63,7 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
             raise UsageError(f"--model_args {min(arguments)}", "is not known", f"Known are {known}.")
         self.batch_size = int(batch_size) if str(batch_size).isdecimal() else _N_GENERATED
         self._name = pretrained if isinstance(pretrained, str) else "a loaded model"
-        self._settings = LoadSettings(device=device, dtype=dtype)
+        self._settings = LoadSettings(device=device or "cpu", dtype=dtype)
         self._fingerprint = ""
         self.model = self._load(pretrained) if isinstance(pretrained, str) else pretrained
         self.tokenizer = self.model.tokenizer

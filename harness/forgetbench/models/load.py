@@ -79,7 +79,7 @@ def _load(
         case "audio_lm":
             from forgetbench.models.audio_lm import AudioLM
 
-            return AudioLM.load(component, settings, merge=merge)
+            return AudioLM.load(component, settings, merge=merge, resident=resident)
         case "codec":
             from forgetbench.models.codec import Codec
 

@@ -41,5 +41,6 @@ def attention_mask(packed: Packed, kind: Masks, model: Any, *, n_prefix: int) ->
         case "by_layer":
             found = {"full_attention": made(packed.visible)}
             if "sliding_attention" in model.config.layer_types:
+                assert window is not None
                 found["sliding_attention"] = made(packed.within(window, n_prefix))
             return found

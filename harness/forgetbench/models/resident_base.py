@@ -82,11 +82,11 @@ def swaps(component: Component) -> bool:
     if component.base is None or component.path is None:
         return component.format in ("transformers", "gguf")
     config = read_json(component.path / "adapter_config.json")
-    plain = config.get("peft_type") == "LORA" and not any(
+    is_plain = config.get("peft_type") == "LORA" and not any(
         config.get(key) for key in ("modules_to_save", "trainable_token_indices", "target_parameters")
     )
     files = weight_files(component.path, "adapter_model")
-    return plain and all("lora_" in tensor.name for file in files for tensor in read_header(file))
+    return bool(is_plain) and all("lora_" in t.name for file in files for t in read_header(file))
 
 
 def _targets(adapted: Any) -> list[tuple[Any, Tensor]]:

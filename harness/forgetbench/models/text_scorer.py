@@ -16,7 +16,7 @@ from forgetbench.models.masks import attention_mask
 from forgetbench.models.memory import free_memory, is_out_of_memory
 from forgetbench.models.prefix import Prefix, group_by_prefix
 
-TOKEN_BUDGET = 1024
+TOKEN_BUDGET = 512
 """Tokens of a forward pass, padding included: the fastest on two cores, see docs/text-engine.md."""
 _ATTENTION = ("sdpa", "eager")
 """Implementations of attention that add a mask to their scores."""
@@ -93,6 +93,7 @@ class TextScorer:
                 first += row.n_branch_tokens + 1
             members = list(dict.fromkeys(owners))
             found = _compare(logits, places, [token for i in members for token in wanted[i].targets])
+            del logits  # before the next ones are computed
             sizes = [len(wanted[i].targets) for i in members]
             split = zip(members, *(torch.split(each, sizes) for each in found), strict=True)
             scores |= {i: TokenScores(logprobs, is_greedy) for i, logprobs, is_greedy in split}
