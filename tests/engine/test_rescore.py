@@ -62,6 +62,23 @@ def test_roles_and_limit_of_the_run_are_kept(
     assert documents(again(result, tiny_tasks, tmp_path / "again")) == documents(result)
 
 
+def test_several_drawn_answers_are_all_scored_again_and_a_noise_floor_is_kept(
+    made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path, no_model: Callable[[], None]
+) -> None:
+    from forgetbench.engine.results import RUN_FILE, read_result, write_document
+    from forgetbench.schema.run import Sampling, Settings
+
+    settings = Settings(sampling=Sampling(temperature=0.9), repeats=3)
+    result = evaluate(prepare(ask(made / "lora", "short,choices", settings=settings)))
+    floored = result.checkpoint.tasks[1].model_copy(update={"noise_floor": 0.01})
+    document = result.checkpoint.model_copy(update={"tasks": (result.checkpoint.tasks[0], floored)})
+    write_document(result.directory / RUN_FILE["checkpoint"], document)
+    no_model()
+    scored = again(read_result(result.directory), tiny_tasks, tmp_path / "again")
+    arms = [d.model_dump(exclude={"measured"}) for d in (document, scored.checkpoint)]
+    assert arms[0] == arms[1]
+
+
 def test_a_changed_metric_changes_the_scores_and_not_the_predictions(
     made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
