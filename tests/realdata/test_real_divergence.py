@@ -83,14 +83,14 @@ def test_the_base_against_itself_diverges_by_less_than_a_millionth(smollm: Path,
     request = Request(
         model=str(smollm),
         tasks=("divergence_mini",),
-        settings=Settings(limit=20),
+        settings=Settings(limit=6),
         output=tmp_path / "results",
         offline=True,
     )
     comparison = selftest(prepare_selftest(request)).comparison
     assert comparison is not None
     (row,) = comparison.rows
-    assert row.n == 20
+    assert row.n == 6
     assert row.degradation is not None and 0 <= row.degradation < 1e-6
 
     component, task = resolve_component(str(smollm)), load_registry().get("divergence_mini").task
@@ -105,7 +105,7 @@ def test_the_base_against_itself_diverges_by_less_than_a_millionth(smollm: Path,
 def test_divergence_grows_with_the_steps_and_stands_in_each_table(adapters: Path, tmp_path: Path) -> None:
     done = forgetbench(
         "run", "--model", str(adapters / "checkpoint-*"), "--tasks", ",".join(TASKS), "--output-path",
-        str(tmp_path / "results"), "--limit", "24", "--offline", "--no-mlflow", "--json",
+        str(tmp_path / "results"), "--limit", "6", "--offline", "--no-mlflow", "--json",
     )  # fmt: skip
     assert done.exit_code in (0, 3), done.output
     results = json.loads(done.stdout)
