@@ -128,7 +128,7 @@ def test_windows_of_2048_tokens_fit_into_3_gb(
     texts = builtin_root() / "retention" / "mini" / "data" / "everyday_text.jsonl"
     long = tmp_path / "long.txt"
     long.write_text("\n\n".join(json.loads(line)["text"] for line in texts.read_text().splitlines()))
-    checkpoint = merged(adapters, tmp_path / "merged") if apart else adapters
+    checkpoint = merged(smollm, adapters, tmp_path / "merged") if apart else adapters
     done = subprocess.run(
         [sys.executable, "-c", PEAK, str(smollm), str(checkpoint), str(long)],
         capture_output=True, text=True, check=True,
@@ -140,11 +140,11 @@ def test_windows_of_2048_tokens_fit_into_3_gb(
     assert int(peak) <= 3e9, f"peak of {int(peak) / 1e9:.2f} GB"
 
 
-def merged(adapter: Path, folder: Path) -> Path:
-    from peft import AutoPeftModelForCausalLM
-    from transformers import AutoTokenizer
+def merged(base: Path, adapter: Path, folder: Path) -> Path:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoPeftModelForCausalLM.from_pretrained(adapter)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
     model.merge_and_unload().save_pretrained(folder)
-    AutoTokenizer.from_pretrained(adapter).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
     return folder
