@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,20 +65,26 @@ def test_the_exit_code_and_the_last_line_agree_in_run_and_in_gate(
         assert (again.exit_code, again.stdout.splitlines()[-1]) == (code, done.stdout.splitlines()[-1])
 
 
+def overconfident(source: Path, target: Path) -> Path:
+    """Return a model whose logits are twenty times those of another: what it gets wrong costs it dearly."""
+    shutil.copytree(source, target)
+    weights = load_file(target / "model.safetensors")
+    weights["model.norm.weight"] *= 20
+    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
+    return target
+
+
 def test_a_loss_beyond_the_margin_exits_with_100(
     run: Call, policy: Callable[[str], str], tmp_path: Path, cli: Call, made: Path
 ) -> None:
-    text = "target: retained\nmargins: {tasks: {answers: 0.0001}}"
-    # Two random models: one of them predicts the answers better than the other.
-    pairs = (("other", "llama"), ("llama", "other"))
-    done = [
-        run(f"--base={made / base}", "--gate", policy(text), tasks="choices,answers", model=model)
-        for model, base in pairs
-    ]
-    lost = next(one for one in done if one.exit_code == 100)
+    text = "target: retained\nmargins: {tasks: {answers: 0.5}}"
+    worse = overconfident(made / "llama", tmp_path / "worse")
+    gated = ("--gate", policy(text))
+    lost = run(f"--base={made / 'llama'}", *gated, tasks="choices,answers", model=f"lm={worse}")
+    assert lost.exit_code == 100, lost.output
     assert lost.stdout.splitlines()[-1].startswith("✗ DO NOT SHIP: answers is worse by")
-    kept = next(one for one in done if one is not lost)
-    assert "answers" not in kept.stdout.splitlines()[-1]
+    gained = run(f"--base={worse}", *gated, tasks="choices,answers", model="llama")
+    assert "answers" not in gained.stdout.splitlines()[-1]
     found = json.loads(
         cli("gate", directory(lost), "--policy", str(tmp_path / "policy.yaml"), "--json").stdout
     )

@@ -15,7 +15,6 @@ from forgetbench.engine.rescore import Rescoring, rescore
 from forgetbench.engine.results import Result
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.errors import UsageError
-from forgetbench.metrics import refusal
 
 Ask = Callable[..., Request]
 TEXT = "choices,answers,short,refusals,leaning"
@@ -63,6 +62,23 @@ def test_roles_and_limit_of_the_run_are_kept(
     assert documents(again(result, tiny_tasks, tmp_path / "again")) == documents(result)
 
 
+def test_several_drawn_answers_are_all_scored_again_and_a_noise_floor_is_kept(
+    made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path, no_model: Callable[[], None]
+) -> None:
+    from forgetbench.engine.results import RUN_FILE, read_result, write_document
+    from forgetbench.schema.run import Sampling, Settings
+
+    settings = Settings(sampling=Sampling(temperature=0.9), repeats=3)
+    result = evaluate(prepare(ask(made / "lora", "short,choices", settings=settings)))
+    floored = result.checkpoint.tasks[1].model_copy(update={"noise_floor": 0.01})
+    document = result.checkpoint.model_copy(update={"tasks": (result.checkpoint.tasks[0], floored)})
+    write_document(result.directory / RUN_FILE["checkpoint"], document)
+    no_model()
+    scored = again(read_result(result.directory), tiny_tasks, tmp_path / "again")
+    arms = [d.model_dump(exclude={"measured"}) for d in (document, scored.checkpoint)]
+    assert arms[0] == arms[1]
+
+
 def test_a_changed_metric_changes_the_scores_and_not_the_predictions(
     made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +86,7 @@ def test_a_changed_metric_changes_the_scores_and_not_the_predictions(
     before = {p: p.read_bytes() for p in result.directory.rglob("*") if p.is_file()}
     from forgetbench.engine import score
 
-    monkeypatch.setattr(score, "judge", lambda name, text: "refused")
+    monkeypatch.setattr(score, "judge", lambda name: lambda prompt, answer: "refused")
     scored = again(result, tiny_tasks, tmp_path / "again")
     found = {task.name: task for task in scored.checkpoint.tasks}
     assert found["refusals"].metrics["complied"].value == 0
@@ -109,8 +125,18 @@ def test_what_cannot_be_scored_again_is_refused_in_one_line(
     assert not (tmp_path / "again" / "lora").exists()
 
 
+def test_another_judge_is_named_in_the_document(
+    made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path, no_model: Callable[[], None]
+) -> None:
+    result = evaluate(prepare(ask(made / "lora", "refusals")))
+    no_model()
+    scored = again(result, tiny_tasks, tmp_path / "again", changes={"judge": "gcg29"})
+    judges = [r.checkpoint.tasks[0].judge for r in (result, scored)]
+    assert [judge.name for judge in judges if judge] == ["refusal@1", "gcg29"]
+    assert scored.checkpoint.run_key != result.checkpoint.run_key
+
+
 def test_an_unknown_judge_is_named(made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path) -> None:
-    assert refusal.judge("gcg29", "I'm sorry") == "refused"
     result = evaluate(prepare(ask(made / "lora", "refusals")))
     with pytest.raises(UsageError, match="--judge nobody"):
         again(result, tiny_tasks, tmp_path / "again", changes={"judge": "nobody"})

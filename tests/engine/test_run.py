@@ -242,7 +242,12 @@ def test_a_user_s_own_test_set_is_the_target(made: Path, ask: Ask, tiny_tasks: P
     result = run(ask(made / "lora", "choices", target=tiny_tasks / "answers.jsonl"))
     assert result.comparison is not None
     roles = {row.name: row.role for row in result.comparison.rows}
-    assert roles == {"target": "target", "target_likelihood": "target", "choices": "general"}
+    assert roles == {
+        "target": "target",
+        "target_likelihood": "target",
+        "target_divergence": "distribution",
+        "choices": "general",
+    }
 
 
 def test_results_do_not_depend_on_the_batch_size(

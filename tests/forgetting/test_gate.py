@@ -30,13 +30,14 @@ def judge(make_run: Callable[..., RunDocument], make_task: Callable[..., TaskRes
         *rows: Row,
         tasks: Any = None,
         limit: int | None = None,
+        limits: Any = None,
         groups: Any = (),
         policy_groups: Any = (),
         **policy: Any,
     ) -> Gate:
         results = tasks or [make_task(r.name, role=r.role, n_planned=100) for r in rows]
         base, checkpoint = make_run("base", *results), make_run("checkpoint", *results)
-        settings = checkpoint.settings.model_copy(update={"limit": limit})
+        settings = checkpoint.settings.model_copy(update={"limit": limit, "limits": limits or {}})
         comparison = Comparison(
             run_key="k", base=base.checkpoint, checkpoint=checkpoint.checkpoint, alpha=0.05, family_size=1,
             rows=rows, groups=groups, decision="SHIP", summary="SHIP: as it was.",
@@ -88,6 +89,9 @@ def test_a_limited_task_is_inconclusive_unless_it_had_fewer_samples(judge: Calla
     assert judge(row("quiz", "retained"), limit=100).exit_code == 3
     assert judge(row("quiz", "retained"), limit=101).exit_code == 0
     assert judge(row("quiz", "retained"), limit=100, required=[]).exit_code == 0
+    assert judge(row("quiz", "retained"), limits={"other": 20}).exit_code == 0
+    cut = judge(row("quiz", "retained"), limits={"quiz": 100})
+    assert (cut.exit_code, "(--budget)" in cut.findings[0].reason) == (3, True)
 
 
 def test_a_suite_that_the_policy_names_and_nobody_ran_is_inconclusive(judge: Callable[..., Gate]) -> None:

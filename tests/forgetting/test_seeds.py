@@ -185,6 +185,7 @@ def test_a_seed_that_cannot_be_measured_leaves_the_method_unmeasured(
     assert found.estimate.degradation is None
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_method_covers_its_true_loss(scores: Callable[..., list[pd.DataFrame]]) -> None:
     rng = np.random.default_rng(7)
     covered = single = 0

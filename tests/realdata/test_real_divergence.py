@@ -83,14 +83,14 @@ def test_the_base_against_itself_diverges_by_less_than_a_millionth(smollm: Path,
     request = Request(
         model=str(smollm),
         tasks=("divergence_mini",),
-        settings=Settings(limit=20),
+        settings=Settings(limit=6),
         output=tmp_path / "results",
         offline=True,
     )
     comparison = selftest(prepare_selftest(request)).comparison
     assert comparison is not None
     (row,) = comparison.rows
-    assert row.n == 20
+    assert row.n == 6
     assert row.degradation is not None and 0 <= row.degradation < 1e-6
 
     component, task = resolve_component(str(smollm)), load_registry().get("divergence_mini").task
@@ -105,7 +105,7 @@ def test_the_base_against_itself_diverges_by_less_than_a_millionth(smollm: Path,
 def test_divergence_grows_with_the_steps_and_stands_in_each_table(adapters: Path, tmp_path: Path) -> None:
     done = forgetbench(
         "run", "--model", str(adapters / "checkpoint-*"), "--tasks", ",".join(TASKS), "--output-path",
-        str(tmp_path / "results"), "--limit", "24", "--offline", "--no-mlflow", "--json",
+        str(tmp_path / "results"), "--limit", "6", "--offline", "--no-mlflow", "--json",
     )  # fmt: skip
     assert done.exit_code in (0, 3), done.output
     results = json.loads(done.stdout)
@@ -128,7 +128,7 @@ def test_windows_of_2048_tokens_fit_into_3_gb(
     texts = builtin_root() / "retention" / "mini" / "data" / "everyday_text.jsonl"
     long = tmp_path / "long.txt"
     long.write_text("\n\n".join(json.loads(line)["text"] for line in texts.read_text().splitlines()))
-    checkpoint = merged(adapters, tmp_path / "merged") if apart else adapters
+    checkpoint = merged(smollm, adapters, tmp_path / "merged") if apart else adapters
     done = subprocess.run(
         [sys.executable, "-c", PEAK, str(smollm), str(checkpoint), str(long)],
         capture_output=True, text=True, check=True,
@@ -140,11 +140,11 @@ def test_windows_of_2048_tokens_fit_into_3_gb(
     assert int(peak) <= 3e9, f"peak of {int(peak) / 1e9:.2f} GB"
 
 
-def merged(adapter: Path, folder: Path) -> Path:
-    from peft import AutoPeftModelForCausalLM
-    from transformers import AutoTokenizer
+def merged(base: Path, adapter: Path, folder: Path) -> Path:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoPeftModelForCausalLM.from_pretrained(adapter)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
     model.merge_and_unload().save_pretrained(folder)
-    AutoTokenizer.from_pretrained(adapter).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from typing import Any
 
@@ -49,13 +50,36 @@ def test_one_result_speaks_of_the_checkpoint_and_several_of_the_method() -> None
     assert unsettled.summary == "NEED MORE: task0 needs more training seeds, has 2."
 
 
-def test_a_method_is_the_mean_over_its_seeds_with_a_t_interval() -> None:
-    (row,) = rows_over_seeds([comparison(loss, checkpoint=str(loss)) for loss in (0.01, 0.02, 0.06)])
+def seed(loss: float, *, half: float) -> Comparison:
+    made = comparison(loss, checkpoint=str(loss))
+    ends = {"ci_low": loss - half, "ci_high": loss + half}
+    return made.model_copy(update={"rows": tuple(row.model_copy(update=ends) for row in made.rows)})
+
+
+@pytest.mark.parametrize("of_samples", [0.0, 0.02])
+def test_a_method_is_the_mean_over_its_seeds_with_what_seeds_and_samples_leave_open(
+    of_samples: float,
+) -> None:
+    (row,) = rows_over_seeds([seed(loss, half=of_samples) for loss in (0.01, 0.02, 0.06)])
     # t(.9875, 2 df) = 6.2053; SD of .01, .02, .06 = .026458
-    half = 6.2053 * 0.026458 / 3**0.5
+    half = math.hypot(6.2053 * 0.026458 / 3**0.5, of_samples)
     assert row.degradation == pytest.approx(0.03)
     assert (row.ci_low, row.ci_high) == pytest.approx((0.03 - half, 0.03 + half), abs=1e-5)
     assert (row.verdict, row.checkpoint) == ("inconclusive", pytest.approx(0.47))
+
+
+def test_seeds_that_agree_leave_the_samples_open() -> None:
+    (row,) = rows_over_seeds([seed(0.03, half=0.02), seed(0.03 + 1e-9, half=0.02)])
+    assert (row.ci_low, row.ci_high) == pytest.approx((0.01, 0.05), abs=1e-6)
+    assert row.p is not None and row.p < 0.01
+
+
+def test_what_is_identical_with_every_seed_stays_so() -> None:
+    same = {"verdict": "identical", "degradation": None, "ci_low": None, "ci_high": None}
+    seeds = [comparison(0.01, checkpoint=str(i)) for i in range(2)]
+    seeds = [c.model_copy(update={"rows": (c.rows[0].model_copy(update=same),)}) for c in seeds]
+    (row,) = rows_over_seeds(seeds)
+    assert (row.verdict, row.degradation) == ("identical", None)
 
 
 def test_a_row_that_one_seed_lacks_is_no_mean_over_the_others() -> None:

@@ -32,7 +32,11 @@ def rescore(
     judge: Annotated[
         str | None,
         o.option(
-            "--judge", help="How refusals are told: [dim]gcg29[/dim].", rich_help_panel=o.HOW, metavar="NAME"
+            "--judge",
+            help="How refusals are told: [dim]refusal@1[/dim], [dim]xstest_strmatch[/dim], "
+            "[dim]gcg29[/dim], or a model: [dim]classifier:MODEL[/dim].",
+            rich_help_panel=o.HOW,
+            metavar="NAME",
         ),
     ] = None,
     target: o.Target = None,

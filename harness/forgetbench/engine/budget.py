@@ -156,8 +156,9 @@ def _limits(prepared: Prepared, fractions: Mapping[str, float]) -> dict[str, int
         name = planned.task.name
         fraction = fractions.get(row_of.get(name, name), 1.0)
         rows = len({sample.id for sample in planned.samples})
-        if fraction < 1.0 and rows:
-            limits[name] = min(rows, max(MIN_N, math.floor(fraction * rows)))
+        limit = max(MIN_N, math.floor(fraction * rows))
+        if fraction < 1.0 and limit < rows:
+            limits[name] = limit
     return limits
 
 

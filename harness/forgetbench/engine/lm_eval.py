@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -244,12 +245,25 @@ def fetch_lm_eval_data(definition: Definition) -> int:
 
 
 def _manager(definition: Definition) -> Any:
+    assert isinstance(definition.task, LmEval)
+    include = definition.task.include_path
+    if include is None:
+        return _index(None, ())
+    folder = (definition.folder / include).resolve()
+    return _index(str(folder), tuple(sorted((str(f), f.stat().st_mtime_ns) for f in folder.rglob("*.yaml"))))
+
+
+@lru_cache(maxsize=2)
+def _index(folder: str | None, files: tuple[tuple[str, int], ...]) -> Any:
+    """Return lm-eval's list of tasks, which takes seconds to make: ten thousand files are read.
+
+    Args:
+        folder: With more task files.
+        files: What these are: with other ones the list is made anew.
+    """
     with _quiet():
         from lm_eval.tasks import TaskManager
 
-        assert isinstance(definition.task, LmEval)
-        include = definition.task.include_path
-        folder = str((definition.folder / include).resolve()) if include else None
         return TaskManager(include_path=folder, verbosity="ERROR")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from forgetbench.engine.journal import Answer
@@ -14,6 +15,17 @@ from forgetbench.schema.sample import RawPrediction
 def joined_answers(repeats: Sequence[Sequence[Answer]]) -> list[Answer]:
     """Return one answer per sample that holds the texts of all repeats; the first error stands for all."""
     return [_joined(answers) for answers in zip(*repeats, strict=True)]
+
+
+def nth_answer(answer: Answer, repeat: int) -> Answer:
+    """Return one of the answers that :func:`joined_answers` has put together."""
+    prediction = answer.prediction
+    if prediction is None or not prediction.more_texts:
+        return answer
+    text = (prediction.text, *prediction.more_texts)[repeat]
+    n_tokens = (prediction.n_tokens or ())[repeat : repeat + 1]
+    own = prediction.model_copy(update={"text": text, "more_texts": (), "n_tokens": n_tokens})
+    return replace(answer, prediction=own)
 
 
 def averaged_scores(repeats: Sequence[Sequence[Scored]]) -> list[Scored]:

@@ -18,6 +18,7 @@ from forgetbench.engine.journal import Answer, Journal
 from forgetbench.engine.plan import Plan, PlannedTask, make_plan
 from forgetbench.engine.predict import Prompting
 from forgetbench.engine.progress import Progress, Silent
+from forgetbench.engine.repeats import nth_answer
 from forgetbench.engine.results import (
     COMPARISON_FILE,
     RUN_FILE,
@@ -232,7 +233,11 @@ def _score_arm(
             checkpoint=checkpoint,
             plan=replace(plan, tasks=done),
             identical=frozenset(),
-            prompting=Prompting(use_chat_template=document.settings.chat_template == "auto"),
+            prompting=Prompting(
+                use_chat_template=document.settings.chat_template == "auto",
+                sampling=document.settings.sampling,
+                seed=document.settings.seed,
+            ),
             cache=Path(cache),
             directory=directory,
             progress=progress,
@@ -244,11 +249,17 @@ def _score_arm(
     return document.model_copy(
         update={
             "run_key": plan.run_key,
-            "tasks": tuple(scored.get(task.name, task) for task in document.tasks),
+            "tasks": tuple(_with_floor(scored.get(task.name, task), task) for task in document.tasks),
             "warnings": tuple(dict.fromkeys((*document.warnings, *outcome.warnings))),
             "measured": _measured(source, document, outcome),
         }
     )
+
+
+def _with_floor(scored: TaskResult, before: TaskResult) -> TaskResult:
+    """Keep the noise floor of a task that is scored as it was."""
+    same = scored.definition_sha256 == before.definition_sha256
+    return scored.model_copy(update={"noise_floor": before.noise_floor if same else None})
 
 
 def _measured(source: Path, document: RunDocument, outcome: ArmOutcome) -> dict[str, Any]:
@@ -292,8 +303,10 @@ def _store_answers(run: ArmRun, planned: PlannedTask, table: pd.DataFrame, resul
             f"no prediction of sample {missing[0]} is stored",
             "Run the pair again.",
         )
-    with Journal.open(journal_of(run, planned, component)) as journal:
-        journal.write(answers)
+    for repeat in range(run.plan.settings.repeats if planned.generates else 1):
+        own = replace(run, prompting=replace(run.prompting, repeat=repeat))
+        with Journal.open(journal_of(own, planned, component)) as journal:
+            journal.write({content: nth_answer(answer, repeat) for content, answer in answers.items()})
 
 
 def _checkpoint(info: CheckpointInfo) -> Checkpoint:

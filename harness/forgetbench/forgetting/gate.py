@@ -183,7 +183,8 @@ def _tasks_of(name: str, base: RunDocument, checkpoint: RunDocument) -> list[str
 
 
 def _task_findings(task: TaskResult, row: Row | None, checkpoint: RunDocument) -> Iterator[Finding]:
-    limit = checkpoint.settings.limit
+    limit = checkpoint.settings.limit_of(task.name)
+    option = "--budget" if task.name in checkpoint.settings.limits else "--limit"
     outcome: Literal["fails", "inconclusive"] = "inconclusive"
     if task.status == "error" or (row is not None and row.verdict == "error"):
         outcome, reason = "fails", (row.reason if row else "") or task.reason
@@ -192,7 +193,7 @@ def _task_findings(task: TaskResult, row: Row | None, checkpoint: RunDocument) -
         because = f" ({task.reason.rstrip('.')})" if task.reason else ""
         yield Finding(outcome=outcome, row=task.name, reason=f"{task.name} was skipped{because}")
     elif task.status == "done" and limit is not None and task.n_planned >= limit:
-        reason = f"{task.name} was measured on {task.n_planned} samples only (--limit)"
+        reason = f"{task.name} was measured on {task.n_planned} samples only ({option})"
         yield Finding(outcome=outcome, row=task.name, reason=reason)
 
 

@@ -142,14 +142,8 @@ def over_seeds(by_seed: Sequence[PairedEstimate], over_samples: PairedEstimate) 
     known = replace(over_samples, method=method, ci_low=None, ci_high=None, se=None, p=None, poi=None)
     if over_samples.se is None:
         return known
-    count, df = len(by_seed), len(by_seed) - 1
-    se = seed_sd / math.sqrt(count)
-    degradation = fmean(found.degradation or 0.0 for found in by_seed)
-    seeds = Part(
-        0.0,
-        lambda level: t_interval(0.0, se, df, level=level)[0].low,
-        lambda level: t_interval(0.0, se, df, level=level)[0].high,
-    )
+    degradations = [found.degradation or 0.0 for found in by_seed]
+    degradation, seeds = fmean(degradations), spread_of_seeds(degradations)
     binary = [found for found in by_seed if found.transitions is not None]
     samples = _mean_counts(binary) if binary else scaled(over_samples, 1.0)
     interval = mover(degradation, [seeds, samples], known.level)
@@ -158,9 +152,19 @@ def over_seeds(by_seed: Sequence[PairedEstimate], over_samples: PairedEstimate) 
         degradation=degradation,
         ci_low=interval.low,
         ci_high=interval.high,
-        se=math.hypot(se, over_samples.se),
-        df=df,
+        se=math.hypot(seed_sd / math.sqrt(len(by_seed)), over_samples.se),
+        df=len(by_seed) - 1,
         p=mover_p(degradation, [seeds, samples]),
+    )
+
+
+def spread_of_seeds(degradations: Sequence[float]) -> Part:
+    """Return what the choice of at least two seeds adds to their mean: t with S − 1 degrees of freedom."""
+    se, df = stdev(degradations) / math.sqrt(len(degradations)), len(degradations) - 1
+    return Part(
+        0.0,
+        lambda level: t_interval(0.0, se, df, level=level)[0].low,
+        lambda level: t_interval(0.0, se, df, level=level)[0].high,
     )
 
 

@@ -73,7 +73,7 @@ def paper_table(comparisons: Sequence[Comparison]) -> PaperTable:
         caption=_caption(
             f"What this method lost against {first.base.name}, mean over {n} training seeds",
             first,
-            f"They cover the {n} training seeds of this method, for these test items.",
+            f"They cover the {n} training seeds of this method and the test items.",
         ),
         summary=_summary(rows, n),
     )
