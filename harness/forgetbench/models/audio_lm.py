@@ -68,7 +68,7 @@ class AudioLM(CausalLM):
         merge: bool = True,
         resident: ResidentBase | None = None,
     ) -> AudioLM:
-        """Load a component of role ``lm`` that can transcribe; on a base that stays, where ``resident`` is given.
+        """Load a component of role ``lm`` that can transcribe; on a base that stays loaded, if there is one.
 
         ``merge`` as for ``load_weights``, without ``resident``.
 
