@@ -72,7 +72,7 @@ def test_the_table_says_which_rows_are_too_small(cli, made, tiny_tasks):
     assert "30.0" in said
 
 
-@pytest.mark.parametrize("option", ["effect_size", "alpha", "power"])
+@pytest.mark.parametrize("option", ["effect_size", "power"])
 def test_its_options_belong_to_it(option: str) -> None:
     given = {"effect_size": None, "alpha": None, "power": None, option: 0.1}
     with pytest.raises(UsageError, match="belongs to --power-analysis"):
@@ -81,3 +81,10 @@ def test_its_options_belong_to_it(option: str) -> None:
         with pytest.raises(UsageError, match="is not"):
             Power.of(True, **{**given, option: wrong})
     assert Power.of(False, effect_size=None, alpha=None, power=None) is None
+
+
+def test_alpha_is_an_error_rate_here_and_parts_of_a_change_elsewhere() -> None:
+    assert Power.of(False, effect_size=None, alpha="0.25,0.5", power=None) is None
+    for wrong, said in (("0.25,0.5", "is no error rate"), ("0", "is not between"), ("1", "is not between")):
+        with pytest.raises(UsageError, match=said):
+            Power.of(True, effect_size=None, alpha=wrong, power=None)

@@ -63,7 +63,7 @@ def test_kl_equals_that_of_all_logits_at_once(made: Path, ask: Ask, texts: Path)
     )
     kl, n = 0.0, 0
     for i in range(20):
-        tokens = base._encode(" ".join(WORDS[i:] * 4), rendered=False)
+        tokens = base.encode(" ".join(WORDS[i:] * 4), rendered=False)
         whole = tokens if tokens[0] == 0 else [0, *tokens]
         first, n_text = 1, len(whole)
         while first < n_text:
@@ -119,7 +119,7 @@ def test_of_prompts_only_the_answers_are_scored(made: Path, ask: Ask, texts: Pat
     result = run(ask(made / "lora", "replies,answers"))
     samples = read_samples(result.directory, result.checkpoint)
     model = CausalLM.load(resolve_component(str(made / "llama")), LoadSettings())
-    answers = [len(model._encode(row["answer"], rendered=True)) for row in pair_rows(24)]
+    answers = [len(model.encode(row["answer"], rendered=True)) for row in pair_rows(24)]
     assert samples["replies"].sort_values("id")["kl.den"].sum() == sum(answers)
     nll = samples["replies"].set_index("id")["token_nll.num"]
     bits = samples["answers"].set_index("id")["bits_per_byte.num"]
@@ -147,9 +147,9 @@ def test_an_adapter_is_loaded_once_and_a_second_run_loads_nothing(
     for module, name in ((arm, "load"), (lazy_pair, "load_pair")):
         original = getattr(module, name)
 
-        def counting(*given: Any, _name: str = name, _original: Any = original) -> Any:
+        def counting(*given: Any, _name: str = name, _original: Any = original, **named: Any) -> Any:
             loaded.append(_name)
-            return _original(*given)
+            return _original(*given, **named)
 
         monkeypatch.setattr(module, name, counting)
     first = run(ask(made / "lora", "texts,choices"))

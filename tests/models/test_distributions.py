@@ -44,7 +44,7 @@ def test_full_windows_sum_to_lm_evals_rolling_loglikelihood(made: Path) -> None:
 
     model = CausalLM.load(resolve_component(str(made / "nobos")), LoadSettings())
     # lm-eval's last window reads as much again as fits: of a whole number of windows, nothing.
-    long = model._decode(model._encode(" ".join([TEXT] * 6), rendered=True)[: 3 * model.window])
+    long = model._decode(model.encode(" ".join([TEXT] * 6), rendered=True)[: 3 * model.window])
     windows = model.tokenise(ScoreRequest(context="", continuation=long), window=model.window)
     assert [len(window.targets) for window in windows] == [model.window] * 3
     ours = 0.0
