@@ -263,8 +263,8 @@ Strict = Annotated[
 Alpha = Annotated[
     str | None,
     option(
-        help="Parts of the change, such as [dim]0.25,0.5,0.75,1[/dim]: scales an adapter or interpolates with "
-        "the base. With --power-analysis: the error rate of a family, 0.05 without it.",
+        help="Parts of the change, such as [dim]0.25,0.5,0.75,1[/dim]: scales an adapter or interpolates "
+        "with the base. With --power-analysis: the error rate of a family, 0.05 without it.",
         rich_help_panel=WHAT,
         metavar="α,…",
     ),
