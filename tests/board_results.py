@@ -71,6 +71,7 @@ def write_result(
     training: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Path:
+    settings = changes.pop("settings", Settings())
     made = rows if isinstance(rows, tuple) else tuple(row(name, loss) for name, loss in rows.items())
     pair = {"base": info(base), "checkpoint": info(checkpoint)}
     conclusion = conclude(made)
@@ -92,7 +93,7 @@ def write_result(
     )
     for arm, name in (("base", "run.base.json"), ("checkpoint", "run.json")):
         document = RunDocument(
-            arm=arm, run_key=run_key, checkpoint=pair[arm], settings=changes.get("settings", Settings()),
+            arm=arm, run_key=run_key, checkpoint=pair[arm], settings=settings,
             environment=environment, tasks=tasks, measured={"training": dict(training or {})},
         )  # fmt: skip
         write_document(directory / name, document)
@@ -128,6 +129,8 @@ def write_many(folder: Path, n_entries: int, n_tasks: int, *, seed: int = 0) -> 
     )
     for i in range(n_entries):
         method, steps = ("lora", "full", "dora", "ia3")[i % 4], (50, 100, 200, 400, 800)[(i // 4) % 5]
+        rank, seed_of_run = 2 ** ((i // 20) % 6), i // 120
+        run = f"{method} r{rank} seed {seed_of_run}"
         weight = {"lora": 0.008, "full": 0.03, "dora": 0.01, "ia3": 0.004}[method] * np.log10(steps)
         losses = rng.normal(weight / 2, 0.012, n_tasks)
         losses[0] = -abs(rng.normal(0.05 * np.log10(steps), 0.02))
@@ -149,10 +152,10 @@ def write_many(folder: Path, n_entries: int, n_tasks: int, *, seed: int = 0) -> 
             ),
         )  # fmt: skip
         write_result(
-            folder / "results", f"{method}-r{2 ** (i % 6)}-seed{i // 24}-checkpoint-{steps}", made,
+            folder / "results", f"{method}-r{rank}-seed{seed_of_run}-checkpoint-{steps}", made,
             base=f"org/base-{('135M', '360M', '1.7B')[(i // 20) % 3]}", run_key=f"{i:016x}",
             worst_losses=losses_shown,
-            training={"method": method, "steps": steps, "trained_parameters": 10_000 * 2 ** (i % 6)},
+            training={"run": run, "method": method, "steps": steps, "trained_parameters": 10_000 * rank},
         )  # fmt: skip
     return Place(folder / "results", board, tasks)
 

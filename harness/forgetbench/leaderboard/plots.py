@@ -128,14 +128,18 @@ def pareto(entries: Sequence[Entry], columns: Sequence[Column]) -> Plot | None:
 
 
 def curves(entries: Sequence[Entry]) -> Plot | None:
-    """Return the worst loss over training steps, a line for each base and method; None without any line."""
+    """Return the worst loss over training steps, a line for each training run; None without any line.
+
+    Where the run is not known, a base, a method and a number of trained parameters make a line.
+    """
     groups: dict[tuple[str, str], list[tuple[int, float, Entry]]] = defaultdict(list)
     for entry in entries:
         steps = steps_of(entry)
         if steps and entry.worst is not None:
-            groups[entry.comparison.base.fingerprint, method_of(entry) or "?"].append(
-                (steps, entry.worst, entry)
+            run = (
+                entry.training.run or f"{method_of(entry)}, {numbers.count(parameters_of(entry))} parameters"
             )
+            groups[entry.comparison.base.fingerprint, run].append((steps, entry.worst, entry))
     lines = {k: v for k, v in groups.items() if len({steps for steps, *_ in v}) > 1}
     if not lines:
         return None
@@ -144,11 +148,11 @@ def curves(entries: Sequence[Entry]) -> Plot | None:
     x_axis = Axis([float(steps) for steps, *_ in every], LEFT, WIDTH - RIGHT, log=True)
     y_axis = _loss_axis([worst for _, worst, _ in every])
     marks, drawn = [], []
-    for i, ((_, method), points) in enumerate(chosen):
+    for i, ((_, run), points) in enumerate(chosen):
         points.sort(key=lambda point: point[:2])
         at = [(x_axis(steps), y_axis(worst)) for steps, worst, _ in points]
         base = points[0][2].comparison.base.name
-        drawn.append((f"{method} on {base}", " ".join(f"{x},{y}" for x, y in at)))
+        drawn.append((f"{run} on {base}", " ".join(f"{x},{y}" for x, y in at)))
         marks += [
             Mark(x, y, name_of(entry), entry.key, SHAPES[i % len(SHAPES)], i < len(SHAPES))
             for (x, y), (*_, entry) in zip(at, points, strict=True)

@@ -66,6 +66,7 @@ class Header:
     label: str
     about: str = ""
     numeric: bool = True
+    is_task: bool = False
     descending: bool = False
     """Larger ones come first when it is clicked."""
 
@@ -77,7 +78,12 @@ def headers(columns: Sequence[Column]) -> tuple[Header, ...]:
         Header(key="name", label="Base → checkpoint", numeric=False),
         Header(key="worst", label="Worst loss", about="in units of its margin"),
         Header(key="regressions", label="Regressed", about="tasks"),
-        *(Header(key=c.name, label=plain(c.title, limit=NAME_LIMIT), about=c.role) for c in columns),
+        *(
+            Header(
+                key=c.name, label=plain(c.title, limit=NAME_LIMIT), about=c.role, numeric=False, is_task=True
+            )
+            for c in columns
+        ),
         Header(key="method", label="Method", numeric=False),
         Header(key="parameters", label="Trained", about="parameters"),
         Header(key="steps", label="Steps"),

@@ -60,7 +60,7 @@
     }
     const left = found.length - Math.min(shown, found.length);
     at("more").hidden = !left;
-    at("more").textContent = `Show ${Math.min(step, left)} more of ${left}`;
+    at("more").textContent = left > step ? `Show ${step} more of ${left}` : `Show the other ${left}`;
     const some = found.length === entries.length ? "" : ` of ${entries.length}`;
     at("status").textContent = found.length
       ? `${found.length}${some} ${entries.length === 1 ? "entry" : "entries"}, by ${data.columns[place.get(key)].label}`
