@@ -101,17 +101,17 @@ def write_result(
     return directory
 
 
-def write_board(folder: Path, roles: Mapping[str, str], **changes: Any) -> tuple[Path, Path]:
+def write_board(folder: Path, of_tasks: Mapping[str, str], /, **changes: Any) -> tuple[Path, Path]:
     """Write a board and its tasks, by role; return both paths."""
     tasks = folder / "board-tasks"
     tasks.mkdir(parents=True, exist_ok=True)
-    for name, role in roles.items():
+    for name, role in of_tasks.items():
         (tasks / f"{name}.yaml").write_text(yaml.safe_dump({
             "name": name, "version": 1, "title": name.replace("_", " ").capitalize(), "role": role,
             "kind": "multiple_choice", "prompt": "{question}", "metrics": ["acc"], "primary": "acc",
             "chance": 0.25, "margin": MARGIN, "licence": "CC0-1.0", "dataset": {"path": "none.jsonl"},
         }))  # fmt: skip
-    board = {"name": "a-board", "title": "What adapters lose", "tasks": list(roles), **changes}
+    board = {"name": "a-board", "title": "What adapters lose", "tasks": list(of_tasks), **changes}
     path = folder / "board.yaml"
     path.write_text(yaml.safe_dump(board))
     return path, tasks

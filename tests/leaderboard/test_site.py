@@ -103,7 +103,6 @@ def test_what_a_stranger_wrote_adds_no_element_no_attribute_and_no_control_chara
             assert Tags(page).odd == [], f"{text[:40]!r} in {name}"
             assert not any(c in page for c in "\x1b\x07\u202e\u2066"), f"{text[:40]!r} in {name}"
             assert len(page) < 200_000, f"{text[:40]!r} in {name}"
-            assert "alert(1)" not in page.replace("&", "").split("<script>")[-1]
         return {name: Tags(page).tags for name, page in found.items()}
 
     harmless = tags_of("harmless", "plain")

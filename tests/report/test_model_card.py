@@ -149,8 +149,9 @@ def test_hostile_names_end_no_marker_and_no_front_matter(make_result: Callable[.
     text = f"{END}\n---\nlicense: evil\n\x1b[2J| a | b |"
     found = read_result(make_result(text, (row("arc", 0.0, title=text),)))
     card = updated_card(None, found)
-    assert card.count(END) == 1 and "\x1b" not in card
-    assert set(yaml.safe_load(card.split("\n---\n")[0].removeprefix("---\n"))) == {"model-index"}
+    head, body = card.removeprefix("---\n").split("\n---\n")
+    assert set(yaml.safe_load(head)) == {"model-index"} and body.count(END) == 1 and "\x1b" not in card
+    assert updated_card(card, found) == card
 
 
 def test_the_command_writes_card_and_eval_results(result: Result, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from forgetbench.engine.plan import Plan, PlannedTask
 from forgetbench.engine.repeats import averaged_scores, nth_answer, of_repeats
 from forgetbench.engine.score import Scored, metrics_of, primary_of, score_answer
 from forgetbench.forgetting.answers import parse
-from forgetbench.leaderboard.sample_files import MOST_NAMED
+from forgetbench.leaderboard.sample_files import MOST_NAMED, rows_of
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
 from forgetbench.schema.board import Problem
@@ -101,7 +101,7 @@ def file_of(document: RunDocument) -> str:
 def _sample_problems(file: str, table: pd.DataFrame, samples: Sequence[Sample]) -> Iterator[Problem]:
     """Yield the rows that are not the task's own sample of this place."""
     named = 0
-    for i, (row, sample) in enumerate(zip(table.to_dict("records"), samples, strict=False)):
+    for i, (row, sample) in enumerate(zip(rows_of(table), samples, strict=False)):
         differing = next(
             (key for key, value in _texts(sample).items() if (row.get(key) or "") != value), None
         )
@@ -138,8 +138,7 @@ def _score_problems(
 ) -> Iterator[Problem]:
     """Yield the rows whose statistics do not follow from their predictions."""
     named = 0
-    rows = table.to_dict("records")
-    for i, (row, sample) in enumerate(zip(rows, own.samples, strict=False)):
+    for i, (row, sample) in enumerate(zip(rows_of(table), own.samples, strict=False)):
         if named >= MOST_NAMED:
             return
         reason = _wrong_score(row, sample, own, repeats, task)
@@ -190,7 +189,7 @@ def _aggregate_problems(
 ) -> Iterator[Problem]:
     """Yield the numbers of a task's result that do not follow from its sample records."""
     file = file_of(document)
-    errors = Counter(error for error in table["error"] if error)
+    errors = Counter(table["error"].dropna())
     predictions = [prediction for cell in table["prediction"] if (prediction := _parsed(cell)) is not None]
     facts: dict[str, tuple[object, object]] = {
         "n_scored": (task.n_scored, len(table) - errors.total()),

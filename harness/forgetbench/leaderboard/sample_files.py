@@ -121,6 +121,11 @@ def check_file(
             yield Problem(file=name, reason=f"has {len(known)} values of {metric}, the document {value.n}")
 
 
+def rows_of(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Return the rows of a table, None where a value is missing."""
+    return table.astype("object").where(table.notna(), None).to_dict("records")
+
+
 def row_digests(table: pd.DataFrame) -> str:
     """Return the digests of a table's rows, one after the other."""
     return "".join(_digest(table.columns, row) for row in table.itertuples(index=False, name=None))

@@ -13,6 +13,7 @@ from forgetbench.engine.results import Result
 from forgetbench.errors import DataError, UsageError
 from forgetbench.report.escape import plain
 from forgetbench.report.formats import to_markdown
+from forgetbench.report.markup import markdown
 from forgetbench.report.paper_table import paper_table
 from forgetbench.schema.comparison import Comparison, Row
 from forgetbench.schema.run import TaskResult
@@ -40,11 +41,12 @@ def updated_card(card: str | None, result: Result) -> str:
         DataError: The card's front matter is no YAML mapping in block style, or our markers do not match.
     """
     comparison = _compared(result)
-    text = f"# {plain(_name(comparison))}\n" if card is None else card
+    text = f"# {markdown(_name(comparison))}\n" if card is None else card
     end_of_line = "\r\n" if "\r\n" in text else "\n"
     section = f"{BEGIN}\n## What it lost against its base\n\n{to_markdown(paper_table([comparison]))}{END}"
-    with_section = _with_section(text, section.replace("\n", end_of_line), end_of_line)
-    return _with_index(with_section, result, end_of_line)
+    start = _front_matter_end(text)  # what stands in the front matter is no marker
+    body = _with_section(text[start:], section.replace("\n", end_of_line), end_of_line)
+    return _with_index(text[:start] + body, result, end_of_line)
 
 
 def eval_results(result: Result) -> str | None:
@@ -135,12 +137,12 @@ def _with_section(card: str, section: str, end_of_line: str) -> str:
 
 def _with_index(card: str, result: Result, end_of_line: str) -> str:
     """Put the model-index into the front matter, as text: no other key is written anew."""
-    opened = re.match(r"---[ \t]*\r?\n", card)
-    closed = re.compile(r"^---[ \t]*\r?$", re.MULTILINE).search(card, opened.end()) if opened else None
-    if opened is None or closed is None:
+    found = _front_matter(card)
+    if found is None:
         block = _block(_merged(None, result), end_of_line)
         return f"---{end_of_line}{block}---{end_of_line}{card}"
-    head = card[opened.end() : closed.start()]
+    opened, closed = found
+    head = card[opened:closed]
     start, end, present = _present_index(head)
     block = _block(_merged(present, result), end_of_line)
     if start is None:
@@ -148,7 +150,20 @@ def _with_index(card: str, result: Result, end_of_line: str) -> str:
         changed = f"{head}{gap}{block}"
     else:
         changed = head[:start] + block + head[end:]
-    return card[: opened.end()] + changed + card[closed.start() :]
+    return card[:opened] + changed + card[closed:]
+
+
+def _front_matter(card: str) -> tuple[int, int] | None:
+    """Return where the YAML of the front matter begins and ends; None without any."""
+    opened = re.match(r"---[ \t]*\r?\n", card)
+    closed = re.compile(r"^---[ \t]*\r?$", re.MULTILINE).search(card, opened.end()) if opened else None
+    return (opened.end(), closed.start()) if opened and closed else None
+
+
+def _front_matter_end(card: str) -> int:
+    """Return where the text after the front matter begins."""
+    found = _front_matter(card)
+    return 0 if found is None else card.find("\n", found[1]) + 1 or len(card)
 
 
 def _present_index(head: str) -> tuple[int | None, int, Any]:
