@@ -41,7 +41,7 @@ class Made:
         present = read_entries(results, board, columns)[0] if results else ()
         fields = {
             "board": board,
-            "columns": frozenset(column.name for column in columns),
+            "columns": columns,
             "include_paths": [self.tasks],
             "present": present,
         }

@@ -127,12 +127,20 @@ def test_results_that_are_not_of_the_board_are_left_out_with_a_reason(
     make_result("other-tasks", {"poetry": 0.1}, run_key="3" * 16)
     make_result("org/base-135M", rows, run_key="4" * 16)
     make_result("lm-eval", rows, run_key="none")
+    make_result("other-role", (row("arc", 0.0, role="target"),), run_key="5" * 16)
     path, tasks = write_board(tmp_path, ROLES)
     board = read_board(str(path))
     found, left_out = read_entries(tmp_path / "results", board, columns_of(board, [tasks]))
     assert found == []
     said = " | ".join(sorted(x.reason for x in left_out))
-    for part in ("limited to 5", "alpha 0.2", "none of the board's tasks", "with itself", "no run key"):
+    for part in (
+        "limited to 5",
+        "alpha 0.2",
+        "none of the board's tasks",
+        "with itself",
+        "no run key",
+        "the role target",
+    ):
         assert part in said
 
 

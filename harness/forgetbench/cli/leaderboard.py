@@ -242,7 +242,7 @@ def _check(
     columns = columns_of(found, include_paths)
     return Check(
         board=found,
-        columns=frozenset(column.name for column in columns),
+        columns=columns,
         present=read_entries(results, found, columns)[0] if results is not None else (),
         include_paths=include_paths,
         rerun=rerun,

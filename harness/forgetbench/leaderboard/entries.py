@@ -198,10 +198,10 @@ def _not_of(board: Board, columns: Sequence[Column], comparison: Comparison, run
         return "it compares a checkpoint with itself"
     if not {row.name for row in comparison.rows} & {column.name for column in columns}:
         return "it has none of the board's tasks"
-    return unlike(board, comparison, run)
+    return unlike(board, columns, comparison, run)
 
 
-def unlike(board: Board, comparison: Comparison, run: RunDocument) -> str | None:
+def unlike(board: Board, columns: Sequence[Column], comparison: Comparison, run: RunDocument) -> str | None:
     """Return how a run was made otherwise than a board asks for; None where it was made so."""
     limits = {*run.settings.limits.values(), run.settings.limit} - {None}
     if limits != ({board.limit} - {None}):
@@ -211,6 +211,10 @@ def unlike(board: Board, comparison: Comparison, run: RunDocument) -> str | None
         )
     if comparison.alpha != board.alpha:
         return f"its intervals are for alpha {comparison.alpha:g}, not {board.alpha:g}"
+    roles = {column.name: column.role for column in columns}
+    for row in comparison.rows:
+        if (role := roles.get(row.name, row.role)) != row.role:
+            return f"{row.name} was run in the role {row.role}, not {role}: its interval is of another family"
     return None
 
 

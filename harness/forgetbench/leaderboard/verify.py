@@ -13,6 +13,7 @@ from forgetbench.engine.rescore import Rescoring, plan_again
 from forgetbench.engine.results import COMPARISON_FILE, RUN_FILE, write_document
 from forgetbench.errors import DataError
 from forgetbench.forgetting.pairs import compare
+from forgetbench.leaderboard.definition import Column
 from forgetbench.leaderboard.entries import (
     SUBMISSION_FILE,
     VERIFICATION_FILE,
@@ -44,7 +45,7 @@ class Check:
 
     Attributes:
         board: The board that they are for; None for none.
-        columns: Names of its columns.
+        columns: Its columns.
         present: Its present entries.
         include_paths: Where tasks are defined, beside the built-in ones.
         rerun: Result of the same pair, run by somebody else.
@@ -52,7 +53,7 @@ class Check:
     """
 
     board: Board | None = None
-    columns: frozenset[str] = frozenset()
+    columns: Sequence[Column] = ()
     present: Sequence[Entry] = ()
     include_paths: Sequence[Path] = ()
     rerun: Path | None = None
@@ -264,15 +265,15 @@ def _shown(submitted: Submitted, check: Check) -> set[str]:
     if not check.columns:
         return tasks
     rows: Mapping[str, tuple[str, ...]] = {row.name: row.tasks for row in submitted.checkpoint.suite_rows}
-    return {name for column in check.columns for name in rows.get(column, (column,))} & tasks
+    return {name for column in check.columns for name in rows.get(column.name, (column.name,))} & tasks
 
 
 def _board_problems(submitted: Submitted, check: Check) -> Iterator[Problem]:
     if check.board is None:
         return
-    if (reason := unlike(check.board, submitted.comparison, submitted.checkpoint)) is not None:
+    if (reason := unlike(check.board, check.columns, submitted.comparison, submitted.checkpoint)) is not None:
         yield Problem(file=file_of(submitted.checkpoint), reason=reason)
-    if not {row.name for row in submitted.comparison.rows} & check.columns:
+    if not {row.name for row in submitted.comparison.rows} & {column.name for column in check.columns}:
         yield Problem(file=COMPARISON_FILE, reason=f"has none of the tasks of the board {check.board.name}")
     others = [e for e in check.present if e.directory.resolve() != submitted.directory.resolve()]
     reason_given = submitted.submission.reason if submitted.submission is not None else ""
