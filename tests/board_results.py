@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 
 from forgetbench.engine.results import write_document
 from forgetbench.forgetting.verdict import conclude, verdict
+from forgetbench.schema.board import Submission
 from forgetbench.schema.comparison import Comparison, Row, WorstLoss
 from forgetbench.schema.run import (
     CheckpointInfo,
@@ -25,6 +27,20 @@ from forgetbench.schema.run import (
 )
 
 MARGIN = 0.02
+HOSTILE = (
+    "</script><script>alert('x')</script>",
+    "<img src=x onerror=alert(1)>",
+    "\"><svg/onload=alert(1)>",
+    "{{ 7*7 }}{% raw %}",
+    "\x1b[31mred\x1b]0;title\x07",
+    "\u202egnp.exe\u2066",
+    "=HYPERLINK(\"http://evil\")",
+    "javascript:alert(1)",
+    "a" * 1_000_000,
+    "\ud800 lone",
+    "<!-- --><style>*{display:none}</style>",
+)  # fmt: skip
+HOSTILE_ROLES = {"arc": "general", "refusal": "safety", "mine": "target"}
 
 
 @dataclass(frozen=True)
@@ -158,6 +174,35 @@ def write_many(folder: Path, n_entries: int, n_tasks: int, *, seed: int = 0) -> 
             training={"run": run, "method": method, "steps": steps, "trained_parameters": 10_000 * rank},
         )  # fmt: skip
     return Place(folder / "results", board, tasks)
+
+
+def everywhere(text: str, results: Path) -> None:
+    """Write a result with a text in every field that a submitter can fill."""
+    text = text.encode(errors="replace").decode() if "\ud800" in text else text
+    made = tuple(row(name, 0.01, title=text, role=role, reason=text, notes=(text,), method=text)
+                 for name, role in HOSTILE_ROLES.items())  # fmt: skip
+    other = row("not_on_the_board", 0.01, title=text)
+    loss = WorstLoss(task="arc", sample_id=text, condition=text, input=text, reference=text, base=text,
+                     checkpoint=text, degradation=1.0)  # fmt: skip
+    directory = write_result(
+        results, "plain", (*made, other), warnings=(text,), not_measured=(text,), summary=text,
+        worst_losses=(loss,), training={"method": text, "run": text, "steps": 5},
+    )  # fmt: skip
+    for name in ("comparison.json", "run.json"):
+        document = json.loads((directory / name).read_text())
+        arms = (
+            (document["base"], document["checkpoint"])
+            if name == "comparison.json"
+            else (document["checkpoint"],)
+        )
+        for arm in arms:
+            arm["name"] = text
+            arm["components"][0].update(source=text, revision=text, architecture=text)
+        if name == "run.json":
+            document["environment"].update(platform=text, python=text, packages={text: text}, git_commit=text)
+        (directory / name).write_text(json.dumps(document))
+    said = Submission(submitter=text[:99], hardware=text[:299], note=text[:299], reason=text[:299])
+    write_document(directory / "submission.json", said)
 
 
 @pytest.fixture

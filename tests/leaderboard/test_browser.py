@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from board_results import write_many
+from board_results import HOSTILE, HOSTILE_ROLES, everywhere, write_board, write_many
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.site import build_site
 
@@ -200,3 +200,31 @@ def test_without_script_every_entry_is_there(browser: Any, site: Path) -> None:
     page.goto(f"file://{site}/index.html")
     assert page.locator("#board tbody tr:visible").count() == N
     context.close()
+
+
+def test_what_a_stranger_wrote_runs_nothing_loads_nothing_and_opens_no_dialog(
+    browser: Any, tmp_path: Path
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: said.append(request.url) if "/site/" not in request.url else None)
+    for i, text in enumerate(HOSTILE):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        everywhere(text, folder / "results")
+        path, tasks = write_board(folder, HOSTILE_ROLES)
+        board = read_board(str(path))
+        site = build_site(
+            board, columns_of(board, [tasks]), results=folder / "results", output=folder / "site"
+        )
+        page.goto(f"file://{site.directory}/index.html")
+        page.select_option("#f-method", index=1)
+        assert page.locator("#board tbody tr:visible").count() == 1
+        page.locator("#board tbody th a").click()
+        assert page.locator("footer").is_visible()
+    context.close()
+    assert said == []

@@ -144,7 +144,7 @@ class Hub(BaseHTTPRequestHandler):
             self.reply({"error": "You may not write here"}, 403)
         elif self.path == "/api/repos/create":
             self.created.append(json.loads(body))
-            self.reply({"url": "http://hub/spaces/org/board", "id": "org/board"})
+            self.reply({"url": f"http://{self.headers['Host']}/spaces/org/board", "id": "org/board"})
         elif "/preupload/" in self.path:
             asked = json.loads(body)["files"]
             self.reply(
@@ -160,7 +160,7 @@ class Hub(BaseHTTPRequestHandler):
                     self.committed[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
                 if line["key"] == "deletedFile":
                     self.deleted.append(line["value"]["path"])
-            url = "http://hub/spaces/org/board/commit/1"
+            url = f"http://{self.headers['Host']}/spaces/org/board/commit/{'1' * 40}"
             self.reply({"success": True, "commitOid": "1" * 40, "commitUrl": url, "hookOutput": ""})
         else:
             self.reply({}, 200)
@@ -190,7 +190,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
 
 
 def test_a_space_gets_the_site_a_card_and_loses_pages_that_are_gone(site: Path, hub: type[Hub]) -> None:
-    assert publish(site, "hf://spaces/org/board") == "https://huggingface.co/spaces/org/board"
+    assert publish(site, "hf://spaces/org/board").endswith("/spaces/org/board")
     assert hub.created[0]["type"] == "space" and hub.created[0]["sdk"] == "static"
     card = hub.committed.pop("README.md").decode()
     assert card.startswith("---\n") and "sdk: static" in card

@@ -11,28 +11,12 @@ from typing import Any
 
 import pytest
 
-from board_results import info, row, write_board, write_result
+from board_results import HOSTILE, HOSTILE_ROLES, everywhere, info, write_board, write_result
 from forgetbench.engine.results import write_document
 from forgetbench.errors import DataError, UsageError
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.site import BuiltSite, build_site
-from forgetbench.schema.board import Submission, Verification
-from forgetbench.schema.comparison import WorstLoss
-
-HOSTILE = (
-    "</script><script>alert('x')</script>",
-    "<img src=x onerror=alert(1)>",
-    "\"><svg/onload=alert(1)>",
-    "{{ 7*7 }}{% raw %}",
-    "\x1b[31mred\x1b]0;title\x07",
-    "\u202egnp.exe\u2066",
-    "=HYPERLINK(\"http://evil\")",
-    "javascript:alert(1)",
-    "a" * 1_000_000,
-    "\ud800 lone",
-    "<!-- --><style>*{display:none}</style>",
-)  # fmt: skip
-ROLES = {"arc": "general", "refusal": "safety", "mine": "target"}
+from forgetbench.schema.board import Verification
 
 
 class Tags(HTMLParser):
@@ -55,7 +39,7 @@ class Tags(HTMLParser):
 
 
 def build(tmp_path: Path, **board: Any) -> BuiltSite:
-    path, tasks = write_board(tmp_path, ROLES, **board)
+    path, tasks = write_board(tmp_path, HOSTILE_ROLES, **board)
     found = read_board(str(path))
     columns = columns_of(found, [tasks])
     return build_site(found, columns, results=tmp_path / "results", output=tmp_path / "site")
@@ -63,35 +47,6 @@ def build(tmp_path: Path, **board: Any) -> BuiltSite:
 
 def pages(site: BuiltSite) -> dict[str, str]:
     return {str(p.relative_to(site.directory)): p.read_text() for p in site.directory.rglob("*.html")}
-
-
-def everywhere(text: str, results: Path) -> None:
-    """Write a result with a text in every field that a submitter can fill."""
-    text = text.encode(errors="replace").decode() if "\ud800" in text else text
-    made = tuple(row(name, 0.01, title=text, role=role, reason=text, notes=(text,), method=text)
-                 for name, role in ROLES.items())  # fmt: skip
-    other = row("not_on_the_board", 0.01, title=text)
-    loss = WorstLoss(task="arc", sample_id=text, condition=text, input=text, reference=text, base=text,
-                     checkpoint=text, degradation=1.0)  # fmt: skip
-    directory = write_result(
-        results, "plain", (*made, other), warnings=(text,), not_measured=(text,), summary=text,
-        worst_losses=(loss,), training={"method": text, "run": text, "steps": 5},
-    )  # fmt: skip
-    for name in ("comparison.json", "run.json"):
-        document = json.loads((directory / name).read_text())
-        arms = (
-            (document["base"], document["checkpoint"])
-            if name == "comparison.json"
-            else (document["checkpoint"],)
-        )
-        for arm in arms:
-            arm["name"] = text
-            arm["components"][0].update(source=text, revision=text, architecture=text)
-        if name == "run.json":
-            document["environment"].update(platform=text, python=text, packages={text: text}, git_commit=text)
-        (directory / name).write_text(json.dumps(document))
-    said = Submission(submitter=text[:99], hardware=text[:299], note=text[:299], reason=text[:299])
-    write_document(directory / "submission.json", said)
 
 
 def test_what_a_stranger_wrote_adds_no_element_no_attribute_and_no_control_character(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from forgetbench.engine.results import read_result
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.entries import read_entries
 from forgetbench.leaderboard.site import build_site
+from forgetbench.leaderboard.strict_json import read_json
 from forgetbench.leaderboard.verify import Verified, record, verify
+from forgetbench.schema.board import Verification
 
 Edit = Callable[..., None]
 
@@ -253,7 +255,12 @@ def test_the_answers_of_another_entry_are_not_submitted_again(
 
 
 def test_a_rerun_raises_the_level_or_names_the_row(ran: Made, twin: Path, tmp_path: Path, edit: Edit) -> None:
-    assert verify(twin, ran.check(rerun=ran.result)).level == "re-run"
+    record(verify(twin, ran.check(rerun=ran.result, is_own=True)))
+    record(verify(twin, ran.check(is_own=True)))
+    assert read_json(Verification, twin / "verification.json").level == "re-run", (
+        "checking again lowers nothing"
+    )
+    (twin / "verification.json").unlink()
     other = Path(shutil.copytree(ran.result, tmp_path / "other"))
     edit(other / "comparison.json", lambda d: d["rows"][0].update(checkpoint=0.99))
     assert "choices: the re-run found other numbers" in reasons(verify(twin, ran.check(rerun=other)))

@@ -88,4 +88,4 @@ def _to_space(site: Path, to: str) -> str:
     except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
         cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ForgetbenchError(to, cause, "Check HF_TOKEN (it must be able to write) and the name.") from None
-    return f"https://huggingface.co/spaces/{space}"
+    return f"{api.endpoint}/spaces/{space}"

@@ -31,7 +31,7 @@ from forgetbench.leaderboard.unpack import unexpected_files
 from forgetbench.models.fingerprint import combine
 from forgetbench.schema.board import Board, Level, Problem, Submission, Verification
 from forgetbench.schema.comparison import Comparison
-from forgetbench.schema.run import RunDocument
+from forgetbench.schema.run import Arm, RunDocument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,14 +131,16 @@ def verify(directory: Path, check: Check) -> Verified:
 
 
 def record(verified: Verified) -> None:
-    """Write what was found beside the documents, where the board reads it."""
-    document = Verification(
-        level=verified.level,
-        forgetbench=__version__,
-        documents=digests(verified.directory),
-        notes=verified.notes,
-    )
-    write_document(verified.directory / VERIFICATION_FILE, document)
+    """Write what was found beside the documents, where the board reads it.
+
+    A re-run that was recorded of the same documents stays one.
+    """
+    path, documents = verified.directory / VERIFICATION_FILE, digests(verified.directory)
+    before = read_json(Verification, path) if path.is_file() else None
+    was_rerun = before is not None and before.level == "re-run" and before.documents == documents
+    level: Level = "re-run" if was_rerun and verified.level == "recomputed" else verified.level
+    found = Verification(level=level, forgetbench=__version__, documents=documents, notes=verified.notes)
+    write_document(path, found)
 
 
 def _read(directory: Path) -> Submitted:
@@ -189,26 +191,8 @@ def _identity_problems(submitted: Submitted) -> Iterator[Problem]:
         entry_key(comparison)
     except ValueError as error:
         yield Problem(file=COMPARISON_FILE, reason=str(error))
-    for document, arm in ((base, "base"), (checkpoint, "checkpoint")):
-        file = RUN_FILE[document.arm]
-        if document.arm != arm:
-            yield Problem(
-                file=RUN_FILE["base" if arm == "base" else "checkpoint"], reason=f"is the {document.arm}'s"
-            )
-        info = document.checkpoint
-        parts = {part.role: part.fingerprint for part in info.components}
-        own = next(iter(parts.values())) if len(parts) == 1 else combine(dict(parts)) if parts else ""
-        if (
-            not all(_SHA256.fullmatch(fingerprint) for fingerprint in parts.values())
-            or own != info.fingerprint
-        ):
-            yield Problem(file=file, reason="its fingerprint does not follow from its components")
-        for task in document.tasks:
-            if task.component is not None and task.component not in parts.values():
-                yield Problem(file=file, reason=f"task {task.name[:80]} was served by no component of it")
-            if task.noise_floor is not None and not 0 <= task.noise_floor <= task.margin:
-                reason = f"task {task.name[:80]}: a noise floor of {task.noise_floor:g} is beyond its margin"
-                yield Problem(file=file, reason=reason)
+    yield from _arm_problems(base, "base")
+    yield from _arm_problems(checkpoint, "checkpoint")
     for key, one, other in (
         ("base", comparison.base, base.checkpoint),
         ("checkpoint", comparison.checkpoint, checkpoint.checkpoint),
@@ -224,6 +208,25 @@ def _identity_problems(submitted: Submitted) -> Iterator[Problem]:
     place = (*prints, checkpoint.run_key)
     if submitted.directory.resolve().parts[-3:] != place:
         yield Problem(file=".", reason=f"does not lie in {'/'.join(place)[:120]}")
+
+
+def _arm_problems(document: RunDocument, arm: Arm) -> Iterator[Problem]:
+    """Yield what does not fit together in one run document."""
+    file = RUN_FILE[arm]
+    if document.arm != arm:
+        yield Problem(file=file, reason=f"is the document of the arm {document.arm}")
+    info = document.checkpoint
+    parts: dict[str, str] = {part.role: part.fingerprint for part in info.components}
+    own = combine(parts) if len(parts) != 1 else next(iter(parts.values()))
+    if own != info.fingerprint or not all(map(_SHA256.fullmatch, parts.values())):
+        yield Problem(file=file, reason="its fingerprint does not follow from its components")
+    for task in document.tasks:
+        name = task.name[:80]
+        if task.component is not None and task.component not in parts.values():
+            yield Problem(file=file, reason=f"task {name} was served by no component of it")
+        if task.noise_floor is not None and not 0 <= task.noise_floor <= task.margin:
+            reason = f"task {name}: a noise floor of {task.noise_floor:g} is beyond its margin"
+            yield Problem(file=file, reason=reason)
 
 
 def _comparison_problems(submitted: Submitted) -> Iterator[Problem]:
