@@ -225,7 +225,10 @@ def test_a_task_whose_data_is_not_here_leaves_the_level_at_self_reported(
             shutil.copy(path, tasks)
     found = verify(twin, ran.check(include_paths=[tasks]))
     assert found.problems == () and found.level == "self-reported"
-    assert "choices: not defined here" in found.notes[0]
+    assert "choices: its samples were not compared with the task" in found.notes[0]
+    assert verify(twin, ran.check(include_paths=[], board=None)).level == "self-reported", (
+        "none is defined here"
+    )
 
 
 def test_nothing_vanishes_doubles_or_changes_silently(

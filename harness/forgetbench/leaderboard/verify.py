@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetbench import __version__
+from forgetbench.engine.plan import Plan
 from forgetbench.engine.rescore import Rescoring, plan_again
 from forgetbench.engine.results import COMPARISON_FILE, RUN_FILE, write_document
-from forgetbench.errors import DataError
+from forgetbench.errors import DataError, UsageError
 from forgetbench.forgetting.pairs import compare
 from forgetbench.leaderboard.definition import Column
 from forgetbench.leaderboard.entries import (
@@ -32,6 +33,7 @@ from forgetbench.models.fingerprint import combine
 from forgetbench.schema.board import Board, Level, Problem, Submission, Verification
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import Arm, RunDocument
+from forgetbench.tasks.registry import load_registry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,11 +107,7 @@ def verify(directory: Path, check: Check) -> Verified:
     notes: list[str] = []
     unknown: set[str] = set()
     if all(len(submitted.tables[d.arm]) == _n_files(d) for d in submitted.arms):
-        plan = plan_again(
-            Rescoring(directory=directory, output=directory, include_paths=check.include_paths),
-            submitted.checkpoint,
-            submitted.base,
-        )
+        plan = _plan(submitted, check)
         for document in submitted.arms:
             found = check_arm(document, submitted.tables[document.arm], plan)
             problems, notes, unknown = problems + found.problems, notes + found.notes, unknown | found.unknown
@@ -128,6 +126,18 @@ def verify(directory: Path, check: Check) -> Verified:
         level="self-reported" if problems else level,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _plan(submitted: Submitted, check: Check) -> Plan:
+    """Return the tasks of a submission as they are here; none where none is defined or has its data."""
+    load_registry(check.include_paths)  # a path that does not exist is the verifier's mistake
+    own = Rescoring(
+        directory=submitted.directory, output=submitted.directory, include_paths=check.include_paths
+    )
+    try:
+        return plan_again(own, submitted.checkpoint, submitted.base)
+    except UsageError:
+        return Plan(tasks=(), suite_rows=(), suites=(), settings=submitted.checkpoint.settings)
 
 
 def record(verified: Verified) -> None:

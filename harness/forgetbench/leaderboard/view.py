@@ -78,15 +78,15 @@ def headers(columns: Sequence[Column]) -> tuple[Header, ...]:
         Header(key="name", label="Base → checkpoint", numeric=False),
         Header(key="worst", label="Worst loss", about="in units of its margin"),
         Header(key="regressions", label="Regressed", about="tasks"),
+        Header(key="method", label="Method", numeric=False),
+        Header(key="parameters", label="Trained", about="parameters"),
+        Header(key="steps", label="Steps"),
         *(
             Header(
                 key=c.name, label=plain(c.title, limit=NAME_LIMIT), about=c.role, numeric=False, is_task=True
             )
             for c in columns
         ),
-        Header(key="method", label="Method", numeric=False),
-        Header(key="parameters", label="Trained", about="parameters"),
-        Header(key="steps", label="Steps"),
         Header(key="n", label="n", about="fewest of a task", descending=True),
         Header(key="coverage", label="Coverage", about="least of a task", descending=True),
         Header(key="floor", label="Noise floor", about="largest, in margins"),
@@ -129,8 +129,8 @@ def entry_view(entry: Entry, columns: Sequence[Column]) -> EntryView:
         summary=conclusion.summary,
         cells=views,
         sort=(
-            entry.rank, checkpoint.casefold(), entry.worst, entry.n_regressed, *middle, method or None,
-            parameters, steps, n, coverage, floor, hardware, entry.level,
+            entry.rank, checkpoint.casefold(), entry.worst, entry.n_regressed, method or None, parameters,
+            steps, *middle, n, coverage, floor, hardware, entry.level,
         ),
     )  # fmt: skip
 
