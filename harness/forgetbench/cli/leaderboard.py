@@ -118,7 +118,8 @@ def verify(
     if record and any(not path.is_dir() for path in submissions):
         raise UsageError("--record", "is for folders, not for archives", "Unpack it below --results first.")
     check = _check(board, results, rerun, include_path or [], is_own=record)
-    out, found = console(as_json=json), []
+    out = console(as_json=json)
+    found: list[Verified] = []
     for path in submissions:
         with opened(path) as folder:
             for directory in result_directories(folder):

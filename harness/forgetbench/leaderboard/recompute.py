@@ -62,9 +62,7 @@ def check_arm(document: RunDocument, tables: Mapping[str, pd.DataFrame], plan: P
         file = f"samples/{document.arm}/{task.name}.parquet"
         if own is None:
             found.unknown.add(task.name)
-            found.notes.append(
-                f"{task.name}: its samples were not compared with the task, which is not defined or has no data here"
-            )
+            found.notes.append(f"{task.name}: its samples were not compared with the task, which is not here")
         elif own.skipped is not None:
             found.unknown.add(task.name)
             found.notes.append(f"{task.name}: its samples were not compared with the task ({own.skipped})")
