@@ -175,8 +175,9 @@ class Bar(NamedTuple):
     low: float
     at: float
     high: float
-    cut: bool
-    """An end lies outside of the plot."""
+    cut_low: bool
+    """The lower end lies outside of the plot."""
+    cut_high: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,12 +205,13 @@ def forest(entry: Entry, columns: Sequence[Column]) -> Forest | None:
     if not values:
         return None
     axis = Axis([*values, 0.0, 1.0], 8, FOREST_WIDTH - 8)
-    bars = []
+    bars: list[Bar | None] = []
     for three in scaled:
-        cut = three is not None and any(abs(v) > FOREST_MOST for v in three)
-        bars.append(
-            Bar(*(axis(min(max(v, -FOREST_MOST), FOREST_MOST)) for v in three), cut) if three else None
-        )
+        if three is None:
+            bars.append(None)
+            continue
+        low, middle, high = (axis(min(max(value, -FOREST_MOST), FOREST_MOST)) for value in three)
+        bars.append(Bar(low, middle, high, three[0] < -FOREST_MOST, three[2] > FOREST_MOST))
     return Forest(bars=tuple(bars), ticks=axis.ticks(_short), zero=axis(0.0), margin=axis(1.0))
 
 
