@@ -40,6 +40,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/validity.py --quick
 	$(BIN)/python benchmarks/text_engine.py
 	$(BIN)/python benchmarks/many_adapters.py
+	$(BIN)/python benchmarks/leaderboard.py
 
 clean:
 	rm -rf $(VENV) .demo

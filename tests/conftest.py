@@ -12,6 +12,7 @@ settings.register_profile("lazy imports take their time", deadline=None, derando
 settings.load_profile("lazy imports take their time")
 
 pytest_plugins = ["tiny_models", "tiny_speech_models", "tiny_recipe_models", "tiny_tasks", "curve_results"]
+pytest_plugins += ["board_results", "board_runs"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

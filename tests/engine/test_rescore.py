@@ -140,3 +140,19 @@ def test_an_unknown_judge_is_named(made: Path, ask: Ask, tiny_tasks: Path, tmp_p
     result = evaluate(prepare(ask(made / "lora", "refusals")))
     with pytest.raises(UsageError, match="--judge nobody"):
         again(result, tiny_tasks, tmp_path / "again", changes={"judge": "nobody"})
+
+
+def test_distributions_that_were_compared_are_scored_again(
+    made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path, no_model: Callable[[], None]
+) -> None:
+    (tiny_tasks / "moved.jsonl").write_text(
+        "".join(f'{{"id": "{i}", "text": "the cat {i}"}}\n' for i in range(8))
+    )
+    (tiny_tasks / "moved.yaml").write_text(yaml.safe_dump({
+        "name": "moved", "version": 1, "title": "Moved", "role": "distribution", "kind": "divergence",
+        "metrics": ["kl"], "primary": "kl", "margin": 0.1, "licence": "CC0-1.0",
+        "dataset": {"path": "moved.jsonl", "fields": {"id": "id"}},
+    }))  # fmt: skip
+    result = evaluate(prepare(ask(made / "lora", "moved,choices")))
+    no_model()
+    assert documents(again(result, tiny_tasks, tmp_path / "again")) == documents(result)

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from forgetbench.cli import (
+    card,
     compare,
     curves,
     env,
     fetch,
     gate,
+    leaderboard,
     lm_eval,
     mlflow,
     recipe,
@@ -23,7 +25,7 @@ from forgetbench.cli import (
     tasks,
 )
 
-EVERYDAY, RESEARCH, SUPPORT = "Everyday", "Research", "When something is odd"
+EVERYDAY, RESEARCH, PUBLISH, SUPPORT = "Everyday", "Research", "Publish", "When something is odd"
 
 
 def dashes(token: str) -> str:
@@ -111,6 +113,16 @@ def _register() -> None:
     mlflow_group = group("mlflow", RESEARCH, "Log results to MLflow later, and look at them.")
     mlflow_group.command("sync", context_settings=COMMAND)(mlflow.sync)
     mlflow_group.command("ui", context_settings=COMMAND)(mlflow.ui)
+
+    boards = group("leaderboard", PUBLISH, "Boards of what checkpoints lost, that anyone can check.")
+    boards.command("build", context_settings=COMMAND, epilog=leaderboard.BUILD_EPILOG)(leaderboard.build)
+    boards.command("verify", context_settings=COMMAND, epilog=leaderboard.VERIFY_EPILOG)(leaderboard.verify)
+    boards.command("submit", context_settings=COMMAND, epilog=leaderboard.SUBMIT_EPILOG)(leaderboard.submit)
+    boards.command("publish", context_settings=COMMAND, epilog=leaderboard.PUBLISH_EPILOG)(
+        leaderboard.publish
+    )
+    boards.command("serve", context_settings=COMMAND)(leaderboard.serve)
+    app.command("card", rich_help_panel=PUBLISH, context_settings=COMMAND, epilog=card.EPILOG)(card.card)
 
     app.command("env", rich_help_panel=SUPPORT, context_settings=COMMAND)(env.env)
     app.command("schema", rich_help_panel=SUPPORT, context_settings=COMMAND)(schema.schema)

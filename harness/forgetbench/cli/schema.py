@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-Name = Literal["task", "run", "comparison", "sample", "metric", "cost", "curve", "policy"]
+Name = Literal[
+    "task", "run", "comparison", "sample", "metric", "cost", "curve", "policy", "board", "submission"
+]
 
 
 def schema(
@@ -24,6 +26,7 @@ def schema(
 
 def schemas() -> dict[Name, dict[str, Any]]:
     """Return the JSON Schema of every document."""
+    from forgetbench.schema.board import Board, Submission
     from forgetbench.schema.comparison import Comparison
     from forgetbench.schema.cost import Cost
     from forgetbench.schema.curve import Curve
@@ -42,6 +45,8 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "cost": _named("cost", Cost.model_json_schema()),
         "curve": _named("curve", Curve.model_json_schema()),
         "policy": _named("policy", Policy.model_json_schema()),
+        "board": _named("board", Board.model_json_schema()),
+        "submission": _named("submission", Submission.model_json_schema()),
     }
 
 

@@ -74,8 +74,8 @@ def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
     old = read_result(request.directory)
     documents = {d.arm: d for d in (old.base, old.checkpoint) if d is not None}
     selection = _selection(request, old.checkpoint)
-    _check_same(request, old.checkpoint, _plan(selection, old.checkpoint))
-    plan = _plan(_changed(selection, request), old.checkpoint)
+    _check_same(request, old.checkpoint, _plan(selection, old.checkpoint, old.base))
+    plan = _plan(_changed(selection, request), old.checkpoint, old.base)
     directory = result_directory(
         request.output,
         old.checkpoint.checkpoint.name,
@@ -98,6 +98,18 @@ def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
     if "base" in scored:
         write_document(directory / COMPARISON_FILE, compare_result(directory))
     return read_result(directory)
+
+
+def plan_again(request: Rescoring, checkpoint: RunDocument, base: RunDocument) -> Plan:
+    """Return the plan of a run as its tasks and their data are here and now, for comparing it with its run.
+
+    A task that is not defined here is not in it; one whose data cannot be had is skipped.
+
+    Raises:
+        UsageError: A path of the request does not exist.
+        DataError: Local data is broken.
+    """
+    return _plan(_selection(request, checkpoint), checkpoint, base)
 
 
 def _selection(request: Rescoring, document: RunDocument) -> Selection:
@@ -147,10 +159,12 @@ def _is_suite_row(name: str, registry: Registry) -> bool:
     return any(d.task.name == name and isinstance(d.task, SuiteRow) for d in registry)
 
 
-def _plan(selection: Selection, document: RunDocument) -> Plan:
+def _plan(selection: Selection, document: RunDocument, base: RunDocument | None) -> Plan:
     """Plan the tasks of a run as it did; what it skipped stays skipped."""
     capabilities: dict[Arm, frozenset[str]] = {
-        document.arm: frozenset(c for part in document.checkpoint.components for c in part.capabilities)
+        arm.arm: frozenset(c for part in arm.checkpoint.components for c in part.capabilities)
+        for arm in (document, base)
+        if arm is not None
     }
     plan = make_plan(selection, settings=document.settings, capabilities=capabilities, offline=True)
     results = {task.name: task for task in document.tasks}

@@ -12,6 +12,7 @@ from forgetbench.errors import UsageError
 from forgetbench.forgetting.curve import Trained, exposure_of, make_curve
 from forgetbench.models.training_record import steps_in_name
 from forgetbench.schema.curve import Curve, Training
+from forgetbench.schema.run import RunDocument
 
 TRAINING = "training"
 """Key in a run document's ``measured`` block."""
@@ -101,7 +102,7 @@ def _rows_by_fingerprint(results: Sequence[Result], table: Mapping[str, Training
 def _trained(result: Result, rows: Mapping[str, Training]) -> Trained:
     assert result.comparison is not None
     info = result.comparison.checkpoint
-    known = _recorded(result)
+    known = training_of_run(result.checkpoint)
     if known.steps is None and (steps := steps_in_name(info.name)) is not None:
         known = known.model_copy(update={"steps": steps})
     if (row := rows.get(info.fingerprint)) is not None:
@@ -109,10 +110,10 @@ def _trained(result: Result, rows: Mapping[str, Training]) -> Trained:
     return Trained(comparison=result.comparison, training=known)
 
 
-def _recorded(result: Result) -> Training:
+def training_of_run(run: RunDocument) -> Training:
     """Return what the run noted of the checkpoint's training; nothing where it noted none."""
     try:
-        return Training.model_validate(result.checkpoint.measured.get(TRAINING) or {})
+        return Training.model_validate(run.measured.get(TRAINING) or {})
     except ValidationError:
         return Training()
 

@@ -13,6 +13,7 @@ from forgetbench.forgetting.verdict import GATING, describe_need, describe_worst
 from forgetbench.schema.comparison import Comparison, Decision, Row
 from forgetbench.schema.policy import Finding, Margins, Policy
 from forgetbench.schema.run import RunDocument, SuiteRowInfo, TaskResult
+from forgetbench.schema.task import SuiteRow, Task
 
 EXIT_CODES: Mapping[Decision, int] = {"SHIP": 0, "NEED MORE": 3, "DO NOT SHIP": 100}
 
@@ -48,14 +49,14 @@ def with_margins(document: RunDocument, margins: Margins) -> RunDocument:
     """Return a run with the margins of a policy: a row's own name wins over its suite, that over its role."""
     tasks = {task.name: task for task in document.tasks}
     rows = tuple(
-        row.model_copy(update={"margin": _margin(row, _common_suites(row, tasks), margins)})
+        row.model_copy(update={"margin": margin_of(row, _common_suites(row, tasks), margins)})
         for row in document.suite_rows
     )
     return document.model_copy(
         update={
             "suite_rows": rows,
             "tasks": tuple(
-                task.model_copy(update={"margin": _margin(task, suites_of(task), margins)})
+                task.model_copy(update={"margin": margin_of(task, suites_of(task), margins)})
                 for task in document.tasks
             ),
         }
@@ -90,7 +91,10 @@ def gate(comparison: Comparison, base: RunDocument, checkpoint: RunDocument, pol
     return Gate(gated, tuple(findings))
 
 
-def _margin(entry: TaskResult | SuiteRowInfo, suites: Iterable[str], margins: Margins) -> float:
+def margin_of(
+    entry: TaskResult | SuiteRowInfo | Task | SuiteRow, suites: Iterable[str], margins: Margins
+) -> float:
+    """Return the margin of a row: by its name, else by a suite that it is in, its role, or its own."""
     if entry.name in margins.tasks:
         return margins.tasks[entry.name]
     by_glob = [value for pattern, value in margins.tasks.items() if fnmatchcase(entry.name, pattern)]

@@ -1,1 +1,1 @@
-"""Leaderboards of deltas."""
+"""Leaderboards of deltas: built as a static site, verified from sample records, submitted, published."""

@@ -1,0 +1,52 @@
+"""``forgetbench card``: a result in a model's own files on the Hugging Face hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forgetbench.cli import options as o
+
+EPILOG = (
+    "[bold]Example[/bold]\n\n"
+    "forgetbench card results/my-lora/1f2e…/9c3a…/77ab… --to ./my-lora\n\n"
+    "Run it again after another run: what it wrote before is replaced, the rest of the card keeps its bytes."
+)
+
+
+def card(
+    result: Annotated[Path, typer.Argument(help="The directory that run printed.", metavar="RESULT")],
+    to: Annotated[
+        Path,
+        o.option(
+            help="Folder of the model, with or without README.md.", rich_help_panel=o.WHERE, metavar="DIR"
+        ),
+    ] = Path(),
+) -> None:
+    """Write a result into a model card: model-index, a section, and .eval_results."""
+    from forgetbench.atomic import write_atomically
+    from forgetbench.cli.console import console
+    from forgetbench.engine.results import read_result
+    from forgetbench.errors import DataError, UsageError
+    from forgetbench.report.escape import plain
+    from forgetbench.report.model_card import EVAL_RESULTS_FILE, eval_results, updated_card
+
+    if not to.is_dir():
+        raise UsageError(f"--to {to}", "is no folder", "Give the folder of the model.")
+    found, readme = read_result(result), to / "README.md"
+    try:
+        present = readme.read_bytes().decode() if readme.exists() else None
+        text = updated_card(present, found)
+    except UnicodeDecodeError:
+        raise DataError(str(readme), "is not UTF-8 text", "Save it as UTF-8.") from None
+    except DataError as error:
+        raise DataError(f"{readme}, {error.thing}", error.cause, error.way_out) from None
+    hub = eval_results(found)
+    out = console()
+    write_atomically(readme, text.encode())
+    out.print(plain(str(readme)), soft_wrap=True)
+    if hub is not None:
+        write_atomically(to / EVAL_RESULTS_FILE, hub.encode())
+        out.print(plain(str(to / EVAL_RESULTS_FILE)), soft_wrap=True)

@@ -1,0 +1,59 @@
+"""Documents from anywhere: finite numbers, no key twice, bounded size."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from forgetbench.errors import DataError
+from forgetbench.schema.document import Document
+
+MAX_BYTES = 32_000_000
+
+D = TypeVar("D", bound=Document)
+
+
+def read_json(kind: type[D], path: Path) -> D:
+    """Read a document.
+
+    Raises:
+        DataError: It is missing, too large, no JSON, holds NaN, infinity or a key twice, or is not of its
+            kind; the message names the key.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(str(path), f"is larger than {MAX_BYTES // 1_000_000} MB")
+        content = path.read_bytes()
+        json.loads(content, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}, key `{key}`", first["msg"], "Take it out, or mend it.") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(str(path), f"is no document ({error})", "Take it out, or mend it.") from None
+    except OSError as error:
+        raise DataError(str(path), error.strerror or "cannot be read", "Check the path.") from None
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"it holds {name}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {text}")
+    return value
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key comes twice")
+    return found

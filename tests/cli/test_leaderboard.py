@@ -1,0 +1,78 @@
+"""The commands of a leaderboard, from a run to a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from typer.testing import Result
+
+from board_runs import Made
+
+
+def test_run_submit_verify_record_build_publish(
+    ran: Made, cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    archive = tmp_path / "mine.tar.gz"
+    more = ["--include-path", str(ran.tasks)]
+    packed = cli(
+        "leaderboard", "submit", str(ran.result), "--submitter", "A. Person", "--output", str(archive)
+    )
+    assert packed.exit_code == 0 and archive.is_file() and "It holds the sample records" in packed.output
+    verified = cli("leaderboard", "verify", str(archive), "--board", str(ran.board), *more)
+    assert verified.exit_code == 0 and "recomputed" in verified.output, verified.output
+    results = tmp_path / "results"
+    cli("leaderboard", "submit", str(ran.result), "--submitter", "A. Person", "--output", str(results))
+    recorded = cli("leaderboard", "verify", str(results), "--board", str(ran.board), "--record", *more)
+    assert recorded.exit_code == 0, recorded.output
+    site = tmp_path / "site"
+    built = cli(
+        "leaderboard", "build", str(ran.board), "--results", str(results), "--output", str(site), *more
+    )
+    assert built.exit_code == 0 and "1 entry" in built.output
+    assert json.loads((site / "board.json").read_text())["entries"][0]["level"] == "recomputed"
+    published = cli("leaderboard", "publish", str(site), "--to", str(tmp_path / "www"))
+    assert published.exit_code == 0 and (tmp_path / "www" / "index.html").is_file()
+
+
+def test_a_refused_submission_is_exit_1_and_each_reason_is_a_line(
+    ran: Made, twin: Path, edit: Callable[..., None], cli: Callable[..., Result]
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["rows"][0]["delta"] = 0.5
+
+    edit(twin / "comparison.json", change)
+    done = cli(
+        "leaderboard",
+        "verify",
+        str(twin),
+        "--board",
+        str(ran.board),
+        "--include-path",
+        str(ran.tasks),
+        "--json",
+    )
+    assert done.exit_code == 1
+    (found,) = json.loads(done.stdout)
+    assert found["level"] == "self-reported" and found["problems"][0]["file"] == "comparison.json"
+    assert "refused, 1 reason" in done.stderr
+
+
+def test_the_same_result_is_the_same_archive(ran: Made, tmp_path: Path) -> None:
+    one, two = ran.submitted(tmp_path / "one.tar.gz"), ran.submitted(tmp_path / "two.tar.gz")
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_an_address_that_is_no_https_is_refused_before_anything_is_written(
+    ran: Made, cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    from forgetbench.errors import UsageError
+
+    done = cli(
+        "leaderboard", "submit", str(ran.result), "--submitter", "x", "--url", "javascript:alert(1)",
+        "--output", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert isinstance(done.exception, UsageError) and "--url" in str(done.exception)
+    assert not (tmp_path / "out").exists()

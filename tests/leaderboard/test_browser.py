@@ -1,0 +1,230 @@
+"""The site in a real browser: Chromium, from disk, with nothing to load from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from board_results import HOSTILE, HOSTILE_ROLES, everywhere, write_board, write_many
+from forgetbench.leaderboard.definition import columns_of, read_board
+from forgetbench.leaderboard.site import build_site
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+N, TASKS = 130, 6
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = write_many(tmp_path_factory.mktemp("many"), N, TASKS)
+    board = read_board(str(place.board))
+    columns = columns_of(board, [place.tasks])
+    return build_site(board, columns, results=place.results, output=place.results.parent / "site").directory
+
+
+@dataclass
+class Opened:
+    """A page, what its console said, and what it asked for."""
+
+    page: Any
+    address: str
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def keys(self) -> list[str]:
+        found: list[str] = self.page.eval_on_selector_all(
+            "#board tbody:first-of-type tr", "t => t.map(r => r.dataset.key)"
+        )
+        return found
+
+    def column(self, position: int) -> list[str]:
+        found: list[str] = self.page.eval_on_selector_all(
+            f"#board tbody:first-of-type tr > :nth-child({position})", "t => t.map(c => c.innerText.trim())"
+        )
+        return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("chromium is missing: apt-get install chromium")
+        pytest.skip("chromium is missing")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def opened(browser: Any, site: Path) -> Iterator[Opened]:
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    found = Opened(page=context.new_page(), address=f"file://{site}/index.html")
+    found.page.on("console", lambda message: found.said.append(message.text))
+    found.page.on("pageerror", lambda error: found.said.append(str(error)))
+    found.page.on("request", lambda request: found.asked.append(request.url))
+    found.page.goto(found.address)
+    yield found
+    assert found.said == [], "the console is silent"
+    assert all(url.startswith(f"file://{site}/") for url in found.asked), found.asked
+    context.close()
+
+
+def test_the_page_opens_ranked_and_shows_a_hundred(opened: Opened) -> None:
+    ranks = [int(text) for text in opened.column(1)]
+    assert len(ranks) == 100 and ranks == sorted(ranks)
+    assert opened.page.inner_text("#status") == f"{N} entries, by Rank"
+    opened.page.click("#more")
+    assert len(opened.keys()) == N and opened.page.is_hidden("#more")
+
+
+def test_a_click_on_a_header_sorts_and_another_turns_it_round(opened: Opened) -> None:
+    header = opened.page.locator('#board th[data-key="steps"]')
+    header.locator("button").click()
+    place = 1 + opened.page.eval_on_selector('#board th[data-key="steps"]', "t => t.cellIndex")
+    steps = [int(text) for text in opened.column(place)]
+    assert steps == sorted(steps) and header.get_attribute("aria-sort") == "ascending"
+    header.locator("button").click()
+    steps = [int(text) for text in opened.column(place)]
+    assert steps == sorted(steps, reverse=True) and header.get_attribute("aria-sort") == "descending"
+    assert opened.page.url.endswith("#sort=-steps")
+
+
+def test_a_header_is_reached_and_pressed_by_keyboard(opened: Opened) -> None:
+    opened.page.focus('#board th[data-key="regressions"] button')
+    opened.page.keyboard.press("Enter")
+    assert opened.page.get_attribute('#board th[data-key="regressions"]', "aria-sort") == "ascending"
+
+
+def test_search_and_filters_narrow_and_clear_restores(opened: Opened) -> None:
+    opened.page.fill("#q", "DORA 360m")
+    names = opened.column(2)
+    assert 0 < len(names) < N and all("dora" in name and "360M" in name for name in names)
+    opened.page.fill("#q", "")
+    opened.page.select_option("#f-method", "full")
+    assert opened.page.inner_text("#status").startswith("32 of 130")
+    opened.page.fill("#q", "no such checkpoint")
+    assert opened.page.inner_text("#status") == "No entry is like that."
+    opened.page.click("button[type=reset]")
+    assert opened.page.inner_text("#status") == f"{N} entries, by Rank" and "#" not in opened.page.url
+
+
+def test_a_deep_link_opens_the_same_view(opened: Opened) -> None:
+    opened.page.select_option("#f-method", "lora")
+    opened.page.select_option("#sort", "task_01")
+    shown, link = opened.keys(), opened.page.url
+    opened.page.goto("about:blank")
+    opened.asked.clear()
+    opened.page.goto(link)
+    assert opened.keys() == shown and opened.page.input_value("#f-method") == "lora"
+
+
+def test_an_entry_that_lies_beyond_the_first_hundred_is_shown_and_marked_by_its_link(opened: Opened) -> None:
+    opened.page.click("#more")
+    last = opened.keys()[-1]
+    opened.page.goto(f"{opened.address}#entry={last}")
+    opened.page.reload()
+    assert opened.page.is_visible(f"#e-{last}") and "chosen" in opened.page.get_attribute(
+        f"#e-{last}", "class"
+    )
+
+
+def test_an_entry_has_a_page_with_its_command_and_a_way_back(opened: Opened) -> None:
+    key = opened.keys()[4]
+    opened.page.locator("#board tbody th a").nth(4).click()
+    assert opened.page.url.endswith(f"entries/{key}.html")
+    assert "forgetbench run --model" in opened.page.inner_text("pre")
+    assert opened.page.locator("td.forest svg").count() == TASKS + 1
+    opened.page.click(".crumb a")
+    assert "chosen" in opened.page.get_attribute(f"#e-{key}", "class")
+
+
+def test_a_point_of_a_plot_leads_to_its_entry(opened: Opened) -> None:
+    links = opened.page.locator("figure").first.locator("a")
+    assert links.count() == N
+    assert links.first.get_attribute("href") in [f"entries/{key}.html" for key in _all_keys(opened)]
+
+
+def _all_keys(opened: Opened) -> list[str]:
+    opened.page.click("#more")
+    return opened.keys()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_their_ground_in_both_schemes(browser: Any, site: Path, scheme: str) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"file://{site}/index.html")
+    for selector in (".v.regressed", ".v.retained", ".v.inconclusive", "small", "tbody th a", ".level"):
+        ratio = page.eval_on_selector(selector, CONTRAST)
+        assert ratio >= 4.5, f"{selector} in {scheme}: {ratio:.1f}"
+    context.close()
+
+
+CONTRAST = """element => {
+  const linear = (v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = (text) => {
+    const [r, g, b] = text.match(/[\\d.]+/g).map((v) => linear(v / 255));
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const ground = (node) => getComputedStyle(node).backgroundColor;
+  let behind = element;
+  while (behind !== document.body && ground(behind).replaceAll(" ", "") === "rgba(0,0,0,0)")
+    behind = behind.parentElement;
+  const pair = [light(getComputedStyle(element).color), light(ground(behind))];
+  return (Math.max(...pair) + .05) / (Math.min(...pair) + .05);
+}"""
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen_but_the_table_in_its_frame(
+    browser: Any, site: Path
+) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    for name in ("index.html", next((site / "entries").iterdir()).relative_to(site).as_posix()):
+        page.goto(f"file://{site}/{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+    context.close()
+
+
+def test_without_script_every_entry_is_there(browser: Any, site: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"file://{site}/index.html")
+    assert page.locator("#board tbody tr:visible").count() == N
+    context.close()
+
+
+def test_what_a_stranger_wrote_runs_nothing_loads_nothing_and_opens_no_dialog(
+    browser: Any, tmp_path: Path
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: said.append(request.url) if "/site/" not in request.url else None)
+    for i, text in enumerate(HOSTILE):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        everywhere(text, folder / "results")
+        path, tasks = write_board(folder, HOSTILE_ROLES)
+        board = read_board(str(path))
+        site = build_site(
+            board, columns_of(board, [tasks]), results=folder / "results", output=folder / "site"
+        )
+        page.goto(f"file://{site.directory}/index.html")
+        page.select_option("#f-method", index=1)
+        assert page.locator("#board tbody tr:visible").count() == 1
+        page.locator("#board tbody th a").click()
+        assert page.locator("footer").is_visible()
+    context.close()
+    assert said == []
