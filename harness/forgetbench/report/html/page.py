@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -55,7 +55,7 @@ class View:
         anchor: Before the names of its parts, where a page holds several.
         roles: Title and panels of each role.
         inside: Title of each suite row, and the tasks inside.
-        notes: Title of a row, and what is said of it.
+        notes: Titles of rows, and what is said of them.
     """
 
     anchor: str
@@ -172,7 +172,7 @@ def _view(result: Result, anchor: str, sources: Sources) -> View:
         samples=samples_of(result, sources),
         roles=_roles(comparison.rows),
         inside=tuple(_inside(result, comparison)),
-        notes=tuple((row.title, text) for row in comparison.rows for text in said(row)),
+        notes=tuple(_notes(comparison.rows)),
         cost=tuple(
             cost_lines(
                 comparison.checkpoint,
@@ -198,6 +198,16 @@ def _roles(rows: Sequence[Row]) -> tuple[tuple[str, tuple[ForestPanel, ...]], ..
         for title, own in of_role
         if own
     )
+
+
+def _notes(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """Yield what is said of rows with their titles; what several share is said once, at the end."""
+    by_text: dict[str, list[str]] = {}
+    for row in rows:
+        for text in said(row):
+            by_text.setdefault(text, []).append(row.title)
+    for text, titles in sorted(by_text.items(), key=lambda item: len(item[1])):
+        yield ", ".join(plain(title, limit=60) for title in titles), text
 
 
 def _inside(result: Result, comparison: Comparison) -> list[tuple[str, tuple[Row, ...]]]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
+from typing import get_args
 
 from forgetbench.engine.heard_again import Clip, Sources, Wanted, clips, heard_definitions
 from forgetbench.engine.results import Result, read_samples
@@ -16,7 +17,7 @@ from forgetbench.report.escape import plain, plain_lines
 from forgetbench.report.html.edits import Edit, edits
 from forgetbench.report.html.players import LONGEST_S, data_uri, duration_s
 from forgetbench.schema.comparison import WorstLoss
-from forgetbench.schema.task import Asr
+from forgetbench.schema.task import Asr, AsrMetric, AudioMetric
 from forgetbench.tasks.definition import Definition
 
 MOST_SAMPLES = 10_000
@@ -36,6 +37,8 @@ LABELS = {
     "base": "Enhanced by the base",
     "checkpoint": "Enhanced by the checkpoint",
 }
+
+_HEARD = frozenset({*get_args(AsrMetric), *get_args(AudioMetric)})
 
 Key = tuple[str, str, str]
 """Task, sample id and condition."""
@@ -116,7 +119,11 @@ def samples_of(result: Result, sources: Sources) -> Samples:
     if result.base is None:
         titles = {row.name: row for row in (*comparison.rows, *comparison.details)}
         found = tuple(
-            _card(_as_change(loss), plain(titles[loss.task].title), titles[loss.task].metric)
+            Card(
+                title=titles[loss.task].title,
+                change=_as_change(loss),
+                worse_by=worse_by(loss.degradation, titles[loss.task].metric),
+            )
             for loss in worst
             if loss.task in titles
         )
@@ -165,8 +172,7 @@ def _aligned(task: _Task) -> _Task:
 
 
 def _as_change(loss: WorstLoss) -> ChangedSample:
-    shared = loss.model_dump()
-    return ChangedSample(content="", predictions=(None, None), **shared)
+    return ChangedSample(content="", predictions=(None, None), **loss.model_dump())
 
 
 def _key(sample: WorstLoss | ChangedSample) -> Key:
@@ -177,7 +183,7 @@ def _worst_keys(
     worst: Sequence[WorstLoss], tasks: Sequence[_Task], result: Result
 ) -> dict[Key, ChangedSample]:
     """Return the comparison's worst losses, then the worst of each task that is heard, each once."""
-    heard = {task.name for task in result.checkpoint.tasks if {"wer", "pesq_wb", "stoi"} & set(task.metrics)}
+    heard = {task.name for task in result.checkpoint.tasks if _HEARD & set(task.metrics)}
     known = {_key(change): change for task in tasks for change in task.changed}
     found = {_key(loss): known[_key(loss)] for loss in worst if _key(loss) in known}
     own = [
@@ -244,26 +250,33 @@ def _cards(
         task = by_name[change.task]
         row = task.scored.row
         position = task.changed.index(change) if task.edits else -1
-        yield replace(
-            _card(change, plain(row.title), row.metric),
+        yield Card(
+            title=row.title,
+            change=change,
+            worse_by=_worse_by(change, task.scored),
             base_edits=task.edits.get((position, 0)),
             checkpoint_edits=task.edits.get((position, 1)),
             players=players.get(key, ()),
         )
 
 
-def _card(change: ChangedSample, title: str, metric: str) -> Card:
-    return Card(
-        title=title,
-        change=change,
-        worse_by=numbers.difference(change.degradation, metric=metric, unit=True),
-    )
+def _worse_by(change: ChangedSample, scored: ScoredPairs) -> str:
+    """Return how much a sample changed; an answer that is right or wrong is lost or won."""
+    if scored.metric_type == "binary":
+        return "lost" if change.degradation > 0 else "won"
+    return worse_by(change.degradation, scored.row.metric)
+
+
+def worse_by(degradation: float, metric: str) -> str:
+    """Return a degradation with its unit."""
+    shown = numbers.difference(degradation, metric=metric, unit=True)
+    return shown if numbers.is_percent(metric) else f"{shown} {plain(metric, limit=40)}"
 
 
 def _counts(tasks: Sequence[_Task]) -> Iterator[ChangeCount]:
     for task in tasks:
         lost, won = count_changed(task.scored)
-        yield ChangeCount(title=plain(task.scored.row.title), lost=lost, won=won, n=len(task.scored.pairs))
+        yield ChangeCount(title=task.scored.row.title, lost=lost, won=won, n=len(task.scored.pairs))
 
 
 def _shown(tasks: Sequence[_Task]) -> list[tuple[int, int]]:
@@ -298,6 +311,6 @@ def _datum(task: _Task, i: int, position: int) -> list[object]:
         plain(change.condition, limit=200),
         *(plain_lines(text, limit=LONGEST_TEXT) for text in texts),
         1 if change.degradation > 0 else -1,
-        numbers.difference(change.degradation, metric=task.scored.row.metric, unit=True),
+        _worse_by(change, task.scored),
         *aligned,
     ]

@@ -17,8 +17,8 @@ function transcript(edits) {
   const shown = document.createDocumentFragment();
   for (const [operation, words] of edits) {
     const part = element({ "-": "del", "+": "ins" }[operation] || "span");
-    if (operation !== "=") part.append(element("span", "sign", operation === "-" ? "\u2212" : "+"));
-    part.append(words);
+    if (operation === "-") part.append("\u2212", element("span", "", words));
+    else part.append(operation === "+" ? "+" + words : words);
     shown.append(part, " ");
   }
   if (!edits.length) shown.append(element("em", "dim", "(nothing)"));
@@ -27,6 +27,13 @@ function transcript(edits) {
 
 function answer(text) {
   return text.trim() ? document.createTextNode(text) : element("em", "dim", "(nothing)");
+}
+
+function folded(text) {
+  if (text.length <= 300) return answer(text);
+  const made = element("details");
+  made.append(element("summary", "", text.slice(0, 90).replace(/\s+/g, " ") + "…"), text);
+  return made;
 }
 
 function entry(term, content, whole) {
@@ -46,8 +53,8 @@ function card(row, tasks) {
   const where = element("p", "dim where");
   where.append(isolated(id), condition ? ", " + condition : "");
   const quotes = element("dl", "quotes");
-  if (input) quotes.append(entry("Input", answer(input), true));
-  if (reference) quotes.append(entry("Reference", answer(reference), true));
+  if (input) quotes.append(entry("Input", folded(input), true));
+  if (reference && reference !== input) quotes.append(entry("Reference", answer(reference), true));
   quotes.append(
     entry("Base", baseEdits ? transcript(baseEdits) : answer(base), false),
     entry("Checkpoint", checkpointEdits ? transcript(checkpointEdits) : answer(checkpoint), false),
