@@ -17,7 +17,8 @@ from report_results import with_texts, write_report_result
 
 HOSTILE = (
     "</script><script>window.owned=1</script><img src=x onerror='window.owned=2'>\"'>"
-    '<svg onload=window.owned=3><a href="javascript:window.owned=4">a</a>{{ 7*7 }}${7*7}\x1b]0;owned\x07\x1b[2J\u202e\u2066]]>-->\u2028 '
+    '<svg onload=window.owned=3><a href="javascript:window.owned=4">a</a>'
+    "{{ 7*7 }}${7*7}\x1b]0;owned\x07\x1b[2J\u202e\u2066]]>-->\u2028 "
 )
 
 

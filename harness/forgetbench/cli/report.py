@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from forgetbench.cli import options as o
-from forgetbench.errors import UsageError
+from forgetbench.errors import ForgetbenchError, UsageError
 
 if TYPE_CHECKING:
     from forgetbench.engine.results import Result
@@ -92,6 +92,18 @@ def report(
     sources = Sources(include_paths=include_path or [], target=target, conditions=o.conditions(condition))
     page = html_report(found, sources=sources, curve=read_curve(curve) if curve else None)
     _write(page, output or (found[0].directory / HTML_FILE if len(found) == 1 else Path(HTML_FILE)))
+
+
+def files_of(result: Result) -> dict[str, str]:
+    """Return what MLflow keeps of a result beside its documents: its report, its verdicts as a picture."""
+    from forgetbench.report.html.page import forest_svg, html_report
+
+    assert result.comparison is not None
+    files = {"figures/verdicts.svg": forest_svg(result.comparison)}
+    try:
+        return {**files, HTML_FILE: html_report([result])}
+    except ForgetbenchError:  # its samples are gone; the documents are good without them
+        return files
 
 
 def _write(text: str, path: Path | None) -> None:

@@ -336,6 +336,7 @@ def _fail_where_nothing_was_measured(result: Result) -> None:
 
 def _log(result: Result, *, offline: bool, as_json: bool) -> None:
     from forgetbench.cli.console import console, warn
+    from forgetbench.cli.report import files_of
     from forgetbench.tracking.mlflow_log import log_pair
     from forgetbench.tracking.store import sqlite_path, tracking_address, without_password
 
@@ -343,7 +344,7 @@ def _log(result: Result, *, offline: bool, as_json: bool) -> None:
     if offline and sqlite_path(address) is None:
         warn(f"MLflow: not logged, for the run is offline. Later: forgetbench mlflow sync {result.directory}")
         return
-    warning = log_pair(result.directory, result.base, result.checkpoint, result.comparison)
+    warning = log_pair(result.directory, result.base, result.checkpoint, result.comparison, files=files_of)
     if warning:
         warn(warning)
     else:

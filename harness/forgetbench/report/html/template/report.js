@@ -30,7 +30,7 @@ function answer(text) {
 }
 
 function folded(text) {
-  if (text.length <= 300) return answer(text);
+  if (text.length <= 300 && text.split("\n").length <= 5) return answer(text);
   const made = element("details");
   made.append(element("summary", "", text.slice(0, 90).replace(/\s+/g, " ") + "…"), text);
   return made;
