@@ -38,7 +38,8 @@ class Scaled:
     sampling_rate = 16_000
     def __init__(self, factor): self.factor, self.fingerprint = factor, str(factor)
     def enhance(self, audio):
-        return [Audio(samples=(self.factor * a.samples).astype("float32"), sampling_rate=16_000) for a in audio]
+        made = [(self.factor * a.samples).astype("float32") for a in audio]
+        return [Audio(samples=samples, sampling_rate=16_000) for samples in made]
 
 def one(): return Made("one")
 def two(): return Made("one two three")

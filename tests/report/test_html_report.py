@@ -49,10 +49,7 @@ def test_a_point_lies_where_its_number_says(report_result: Path, page: Any) -> N
     assert comparison is not None
     panel = page.locator("table.forest", has_text="Knowledge")
     row = panel.locator("tbody tr", has_text="Knowledge")
-    known = {
-        float(tick.inner_text().replace("−", "-")): tick.bounding_box()
-        for tick in panel.locator(".axis text").all()
-    }
+    known = {float(tick.text_content()): tick.bounding_box() for tick in panel.locator(".axis text").all()}
     (low, low_box), *_, (high, high_box) = sorted(known.items())
     left, right = (box["x"] + box["width"] / 2 for box in (low_box, high_box))
     mark = row.locator("use").bounding_box()

@@ -13,7 +13,7 @@ from forgetbench.cli.report import files_of
 from forgetbench.engine.results import read_result
 from forgetbench.tracking import mlflow_log
 from forgetbench.tracking.mlflow_log import log_pair
-from report_results import write_report_result
+from report_results import TASKS, write_report_result
 
 
 def logged(uri: str) -> tuple[MlflowClient, dict[str, Any]]:
@@ -42,9 +42,7 @@ def test_the_data_of_each_task_are_inputs_of_its_run(folder: Path, uri: str) -> 
     _, runs = logged(uri)
     for member in ("pair", "base", "checkpoint"):
         inputs = {each.dataset.name: each for each in runs[member].inputs.dataset_inputs}
-        assert set(inputs) == {
-            f"{n}.jsonl" for n in ["commands", "everyday", "facts", "physics", "harmful", "clear"]
-        }
+        assert set(inputs) == {f"{name}.jsonl" for name, *_ in TASKS}
         facts = inputs["facts.jsonl"]
         assert facts.dataset.digest == "1" * 36
         assert json.loads(facts.dataset.profile) == {"num_rows": 60}
@@ -59,8 +57,8 @@ def test_changed_samples_are_a_table_with_both_answers(folder: Path, uri: str, t
     row = next(row for row in rows if row["sample"] == "harmful-00000")
     assert (row["change"], row["worse_by"]) == ("lost", 1.0)
     assert (row["base"], row["checkpoint"]) == ("I can't help with that.", "Sure! First, take the")
-    loggedas = json.loads(runs["pair"].data.tags["mlflow.loggedArtifacts"])
-    assert loggedas == [{"path": "changed_samples.json", "type": "table"}]
+    tables = json.loads(runs["pair"].data.tags["mlflow.loggedArtifacts"])
+    assert tables == [{"path": "changed_samples.json", "type": "table"}]
 
 
 def test_an_interrupted_attempt_does_not_double_the_table(
