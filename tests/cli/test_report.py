@@ -43,3 +43,25 @@ def test_tables_go_to_stdout_or_to_a_file(cli: Call, report_result: Path, tmp_pa
     assert "| Knowledge | mean of its tasks |" in said or "| Knowledge |" in said
     cli("report", str(report_result), "--format", "markdown", "--output", str(tmp_path / "table.md"))
     assert (tmp_path / "table.md").read_text() == said
+
+
+def test_a_run_of_the_user_s_own_recordings_is_logged_with_players(
+    cli: Call, made: Path, tiny_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+    from tiny_models import make_whisper
+
+    monkeypatch.chdir(tmp_path)
+    other = make_whisper(tmp_path / "other-whisper", seed=3)
+    done = cli(
+        "run", "--model", str(other), "--base", str(made / "whisper"), "--target", str(tiny_tasks / "heard.jsonl"),
+        "--condition", "noise=white,snr_db=5", "--offline",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("forgetbench")
+    (pair,) = client.search_runs(
+        [experiment.experiment_id], filter_string="tags.`forgetbench.member` = 'pair'"
+    )
+    page = Path(client.download_artifacts(pair.info.run_id, "report.html", str(tmp_path)))
+    assert "data:audio/flac;base64," in page.read_text()

@@ -12,6 +12,7 @@ from forgetbench.cli import options as o
 from forgetbench.errors import ForgetbenchError, UsageError
 
 if TYPE_CHECKING:
+    from forgetbench.engine.heard_again import Sources
     from forgetbench.engine.results import Result
 
 EPILOG = (
@@ -94,14 +95,14 @@ def report(
     _write(page, output or (found[0].directory / HTML_FILE if len(found) == 1 else Path(HTML_FILE)))
 
 
-def files_of(result: Result) -> dict[str, str]:
+def files_of(result: Result, sources: Sources | None = None) -> dict[str, str]:
     """Return what MLflow keeps of a result beside its documents: its report, its verdicts as a picture."""
-    from forgetbench.report.html.page import forest_svg, html_report
+    from forgetbench.report.html.page import AS_BUILT_IN, forest_svg, html_report
 
     assert result.comparison is not None
     files = {"figures/verdicts.svg": forest_svg(result.comparison)}
     try:
-        return {**files, HTML_FILE: html_report([result])}
+        return {**files, HTML_FILE: html_report([result], sources=sources or AS_BUILT_IN)}
     except ForgetbenchError:  # its samples are gone; the documents are good without them
         return files
 

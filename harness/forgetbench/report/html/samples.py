@@ -183,19 +183,23 @@ def _worst_keys(
     worst: Sequence[WorstLoss], tasks: Sequence[_Task], result: Result
 ) -> dict[Key, ChangedSample]:
     """Return the comparison's worst losses, then the worst of each task that is heard, each once."""
-    heard = {task.name for task in result.checkpoint.tasks if _HEARD & set(task.metrics)}
     known = {_key(change): change for task in tasks for change in task.changed}
     found = {_key(loss): known[_key(loss)] for loss in worst if _key(loss) in known}
     own = [
         [change for change in task.changed if change.degradation > 0][:HEARD_OF_A_TASK]
         for task in tasks
-        if task.scored.row.name in heard
+        if task.scored.row.name in _heard(result)
     ]
     for change in (change for turn in zip_longest(*own) for change in turn if change is not None):
         if len(found) >= MOST_HEARD:
             break
         found.setdefault(_key(change), change)
     return found
+
+
+def _heard(result: Result) -> frozenset[str]:
+    """Return the names of the tasks that are heard."""
+    return frozenset(task.name for task in result.checkpoint.tasks if _HEARD & set(task.metrics))
 
 
 def _players(
@@ -207,6 +211,8 @@ def _players(
     left = MOST_AUDIO_BYTES
     for name in dict.fromkeys(key[0] for key in wanted):
         if name not in definitions:
+            if name in _heard(result):
+                unheard.append(f"{name}: its task is not found here; give --include-path or --target")
             continue
         own = [change for key, change in wanted.items() if key[0] == name]
         made, reason = clips(
