@@ -49,13 +49,14 @@ def test_a_run_of_the_user_s_own_recordings_is_logged_with_players(
     cli: Call, made: Path, tiny_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
+
     from tiny_models import make_whisper
 
     monkeypatch.chdir(tmp_path)
     other = make_whisper(tmp_path / "other-whisper", seed=3)
     done = cli(
-        "run", "--model", str(other), "--base", str(made / "whisper"), "--target", str(tiny_tasks / "heard.jsonl"),
-        "--condition", "noise=white,snr_db=5", "--offline",
+        "run", "--model", str(other), "--base", str(made / "whisper"),
+        "--target", str(tiny_tasks / "heard.jsonl"), "--condition", "noise=white,snr_db=5", "--offline",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
