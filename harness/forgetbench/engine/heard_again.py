@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import get
+from forgetbench.engine.conditions import in_conditions
 from forgetbench.engine.plan import PlannedTask, make_plan
-from forgetbench.engine.run import Request, select_tasks
+from forgetbench.engine.run import target_definitions
 from forgetbench.errors import ForgetbenchError, SampleError
 from forgetbench.models.interface import Audio
 from forgetbench.schema.run import Arm, RunDocument
@@ -52,20 +53,17 @@ def heard_definitions(document: RunDocument, sources: Sources) -> dict[str, Defi
     Raises:
         UsageError: A path or a condition that the user gave cannot be used.
     """
-    known = {definition.task.name for definition in load_registry(sources.include_paths)}
-    names = [task.name for task in document.tasks if task.name in known]
-    if not names and sources.target is None:
-        return {}
-    request = Request(
-        model="", tasks=names, target=sources.target, include_paths=sources.include_paths,
-        conditions=sources.conditions,
-    )  # fmt: skip
     roles = {task.name: task.role for task in document.tasks}
-    return {
-        d.task.name: replace(d, task=d.task.model_copy(update={"role": roles[d.task.name]}))
-        for d in select_tasks(request).tasks
+    found = [*load_registry(sources.include_paths)]
+    if sources.target is not None:
+        found += target_definitions(sources.target)
+    heard = tuple(
+        replace(d, task=d.task.model_copy(update={"role": roles[d.task.name]}))
+        for d in found
         if isinstance(d.task, SpeechTask) and d.task.name in roles
-    }
+    )
+    selection = in_conditions(Selection(tasks=heard, suite_rows=(), suites=()), sources.conditions)
+    return {definition.task.name: definition for definition in selection.tasks}
 
 
 def clips(

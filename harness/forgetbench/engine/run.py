@@ -186,7 +186,7 @@ def select_tasks(request: Request) -> Selection:
     if missing and len(missing) == len(selection.tasks) and is_offline(request.offline):
         error = missing_offline(missing)
         raise UsageError(error.thing, error.cause, error.way_out)
-    own = _target(request.target) if request.target is not None else ()
+    own = target_definitions(request.target) if request.target is not None else ()
     if clash := taken.intersection(definition.task.name for definition in own):
         raise TaskError(f"task {min(clash)}", "has the name of the --target task", "Rename it.")
     tasks = (*own, *selection.tasks)
@@ -307,7 +307,12 @@ def _incomparable(selection: Selection, pair: Pair) -> dict[str, str]:
     return reasons
 
 
-def _target(path: Path) -> tuple[Definition, ...]:
+def target_definitions(path: Path) -> tuple[Definition, ...]:
+    """Return the tasks of ``--target``.
+
+    Raises:
+        UsageError: The path does not exist, or its rows have not the columns of a task.
+    """
     if not path.exists():
         raise UsageError(f"--target {path}", "does not exist", "Check the path.")
     rows = read_rows(path)
