@@ -54,6 +54,18 @@ def test_places_are_in_order_and_inside(numbers: list[tuple[Any, ...]]) -> None:
             assert (mark.point > mark.margin) or not each.degradation > each.margin + 0.01
 
 
+@given(*[st.floats() | st.none()] * 3, st.floats())
+def test_no_number_is_too_odd_for_an_axis(
+    degradation: float | None, low: float | None, high: float | None, margin: float
+) -> None:
+    odd = row(degradation=degradation, ci_low=low, ci_high=high, margin=margin)
+    axis = axis_of("points", [odd])
+    mark = axis.mark(odd)
+    places = [place for place in (mark.point, mark.low, mark.high, mark.margin) if place is not None]
+    assert all(0 <= place <= 100 for place in places)
+    assert 1 <= len(axis.ticks) <= 12
+
+
 def test_an_endless_interval_ends_in_an_arrow_and_squashes_nothing() -> None:
     wide = row(degradation=0.01, ci_low=-50.0, ci_high=90.0)
     axis = axis_of("points", [wide])

@@ -55,6 +55,9 @@ def test_a_curve_is_drawn_into_the_page(
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.locator("figure.curve").count() == len(curve.measures)
     assert page.locator("figure.curve").first.locator("polyline.series").count() == 5
+    page.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    assert not found, [(each["id"], each["nodes"][0]["html"][:300]) for each in found]
 
 
 def test_a_file_that_is_no_curve_is_a_usage_error(tmp_path: Path) -> None:

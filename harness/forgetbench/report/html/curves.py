@@ -65,8 +65,8 @@ class Panel:
 def panels(curve: Curve) -> Iterator[Panel]:
     """Yield a panel for each measure that has points."""
     for measure in curve.measures[:MOST_MEASURES]:
-        if any(_loss(point, measure) is not None for point in curve.points):
-            yield _panel(curve, measure)
+        if known := _known(curve, measure):
+            yield _panel(curve, measure, known)
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,14 @@ class _Frame:
         return round(across, 2), round(min(max(up, TOP), HEIGHT - BOTTOM), 2)
 
 
-def _panel(curve: Curve, measure: Measure) -> Panel:
+def _known(curve: Curve, measure: Measure) -> list[CurvePoint]:
+    """Return the checkpoints that were measured, at an exposure that a logarithmic axis has."""
+    return [point for point in curve.points if _loss(point, measure) is not None and _x(curve, point) > 0]
+
+
+def _panel(curve: Curve, measure: Measure, known: Sequence[CurvePoint]) -> Panel:
     scale = scale_of(measure.metric)
-    known = [point for point in curve.points if _loss(point, measure) is not None and _x(curve, point) > 0]
-    laws = [line for line in curve.lines if line.measure == measure.name and line.x and min(line.x) > 0]
+    laws = [line for line in curve.lines if line.measure == measure.name and _is_drawn(line)]
     frame = _frame(curve, measure, known, laws, scale)
     groups = tuple(dict.fromkeys(point.group for point in curve.points))
     lines = [
@@ -109,6 +113,11 @@ def _panel(curve: Curve, measure: Measure) -> Panel:
         table=tuple(_table(curve, measure, known)),
         series=tuple(map(plain, groups)),
     )
+
+
+def _is_drawn(line: LawLine) -> bool:
+    numbers_of = (*line.x, *line.y, *(line.low or ()), *(line.high or ()))
+    return bool(line.x) and min(line.x) > 0 and all(map(math.isfinite, numbers_of))
 
 
 def _frame(

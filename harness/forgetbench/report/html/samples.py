@@ -162,7 +162,7 @@ def _aligned(task: _Task) -> _Task:
     """Return a task with the alignments of its transcripts, by position and arm."""
     if task.normaliser is None:
         return task
-    found = {}
+    found: dict[tuple[int, int], tuple[Edit, ...]] = {}
     references = [change.reference for change in task.changed]
     for arm in (0, 1):
         texts = [(change.base, change.checkpoint)[arm] for change in task.changed]
@@ -223,7 +223,7 @@ def _players(
                     sample_id=change.sample_id,
                     condition=change.condition,
                     content=change.content,
-                    predictions=dict(zip(("base", "checkpoint"), change.predictions, strict=True)),
+                    predictions={"base": change.predictions[0], "checkpoint": change.predictions[1]},
                 )
                 for change in own
             ],
