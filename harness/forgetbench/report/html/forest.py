@@ -12,8 +12,8 @@ from forgetbench.schema.comparison import Row
 MOST_TICKS = 5
 WIDEST = 4.0
 """An axis ends at this many times its largest point or margin; a longer interval ends in an arrow."""
-LARGEST = 1e9
-"""What is beyond, or no number, has no place on an axis."""
+SMALLEST, LARGEST = 1e-9, 1e9
+"""What is beyond the largest, or no number, has no place on an axis."""
 EDGE = 3.0
 """Room at either end of an axis, in % of the width."""
 
@@ -71,7 +71,7 @@ class Axis:
             high=None if high is None else self.place(high),
             low_is_cut=low is not None and low < self.low,
             high_is_cut=high is not None and high > self.high,
-            margin=self.place(_finite(row.margin, scale) or 0.0),
+            margin=self.place(max(_finite(row.margin, scale) or 0.0, 0.0)),
         )
 
 
@@ -102,9 +102,11 @@ def axis_of(unit: str, rows: Sequence[Row]) -> Axis:
         scale = scale_of(row.metric)
         known += _known(scale, row.margin, row.degradation)
         ends += _known(scale, row.ci_low, row.ci_high)
-    reach = WIDEST * (max(map(abs, known), default=0.0) or 1.0)
+    largest = max(map(abs, known), default=0.0)
+    reach = WIDEST * (largest if largest > SMALLEST else 1.0)
     near = [min(max(end, -reach), reach) for end in ends]
-    low, high = min([0.0, *known, *near]), max([0.0, *known, *near]) or reach
+    low, high = min([0.0, *known, *near]), max([0.0, *known, *near])
+    high = high if high > SMALLEST else max(reach, -low) / WIDEST
     low = min(low, -0.15 * (high - low))  # the zero line is never the frame
     return Axis(unit=unit, low=low, high=high, ticks=round_ticks(low, high))
 
