@@ -11,7 +11,7 @@ from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import get
 from forgetbench.engine.conditions import in_conditions
 from forgetbench.engine.plan import PlannedTask, make_plan
-from forgetbench.engine.run import target_definitions
+from forgetbench.engine.target import target_definitions
 from forgetbench.errors import ForgetbenchError, SampleError
 from forgetbench.models.interface import Audio
 from forgetbench.schema.run import Arm, RunDocument
