@@ -11,8 +11,10 @@ from hypothesis import settings
 settings.register_profile("lazy imports take their time", deadline=None, derandomize=True)
 settings.load_profile("lazy imports take their time")
 
-pytest_plugins = ["tiny_models", "tiny_speech_models", "tiny_recipe_models", "tiny_tasks", "curve_results"]
-pytest_plugins += ["board_results", "board_runs"]
+pytest_plugins = [
+    "tiny_models", "tiny_speech_models", "tiny_recipe_models", "tiny_tasks", "curve_results", "board_results",
+    "board_runs", "browser", "report_results",
+]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -43,4 +43,6 @@ def test_an_installed_wheel_lists_tasks_and_runs_an_embedded_suite(made: Path, t
         "--limit", "4", "--no-mlflow", "--offline",
     )  # fmt: skip
     assert "Arithmetic" in said
-    assert list((tmp_path / "results").rglob("comparison.json"))
+    (compared,) = (tmp_path / "results").rglob("comparison.json")
+    call(command, "report", str(compared.parent))
+    assert "<style>" in (compared.parent / "report.html").read_text()

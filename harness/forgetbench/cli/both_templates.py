@@ -40,7 +40,7 @@ def run_under_both(request: Request, *, several: bool, dry_run: bool, mlflow: bo
             continue
         results[whose] = measure(prepared)
         show_table(results[whose], as_json=as_json)
-        finish(results[whose], offline=request.offline, mlflow=mlflow, as_json=as_json)
+        finish(results[whose], request=request, mlflow=mlflow, as_json=as_json)
     if len(results) > 1:
         _say_what_differs(results, as_json=as_json)
     if as_json:

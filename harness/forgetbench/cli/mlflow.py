@@ -21,10 +21,11 @@ def sync(
 ) -> None:
     """Log every result below DIR that is not in MLflow yet; what is there is not logged twice."""
     from forgetbench.cli.console import console, warn, write_json
+    from forgetbench.cli.report import files_of
     from forgetbench.report.escape import plain
     from forgetbench.tracking.mlflow_log import sync as sync_results
 
-    done = sync_results(directory)
+    done = sync_results(directory, files=files_of)
     out = console(as_json=json)
     said = {"logged": "logged", "already": "was logged before", "pending": "could not be logged"}
     for result in done:

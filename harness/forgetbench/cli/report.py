@@ -1,4 +1,4 @@
-"""``forgetbench report``: the table of a result, for a paper or a page."""
+"""``forgetbench report``: a result as one HTML file, or as a table for a paper or a page."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from forgetbench.cli import options as o
-from forgetbench.errors import UsageError
+from forgetbench.errors import ForgetbenchError, UsageError
 
 if TYPE_CHECKING:
+    from forgetbench.engine.heard_again import Sources
     from forgetbench.engine.results import Result
 
 EPILOG = (
     "[bold]Examples[/bold]\n\n"
+    "forgetbench report results/my-lora/1f2e…/9c3a…/77ab…\n\n"
     "forgetbench report results/my-lora/1f2e…/9c3a…/77ab… --format latex --bibtex tasks.bib > table.tex\n\n"
     "forgetbench report results/seed-1/… results/seed-2/… results/seed-3/… --format markdown\n\n"
-    "One result speaks of this checkpoint; several, of the method that was trained with several seeds."
+    "One result speaks of this checkpoint; several, of the method that was trained with several seeds. "
+    "The HTML file has players for the worst losses: they need the run's audio, and its --include-path, "
+    "--target and --condition."
 )
+HTML_FILE = "report.html"
 
 
 def report(
@@ -28,9 +33,29 @@ def report(
         typer.Argument(help="Directory that run printed; one for each training seed.", metavar="RESULT..."),
     ],
     format: Annotated[
-        Literal["latex", "markdown", "csv"],
-        o.option("--format", help="LaTeX for booktabs, Markdown, or tidy CSV.", rich_help_panel=o.WHERE),
-    ] = "markdown",
+        Literal["html", "latex", "markdown", "csv"],
+        o.option(
+            "--format",
+            help="One HTML file, or on stdout LaTeX for booktabs, Markdown or tidy CSV.",
+            rich_help_panel=o.WHERE,
+        ),
+    ] = "html",
+    output: Annotated[
+        Path | None,
+        o.option(
+            help="The file to write. Default: report.html in the result, of several here; tables on stdout.",
+            rich_help_panel=o.WHERE,
+            metavar="FILE",
+        ),
+    ] = None,
+    curve: Annotated[
+        Path | None,
+        o.option(
+            help="curve.json, as [dim]forgetbench curves[/dim] wrote it: drawn into the HTML file.",
+            rich_help_panel=o.WHAT,
+            metavar="FILE",
+        ),
+    ] = None,
     bibtex: Annotated[
         Path | None,
         o.option(
@@ -41,8 +66,10 @@ def report(
         ),
     ] = None,
     include_path: o.IncludePath = None,
+    target: o.Target = None,
+    condition: o.ConditionOption = None,
 ) -> None:
-    """Print the table of a result, for a paper or a page, with BibTeX of its tasks."""
+    """Make one HTML file of a result, to look at and listen to; or a table of it, with BibTeX."""
     from forgetbench.atomic import write_atomically
     from forgetbench.engine.results import read_result
     from forgetbench.report.bibtex import bibtex as entries
@@ -54,10 +81,45 @@ def report(
     if len(compared) < len(found):
         alone = next(result.directory for result in found if result.comparison is None)
         raise UsageError(str(alone), "has no comparison", "Run again with --base.")
-    text = FORMATS[format](paper_table(compared))
     if bibtex is not None:
         write_atomically(bibtex, entries(_citations(found, include_path or [])).encode())
-    sys.stdout.write(text)
+    if format != "html":
+        _write(FORMATS[format](paper_table(compared)), output)
+        return
+    from forgetbench.engine.heard_again import Sources
+    from forgetbench.engine.trajectories import read_curve
+    from forgetbench.report.html.page import html_report
+
+    sources = Sources(include_paths=include_path or [], target=target, conditions=o.conditions(condition))
+    page = html_report(found, sources=sources, curve=read_curve(curve) if curve else None)
+    _write(page, output or (found[0].directory / HTML_FILE if len(found) == 1 else Path(HTML_FILE)))
+
+
+def files_of(result: Result, sources: Sources | None = None) -> dict[str, str]:
+    """Return what MLflow keeps of a result beside its documents: its report, its verdicts as a picture."""
+    from forgetbench.report.html.page import AS_BUILT_IN, forest_svg, html_report
+
+    assert result.comparison is not None
+    files = {"figures/verdicts.svg": forest_svg(result.comparison)}
+    try:
+        return {**files, HTML_FILE: html_report([result], sources=sources or AS_BUILT_IN)}
+    except ForgetbenchError:  # its samples are gone; the documents are good without them
+        return files
+
+
+def _write(text: str, path: Path | None) -> None:
+    """Write a file and name it, or write to stdout."""
+    from forgetbench.atomic import write_atomically
+
+    if path is None:
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        cause = f"cannot be written ({error.strerror or error})"
+        raise UsageError(f"--output {path}", cause, "Give another file.") from None
+    sys.stdout.write(f"{path}\n")
 
 
 def _citations(results: list[Result], include_paths: list[Path]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -177,7 +178,7 @@ def _run(
     show_table(result, gated, as_json=as_json)
     if as_json:
         write_json(result_json(result, gated))
-    finish(result, gated, offline=request.offline, mlflow=mlflow, as_json=as_json)
+    finish(result, gated, request=request, mlflow=mlflow, as_json=as_json)
     if gated is not None:
         raise typer.Exit(gated.exit_code)
 
@@ -223,14 +224,16 @@ def judge(result: Result, policy: Policy | None) -> Gate | None:
     return gate_result(result.directory, policy)
 
 
-def finish(result: Result, gated: Gate | None = None, *, offline: bool, mlflow: bool, as_json: bool) -> None:
+def finish(
+    result: Result, gated: Gate | None = None, *, request: Request, mlflow: bool, as_json: bool
+) -> None:
     """Log a result; say what its gate found, or fail where a task of it has no score.
 
     Raises:
         ForgetbenchError: A task could not be measured.
     """
     if mlflow:
-        _log(result, offline=offline, as_json=as_json)
+        _log(result, request, as_json=as_json)
     if gated is None:
         _fail_where_nothing_was_measured(result)
         return
@@ -334,16 +337,22 @@ def _fail_where_nothing_was_measured(result: Result) -> None:
         )
 
 
-def _log(result: Result, *, offline: bool, as_json: bool) -> None:
+def _log(result: Result, request: Request, *, as_json: bool) -> None:
     from forgetbench.cli.console import console, warn
+    from forgetbench.cli.report import files_of
+    from forgetbench.engine.heard_again import Sources
     from forgetbench.tracking.mlflow_log import log_pair
     from forgetbench.tracking.store import sqlite_path, tracking_address, without_password
 
+    sources = Sources(
+        include_paths=request.include_paths, target=request.target, conditions=request.conditions
+    )
+    files = partial(files_of, sources=sources)
     address = tracking_address()
-    if offline and sqlite_path(address) is None:
+    if request.offline and sqlite_path(address) is None:
         warn(f"MLflow: not logged, for the run is offline. Later: forgetbench mlflow sync {result.directory}")
         return
-    warning = log_pair(result.directory, result.base, result.checkpoint, result.comparison)
+    warning = log_pair(result.directory, result.base, result.checkpoint, result.comparison, files=files)
     if warning:
         warn(warning)
     else:

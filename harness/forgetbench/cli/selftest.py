@@ -52,7 +52,7 @@ def selftest(
     with Bars() as bars:
         result = engine.selftest(prepared, progress=bars)
     show(result, as_json=json)
-    finish(result, offline=offline, mlflow=False, as_json=json)
+    finish(result, request=request, mlflow=False, as_json=json)
     if result.comparison is not None and (unfit := unfit_rows(result.comparison)):
         raise ForgetbenchError(
             f"{len(unfit)} of {len(result.comparison.rows)} rows",

@@ -59,7 +59,7 @@ def run_several(
             results.append((prepared, measure(prepared, resident=resident)))
             gates.append(judge(results[-1][1], policy))
             show_table(results[-1][1], gates[-1], as_json=as_json)
-            finish(results[-1][1], gates[-1], offline=request.offline, mlflow=mlflow, as_json=as_json)
+            finish(results[-1][1], gates[-1], request=request, mlflow=mlflow, as_json=as_json)
         except ForgetbenchError as error:
             failures.append(error)
             _head(f"{_name(prepared)}: {error}", as_json=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from forgetbench.data.hub import is_unfetched, missing_offline
-from forgetbench.data.tabular import read_rows
 from forgetbench.engine.arm import MODEL_ERROR, ArmRun, run_arm
 from forgetbench.engine.audio_store import LOST_AUDIO
 from forgetbench.engine.chat_templates import prompting_of
@@ -39,6 +38,7 @@ from forgetbench.engine.results import (
     write_document,
 )
 from forgetbench.engine.score import SCORING_ERROR
+from forgetbench.engine.target import target_definitions
 from forgetbench.engine.trajectories import TRAINING
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
@@ -53,9 +53,7 @@ from forgetbench.paths import cache_root
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import Arm, RunDocument, Settings
 from forgetbench.schema.task import Capability, Condition, Divergence, SpeechDivergence
-from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection, load_registry
-from forgetbench.tasks.target import target_tasks
 
 PlanKey = tuple[frozenset[tuple[Arm, frozenset[Capability]]], frozenset[tuple[str, str]]]
 Plans = dict[PlanKey, Plan]
@@ -186,7 +184,7 @@ def select_tasks(request: Request) -> Selection:
     if missing and len(missing) == len(selection.tasks) and is_offline(request.offline):
         error = missing_offline(missing)
         raise UsageError(error.thing, error.cause, error.way_out)
-    own = _target(request.target) if request.target is not None else ()
+    own = target_definitions(request.target) if request.target is not None else ()
     if clash := taken.intersection(definition.task.name for definition in own):
         raise TaskError(f"task {min(clash)}", "has the name of the --target task", "Rename it.")
     tasks = (*own, *selection.tasks)
@@ -305,22 +303,6 @@ def _incomparable(selection: Selection, pair: Pair) -> dict[str, str]:
         if arms[0] and arms[1] and (reason := why_incomparable(arms[0], arms[1], capability)):
             reasons[capability] = reason
     return reasons
-
-
-def _target(path: Path) -> tuple[Definition, ...]:
-    if not path.exists():
-        raise UsageError(f"--target {path}", "does not exist", "Check the path.")
-    rows = read_rows(path)
-    columns = frozenset.intersection(*(frozenset(row) for row in rows))
-    in_some = frozenset[str]().union(*rows)
-    for wanted in ({"prompt", "answer"}, {"audio", "text"}):
-        if wanted <= in_some and not wanted <= columns:
-            number, lacking = next(
-                (n, wanted - set(row)) for n, row in enumerate(rows, 1) if wanted - set(row)
-            )
-            cause = f"lacks {', '.join(map(repr, sorted(lacking)))}"
-            raise UsageError(f"--target {path}, row {number}", cause, "Every row needs it.")
-    return target_tasks(path if path.name else path.absolute(), columns)
 
 
 def _finished(prepared: Prepared) -> Result | None:

@@ -42,6 +42,22 @@ def _is_pair(result: Result) -> bool:
     return compared is not None and compared.base.fingerprint != compared.checkpoint.fingerprint
 
 
+def read_curve(path: Path) -> Curve:
+    """Read the document that ``forgetbench curves`` wrote.
+
+    Raises:
+        UsageError: It cannot be read or is no curve.
+    """
+    try:
+        return Curve.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(str(path), error.strerror or "cannot be read", "Give a curve.json.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        thing = f"{path}, key `{'.'.join(map(str, first['loc']))}`"
+        raise UsageError(thing, first["msg"], "Give a curve.json of `forgetbench curves`.") from None
+
+
 def curve_of(
     results: Sequence[Result], table: Mapping[str, Training] | None = None, *, seed: int = 0
 ) -> Curve:

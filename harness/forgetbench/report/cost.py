@@ -17,7 +17,7 @@ from forgetbench.schema.cost import ComponentCost, Cost
 from forgetbench.schema.run import CheckpointInfo, ComponentInfo
 
 
-class _Line(NamedTuple):
+class CostLine(NamedTuple):
     """One figure of both arms, and how they relate."""
 
     name: str
@@ -41,21 +41,14 @@ def cost_section(
         measured: Times and memory of the checkpoint.
         base_measured: Of the base; left out where they are of another measurement.
     """
-    if measured is None or base_measured is None or measured.measured_at != base_measured.measured_at:
-        base_measured = None
     table = Table.grid(padding=(0, 2, 0, 0))
     for justify in ("left", "left", "right", "right"):
         table.add_column(justify=justify, no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("", "", Text("Base", "dim") if base else "", Text("Checkpoint", "dim"), "")
-    sizes = {info.role: info for info in base.components} if base else {}
-    for info in checkpoint.components:
-        lines = [
-            *_sizes(sizes.get(info.role), info),
-            *_times(info.role, base_measured, measured),
-        ]
+    for component, lines in cost_lines(checkpoint, base, measured=measured, base_measured=base_measured):
         for position, line in enumerate(lines):
-            role = Text("" if position else info.role)
+            role = Text("" if position else component)
             before = Text(line.base if base else "")
             table.add_row(role, Text(line.name, "dim"), before, line.checkpoint, Text(line.note, "dim"))
     if table.row_count > 1:
@@ -63,10 +56,25 @@ def cost_section(
         yield Text("Cost", style="bold")
         yield Padding(table, (0, 0, 0, 2), expand=False)
         if measured is not None:
-            yield Padding(_how(measured), (0, 0, 0, 2), expand=False)
+            yield Padding(Text(how_timed(measured), style="dim"), (0, 0, 0, 2), expand=False)
 
 
-def _sizes(base: ComponentInfo | None, checkpoint: ComponentInfo) -> Iterator[_Line]:
+def cost_lines(
+    checkpoint: CheckpointInfo,
+    base: CheckpointInfo | None = None,
+    *,
+    measured: Cost | None = None,
+    base_measured: Cost | None = None,
+) -> Iterator[tuple[str, list[CostLine]]]:
+    """Yield the figures of each component of a checkpoint, by its role; the arguments of ``cost_section``."""
+    if measured is None or base_measured is None or measured.measured_at != base_measured.measured_at:
+        base_measured = None
+    sizes = {info.role: info for info in base.components} if base else {}
+    for info in checkpoint.components:
+        yield info.role, [*_sizes(sizes.get(info.role), info), *_times(info.role, base_measured, measured)]
+
+
+def _sizes(base: ComponentInfo | None, checkpoint: ComponentInfo) -> Iterator[CostLine]:
     before, after = base.parameters if base else None, checkpoint.parameters
     if before is not None or after is not None:
         added = checkpoint.adapter_parameters
@@ -77,23 +85,23 @@ def _sizes(base: ComponentInfo | None, checkpoint: ComponentInfo) -> Iterator[_L
         yield _line("size", before, after, numbers.size)
 
 
-def _times(role: str, base: Cost | None, checkpoint: Cost | None) -> Iterator[_Line]:
+def _times(role: str, base: Cost | None, checkpoint: Cost | None) -> Iterator[CostLine]:
     """Yield what was measured of a role, capability by capability."""
     befores = {(c.role, c.capability): c for c in base.components} if base else {}
     for after in checkpoint.components if checkpoint else ():
         if after.role != role:
             continue
         if after.not_measured:
-            yield _Line("time", "", numbers.MISSING, f"not measured: {plain(after.not_measured)}")
+            yield CostLine("time", "", numbers.MISSING, f"not measured: {plain(after.not_measured)}")
         else:
             before = befores.get((after.role, after.capability), ComponentCost(role=after.role))
             yield from _timed(before, after)
 
 
-def _timed(base: ComponentCost, checkpoint: ComponentCost) -> Iterator[_Line]:
+def _timed(base: ComponentCost, checkpoint: ComponentCost) -> Iterator[CostLine]:
     before, after = speed(base.clips), speed(checkpoint.clips)
 
-    def line(name: str, figure: str, shown: Callable[[float | None], str]) -> _Line:
+    def line(name: str, figure: str, shown: Callable[[float | None], str]) -> CostLine:
         return _line(name, getattr(before, figure, None), getattr(after, figure, None), shown)
 
     latency = line("mean latency", "latency_mean_s", numbers.latency)
@@ -121,15 +129,13 @@ def _line(
     checkpoint: float | None,
     shown: Callable[[float | None], str],
     note: str = "",
-) -> _Line:
+) -> CostLine:
     related = numbers.ratio(checkpoint / base) if base and checkpoint is not None else ""
-    return _Line(name, shown(base), shown(checkpoint), ", ".join(filter(None, (related, note))))
+    return CostLine(name, shown(base), shown(checkpoint), ", ".join(filter(None, (related, note))))
 
 
-def _how(measured: Cost) -> Text:
+def how_timed(measured: Cost) -> str:
+    """Say when and how times were taken."""
     when = plain(measured.measured_at)[:16].replace("T", " ")
     processors = f"{measured.processors} processor{'s' if measured.processors > 1 else ''}"
-    return Text(
-        f"Times: {when} UTC, {processors}, one clip at a time, the arms in turn; no verdict rests on them.",
-        style="dim",
-    )
+    return f"Times: {when} UTC, {processors}, one clip at a time, the arms in turn; no verdict rests on them."

@@ -41,6 +41,12 @@ def plain(text: str, *, limit: int | None = None) -> str:
     return shown
 
 
+def plain_lines(text: str, *, limit: int) -> str:
+    """Return text of several lines, each as :func:`plain` shows it, cut to ``limit`` characters in all."""
+    shown = "\n".join(plain(line) for line in text[: 20 * limit].splitlines())
+    return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
+
+
 def _acts(character: str) -> bool:
     """Say whether a terminal could do something else with the character than show it."""
     if character in SHOWN_AS_FORMAT:

@@ -370,10 +370,10 @@ def _footnote(comparison: Comparison) -> Text:
     note.append(f"Intervals: {100 * (1 - comparison.alpha):g}%{family}.")
     said_by: dict[str, list[Row]] = {}
     for row in comparison.rows:
-        for text in _said(row):
+        for text in said(row):
             said_by.setdefault(text, []).append(row)
     for row in comparison.rows:
-        alone = [text for text in _said(row) if len(said_by[text]) == 1]
+        alone = [text for text in said(row) if len(said_by[text]) == 1]
         if alone:
             note.append(f"\n{plain(row.title)}: ", style="not dim").append(plain("; ".join(alone)))
     for text, rows in said_by.items():
@@ -383,11 +383,12 @@ def _footnote(comparison: Comparison) -> Text:
     return note
 
 
-def _said(row: Row) -> tuple[str, ...]:
-    said = [text for text in (row.reason, *row.notes) if text]
+def said(row: Row) -> tuple[str, ...]:
+    """Return what must be known about a row beside its numbers."""
+    texts = [text for text in (row.reason, *row.notes) if text]
     if row.verdict == "inconclusive" and row.required_n and not row.reason:
-        said.append(f"needs about {row.required_n} samples")
-    return tuple(dict.fromkeys(said))
+        texts.append(f"needs about {row.required_n} samples")
+    return tuple(dict.fromkeys(texts))
 
 
 def _groups(comparison: Comparison, face: _Face) -> Iterator[RenderableType]:

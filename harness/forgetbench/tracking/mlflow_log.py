@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,18 +14,28 @@ from typing import Any, Literal
 from forgetbench.atomic import write_atomically
 from forgetbench.engine.results import Result, read_result
 from forgetbench.errors import UsageError
-from forgetbench.forgetting.cost import speed
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.cost import Cost
 from forgetbench.schema.document import Document
-from forgetbench.schema.run import RunDocument, TaskResult
+from forgetbench.schema.run import RunDocument
 from forgetbench.tracking import store
 from forgetbench.tracking.client import experiment_id_of, mlflow_quietly
+from forgetbench.tracking.evidence import log_changed, log_files, log_inputs
 from forgetbench.tracking.metric_names import LONGEST_PARAM, LONGEST_TAG, cut, measured, valid_names
+from forgetbench.tracking.pair_values import (
+    arm_metrics,
+    arm_params,
+    arm_tags,
+    cost_metrics,
+    pair_metrics,
+    pair_tags,
+    step_of,
+)
 
 LOGGED = "mlflow.json"
 PENDING = "mlflow.pending.json"
 Member = Literal["pair", "base", "checkpoint"]
+MakeFiles = Callable[[Result], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ def log_pair(
     *,
     tracking_uri: str | None = None,
     experiment: str | None = None,
+    files: MakeFiles | None = None,
 ) -> str | None:
     """Log a result to MLflow, once.
 
@@ -85,6 +96,7 @@ def log_pair(
         comparison: Their comparison.
         tracking_uri: MLflow store; default ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db`` here.
         experiment: Experiment name; default ``MLFLOW_EXPERIMENT_NAME``, else ``forgetbench``.
+        files: Makes further artifacts of a result, such as its report: texts by path.
 
     Returns:
         None if the result is in MLflow, else a warning that says how to log it later.
@@ -95,7 +107,9 @@ def log_pair(
         return None
     try:
         with mlflow_quietly():
-            run_ids = _log(pair, address, name)
+            result = Result(directory=result_dir, base=base, checkpoint=checkpoint, comparison=comparison)
+            made = files(result) if files is not None and comparison is not None else {}
+            run_ids = _log(result, pair, address, name, made)
     except Exception as error:
         # Whatever a tracker does wrong, the result on disk is good and must be reported.
         cause = store.without_password(" ".join(str(error).split()))[:300]
@@ -110,15 +124,21 @@ def log_pair(
     return None
 
 
-def sync(directory: Path, *, tracking_uri: str | None = None, experiment: str | None = None) -> list[Synced]:
-    """Log every result at or below a directory that is not in MLflow yet."""
+def sync(
+    directory: Path,
+    *,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+    files: MakeFiles | None = None,
+) -> list[Synced]:
+    """Log every result at or below a directory that is not in MLflow yet; see :func:`log_pair`."""
     results = sorted(path.parent for path in directory.rglob("run.json")) if directory.is_dir() else []
     if not results:
         raise UsageError(
             str(directory), "no run.json here or below", "Name a result directory, such as results/."
         )
     return [
-        _sync_one(result, tracking_uri, experiment)
+        _sync_one(result, tracking_uri, experiment, files)
         for result in results
         if not _is_selftest(read_result(result))
     ]
@@ -131,7 +151,9 @@ def _is_selftest(result: Result) -> bool:
     )
 
 
-def _sync_one(result: Path, tracking_uri: str | None, experiment: str | None) -> Synced:
+def _sync_one(
+    result: Path, tracking_uri: str | None, experiment: str | None, files: MakeFiles | None
+) -> Synced:
     found = read_result(result)
     pending = _read_json(result / PENDING)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _usable(pending.get("tracking_uri"))
@@ -140,7 +162,7 @@ def _sync_one(result: Path, tracking_uri: str | None, experiment: str | None) ->
         (result / PENDING).unlink(missing_ok=True)
         return Synced(result, "already")
     warning = log_pair(
-        result, found.base, found.checkpoint, found.comparison, tracking_uri=uri, experiment=name
+        result, found.base, found.checkpoint, found.comparison, tracking_uri=uri, experiment=name, files=files
     )
     return Synced(result, "pending" if warning else "logged", warning)
 
@@ -150,7 +172,9 @@ def _usable(uri: str | None) -> str | None:
     return None if uri is None or "***@" in uri else uri
 
 
-def _log(pair: Pair, address: str, experiment: str) -> dict[Member, str]:
+def _log(
+    result: Result, pair: Pair, address: str, experiment: str, files: Mapping[str, str]
+) -> dict[Member, str]:
     """Write the runs; what an interrupted attempt left behind is found by its tags and completed."""
     from mlflow import MlflowClient
 
@@ -164,12 +188,18 @@ def _log(pair: Pair, address: str, experiment: str) -> dict[Member, str]:
         if arm is not None:
             child = _run(client, experiment_id, arm.arm, pair, parent_id=parent.info.run_id)
             run_ids[arm.arm] = child.info.run_id
-            _log_all(client, child, _arm_metrics(arm), _arm_params(arm), _arm_tags(arm))
+            step = step_of(arm) if arm.arm == "checkpoint" else 0
+            _log_all(client, child, arm_metrics(arm), arm_params(arm), arm_tags(arm), step=step)
+            log_inputs(client, child.info.run_id, arm)
             _log_cost(client, child, Cost.of(arm.measured))
             client.set_terminated(child.info.run_id)
-    _log_all(client, parent, _pair_metrics(pair.comparison), _arm_params(pair.checkpoint), _pair_tags(pair))
-    for name, document in pair.documents().items():
-        client.log_text(parent.info.run_id, document.to_json(), name)
+    metrics, params = pair_metrics(pair.comparison), arm_params(pair.checkpoint)
+    tags = pair_tags(pair.base, pair.checkpoint, pair.comparison)
+    _log_all(client, parent, metrics, params, tags, step=step_of(pair.checkpoint))
+    log_inputs(client, parent.info.run_id, pair.checkpoint)
+    documents = {name: document.to_json() for name, document in pair.documents().items()}
+    log_files(client, parent.info.run_id, {**documents, **files})
+    log_changed(client, parent.info.run_id, result)
     client.set_terminated(parent.info.run_id)
     return run_ids
 
@@ -199,6 +229,8 @@ def _log_all(
     metrics: Mapping[str, float | None],
     params: Mapping[str, str],
     tags: Mapping[str, str],
+    *,
+    step: int,
 ) -> None:
     """Log, and let the client batch; stamped with the run's start, a second try writes the same."""
     from mlflow.entities import Metric, Param, RunTag
@@ -208,7 +240,7 @@ def _log_all(
     metric_names, param_names, tag_names = valid_names(finite), valid_names(params), valid_names(tags)
     client.log_batch(
         run_id,
-        metrics=[Metric(metric_names[name], value, start, 0) for name, value in finite.items()],
+        metrics=[Metric(metric_names[name], value, start, step) for name, value in finite.items()],
         params=[Param(param_names[name], cut(text, limit=LONGEST_PARAM)) for name, text in params.items()],
         tags=[RunTag(tag_names[name], cut(text, limit=LONGEST_TAG)) for name, text in tags.items()],
     )
@@ -220,80 +252,10 @@ def _log_cost(client: Any, run: Any, cost: Cost | None) -> None:
 
     if cost is None:
         return
-    finite = measured(_cost_metrics(cost))
+    finite = measured(cost_metrics(cost))
     names = valid_names(finite)
     stamp = int(1000 * datetime.fromisoformat(cost.measured_at).timestamp())
     client.log_batch(run.info.run_id, metrics=[Metric(names[n], v, stamp, 0) for n, v in finite.items()])
-
-
-def _cost_metrics(cost: Cost) -> dict[str, float | None]:
-    values: dict[str, float | None] = {}
-    for component in cost.components:
-        name = f"cost/{component.role}/{component.capability}"
-        values[f"{name}/peak_memory_bytes"] = component.peak_memory_bytes
-        if (found := speed(component.clips)) is not None:
-            for figure in ("rtfx", "latency_mean_s", "latency_p95_s", "first_output_s"):
-                values[f"{name}/{figure}"] = getattr(found, figure)
-    return values
-
-
-def _arm_metrics(arm: RunDocument) -> dict[str, float | None]:
-    values: dict[str, float | None] = {}
-    for component in arm.checkpoint.components:
-        for size in ("parameters", "bytes"):
-            values[f"cost/{component.role}/{size}"] = getattr(component, size)
-    for task in arm.tasks:
-        values |= _task_metrics(task)
-    return values
-
-
-def _task_metrics(task: TaskResult) -> dict[str, float | None]:
-    values: dict[str, float | None] = {
-        f"{task.name}/{name}": metric.value for name, metric in task.metrics.items()
-    }
-    values[f"{task.name}/coverage"] = task.coverage
-    for name, rate in task.diagnostics.model_dump().items():
-        values[f"{task.name}/outputs {name}"] = rate
-    return values
-
-
-def _pair_metrics(comparison: Comparison | None) -> dict[str, float | None]:
-    values: dict[str, float | None] = {}
-    for row in (*comparison.rows, *comparison.details) if comparison else ():
-        for quantity in ("delta", "degradation", "ci_low", "ci_high"):
-            values[f"{quantity}/{row.name}/{row.metric}"] = getattr(row, quantity)
-    return values
-
-
-def _arm_params(arm: RunDocument) -> dict[str, str]:
-    settings = arm.settings.model_dump(exclude={"load"}) | arm.settings.load.model_dump()
-    params = {name: str(value) for name, value in settings.items()}
-    params["tasks"] = ",".join(f"{task.name}@{task.version}" for task in arm.tasks)
-    params["forgetbench"] = arm.environment.forgetbench
-    return params
-
-
-def _arm_tags(arm: RunDocument) -> dict[str, str]:
-    tags = {
-        "checkpoint": arm.checkpoint.name,
-        "fingerprint": arm.checkpoint.fingerprint,
-        "run_key": arm.run_key,
-    }
-    for component in arm.checkpoint.components:
-        tags[f"fingerprint/{component.role}"] = component.fingerprint
-    return tags
-
-
-def _pair_tags(pair: Pair) -> dict[str, str]:
-    arms = {"checkpoint": pair.checkpoint, "base": pair.base}
-    tags = {"run_key": pair.checkpoint.run_key}
-    for name, arm in arms.items():
-        if arm is not None:
-            tags |= {name: arm.checkpoint.name, f"fingerprint/{name}": arm.checkpoint.fingerprint}
-    if pair.comparison is not None:
-        tags |= {"decision": pair.comparison.decision, "summary": pair.comparison.summary}
-        tags |= {f"verdict/{row.name}": row.verdict for row in pair.comparison.rows}
-    return tags
 
 
 def _is_logged(result_dir: Path, address: str, pair: Pair) -> bool:

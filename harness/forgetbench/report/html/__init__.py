@@ -1,0 +1,1 @@
+"""The report of results as one HTML file that needs no network."""

@@ -1,0 +1,93 @@
+"""What MLflow is told of a pair: metrics, parameters and tags, by our names."""
+
+from __future__ import annotations
+
+from forgetbench.forgetting.cost import speed
+from forgetbench.schema.comparison import Comparison
+from forgetbench.schema.cost import Cost
+from forgetbench.schema.run import RunDocument, TaskResult
+
+
+def step_of(arm: RunDocument) -> int:
+    """Return how many steps a checkpoint was trained, as far as it is known: then runs plot as a curve."""
+    training = arm.measured.get("training")
+    steps = training.get("steps") if isinstance(training, dict) else None
+    return steps if isinstance(steps, int) and steps > 0 else 0
+
+
+def cost_metrics(cost: Cost) -> dict[str, float | None]:
+    """Return sizes and times of each component."""
+    values: dict[str, float | None] = {}
+    for component in cost.components:
+        name = f"cost/{component.role}/{component.capability}"
+        values[f"{name}/peak_memory_bytes"] = component.peak_memory_bytes
+        if (found := speed(component.clips)) is not None:
+            for figure in ("rtfx", "latency_mean_s", "latency_p95_s", "first_output_s"):
+                values[f"{name}/{figure}"] = getattr(found, figure)
+    return values
+
+
+def arm_metrics(arm: RunDocument) -> dict[str, float | None]:
+    """Return the scores of one arm, with coverage and rates of broken outputs."""
+    values: dict[str, float | None] = {}
+    for component in arm.checkpoint.components:
+        for size in ("parameters", "bytes"):
+            values[f"cost/{component.role}/{size}"] = getattr(component, size)
+    for task in arm.tasks:
+        values |= _task_metrics(task)
+    return values
+
+
+def _task_metrics(task: TaskResult) -> dict[str, float | None]:
+    values: dict[str, float | None] = {
+        f"{task.name}/{name}": metric.value for name, metric in task.metrics.items()
+    }
+    values[f"{task.name}/coverage"] = task.coverage
+    for name, rate in task.diagnostics.model_dump().items():
+        values[f"{task.name}/outputs {name}"] = rate
+    return values
+
+
+def pair_metrics(comparison: Comparison | None) -> dict[str, float | None]:
+    """Return delta, degradation and interval of each row."""
+    values: dict[str, float | None] = {}
+    for row in (*comparison.rows, *comparison.details) if comparison else ():
+        for quantity in ("delta", "degradation", "ci_low", "ci_high"):
+            values[f"{quantity}/{row.name}/{row.metric}"] = getattr(row, quantity)
+    return values
+
+
+def arm_params(arm: RunDocument) -> dict[str, str]:
+    """Return the settings of one arm."""
+    settings = arm.settings.model_dump(exclude={"load"}) | arm.settings.load.model_dump()
+    params = {name: str(value) for name, value in settings.items()}
+    params["tasks"] = ",".join(f"{task.name}@{task.version}" for task in arm.tasks)
+    params["forgetbench"] = arm.environment.forgetbench
+    return params
+
+
+def arm_tags(arm: RunDocument) -> dict[str, str]:
+    """Return what one arm is."""
+    tags = {
+        "checkpoint": arm.checkpoint.name,
+        "fingerprint": arm.checkpoint.fingerprint,
+        "run_key": arm.run_key,
+    }
+    for component in arm.checkpoint.components:
+        tags[f"fingerprint/{component.role}"] = component.fingerprint
+    return tags
+
+
+def pair_tags(
+    base: RunDocument | None, checkpoint: RunDocument, comparison: Comparison | None
+) -> dict[str, str]:
+    """Return what the pair is, and its verdicts."""
+    arms = {"checkpoint": checkpoint, "base": base}
+    tags = {"run_key": checkpoint.run_key}
+    for name, arm in arms.items():
+        if arm is not None:
+            tags |= {name: arm.checkpoint.name, f"fingerprint/{name}": arm.checkpoint.fingerprint}
+    if comparison is not None:
+        tags |= {"decision": comparison.decision, "summary": comparison.summary}
+        tags |= {f"verdict/{row.name}": row.verdict for row in comparison.rows}
+    return tags
