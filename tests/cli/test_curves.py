@@ -13,7 +13,7 @@ from typer.testing import Result
 
 from forgetbench.cli.schema import schemas
 from forgetbench.errors import DataError, UsageError
-from forgetbench.recipes.lora import run_lora
+from forgetbench.recipes.run import run_recipe
 from forgetbench.schema.curve import Curve
 from forgetbench.schema.recipe import Recipe
 
@@ -160,7 +160,7 @@ def test_checkpoints_of_a_recipe_are_run_and_drawn_over_steps(
     soundfile.write(tmp_path / "one.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 8000), 16_000)
     (tmp_path / "mine.jsonl").write_text(json.dumps({"audio": "one.wav", "text": "one"}) + "\n")
     made = tmp_path / "made"
-    run_lora(
+    run_recipe(
         Recipe(
             name="r", family="whisper", model=str(tiny_whisper), data=str(tmp_path / "mine.jsonl"),
             output=str(made), steps=3, save_steps=(1, 2, 3), warmup_steps=0, learning_rate=0.5,
