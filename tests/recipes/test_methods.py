@@ -14,18 +14,15 @@ from forgetbench.models.load import load
 from forgetbench.recipes.make import definitions, make_recipe, read_overrides
 from forgetbench.recipes.methods import REFUSED, refusal
 from forgetbench.recipes.run import run_recipe
-from forgetbench.schema.recipe import FACTS, Family, Method, Recipe, RecipeFacts
+from forgetbench.schema.recipe import Family, Method, Recipe
 from forgetbench.schema.run import LoadSettings
+from tiny_recipe_models import Interrupt, facts_of
 
 SMALL = {"steps": 2, "save_steps": (2,), "batch_size": 2, "warmup_steps": 0, "learning_rate": 1e-2}
 PREFIXES = {
     "PROMPT_TUNING": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3},
     "PREFIX_TUNING": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3},
 }
-
-
-def facts_of(folder: Path) -> RecipeFacts:
-    return RecipeFacts.model_validate_json((folder / FACTS).read_bytes())
 
 
 @pytest.fixture
@@ -117,19 +114,21 @@ def test_a_full_checkpoint_is_a_whole_model_that_names_its_base(
         pair = resolve_pair(str(folder), None)
         assert pair.base is not None
         assert pair.base.fingerprint == resolve(str(tiny_causal)).fingerprint
-        assert not [warning for warning in pair.warnings if "chat template" in warning or "end their" in warning]
+        assert not [
+            warning for warning in pair.warnings if "chat template" in warning or "end their" in warning
+        ]
         assert not list(folder.glob("optimizer.pt")) and not list(folder.glob("training_args.bin"))
 
 
 def test_an_interrupted_full_training_ends_with_the_same_bytes(
     tiny_causal: Path, pairs: Path, tmp_path: Path
 ) -> None:
-    from test_run import Interrupt
-
     changes = {"steps": 4, "save_steps": (1, 2, 4)}
     whole = run_recipe(causal("full", tiny_causal, pairs, tmp_path / "whole", **changes))
     with pytest.raises(KeyboardInterrupt):
-        run_recipe(causal("full", tiny_causal, pairs, tmp_path / "cut", **changes), progress=Interrupt(after=3))
+        run_recipe(
+            causal("full", tiny_causal, pairs, tmp_path / "cut", **changes), progress=Interrupt(after=3)
+        )
     assert not (tmp_path / "cut" / "checkpoint-1" / "optimizer.pt").exists()
     resumed = run_recipe(causal("full", tiny_causal, pairs, tmp_path / "cut", **changes))
     assert [(f / "model.safetensors").read_bytes() for f in resumed] == [
@@ -171,16 +170,17 @@ def test_dpo_learns_to_prefer(tiny_causal: Path, preferences: Path, tmp_path: Pa
 
 
 def test_grpo_learns_from_a_reward(tiny_causal: Path, pairs: Path, tmp_path: Path) -> None:
-    changes = {"n_completions": 2, "max_new_tokens": 4, "reward": "test_methods:length", "batch_size": 1}
+    changes = {
+        "n_completions": 2,
+        "max_new_tokens": 4,
+        "reward": "tiny_recipe_models:length",
+        "batch_size": 1,
+    }
     folder = run_recipe(causal("grpo", tiny_causal, pairs, tmp_path / "out", **changes))[0]
     facts = facts_of(folder)
     assert facts.reward is not None and 0 <= facts.reward <= 30
     with pytest.raises(UsageError, match="cannot be imported"):
         run_recipe(causal("grpo", tiny_causal, pairs, tmp_path / "bad", reward="no.such:thing"))
-
-
-def length(completions: list[Any], **_: Any) -> list[float]:
-    return [float(len(completion[0]["content"])) for completion in completions]
 
 
 def test_the_reward_of_words_is_f1() -> None:

@@ -19,7 +19,8 @@ from forgetbench.recipes.amounts import run_by_amount
 from forgetbench.recipes.data import nested_part
 from forgetbench.recipes.make import make_recipe
 from forgetbench.recipes.run import run_recipe
-from forgetbench.schema.recipe import FACTS, Recipe, RecipeFacts, RecipeNoise
+from forgetbench.schema.recipe import FACTS, Recipe, RecipeNoise
+from tiny_recipe_models import Interrupt, facts_of
 
 
 class Heard(Silent):
@@ -36,18 +37,6 @@ class Heard(Silent):
         self.said.append(message)
 
 
-class Interrupt(Silent):
-    """Ends the process, so to speak, after some steps."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def advance(self, n: int) -> None:
-        self.left -= n
-        if self.left < 0:
-            raise KeyboardInterrupt
-
-
 def causal_recipe(model: Path, data: Path, output: Path, **changes: Any) -> Recipe:
     fields: dict[str, Any] = {"name": "test", "family": "causal_lm", "steps": 4, "save_steps": (2, 4)}
     fields |= {"learning_rate": 1e-2, "batch_size": 2, "rank": 2, "dropout": 0.1, "seed": 1}
@@ -62,10 +51,6 @@ def whisper_recipe(model: Path, data: Path, output: Path, **changes: Any) -> Rec
 
 def adapter_bytes(folder: Path) -> tuple[bytes, bytes]:
     return (folder / "adapter_model.safetensors").read_bytes(), (folder / "adapter_config.json").read_bytes()
-
-
-def facts_of(folder: Path) -> RecipeFacts:
-    return RecipeFacts.model_validate_json((folder / FACTS).read_bytes())
 
 
 Build = Callable[..., Recipe]

@@ -47,7 +47,7 @@ def training_seconds(
 
 
 def matrix_flops_per_s() -> float:
-    """Return this machine's speed in products of float32 matrices of a small model's size, in a fifth second."""
+    """Return this machine's speed in products of float32 matrices of a small model's size."""
     import torch
 
     left, right = torch.ones(256, 768), torch.ones(768, 3072)
