@@ -87,11 +87,16 @@ def test_a_recording_is_found_in_another_file_format(manifest: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("data", "family"), [("hearing_care_train", "causal_lm"), ("commands_train", "whisper")]
+    ("data", "family"),
+    [
+        ("hearing/mini/data/hearing_care_train.jsonl", "causal_lm"),
+        ("safety/mini/data/safety_train.jsonl", "causal_lm"),
+        ("retention/mini/data/everyday_train.jsonl", "causal_lm"),
+        ("hearing/mini/data/commands_train.jsonl", "whisper"),
+    ],
 )
 def test_the_packaged_training_sets_hold_no_packaged_test_item(data: str, family: str) -> None:
-    path = builtin_root() / "hearing" / "mini" / "data" / f"{data}.jsonl"
-    found = check_contamination(recipe(path, family))
+    found = check_contamination(recipe(builtin_root() / data, family))
     assert (found.exact, found.near) == (0, 0) and len(found.tasks) > 3
 
 

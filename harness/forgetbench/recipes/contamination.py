@@ -1,8 +1,9 @@
 """Is a test item among the training data? Then what looks like learning may be memory.
 
 Texts: *exact* where the words are the same; *near* where at least half of all word 3-grams of the two are
-shared (Jaccard ≥ .5), which one changed word in eleven or more leaves, and a paraphrase does not. Lee et al. 2022
-(arXiv 2107.06499) take 5-grams and .8 for documents, which one changed word in a question of twenty would pass.
+shared (Jaccard ≥ .5), which one changed word in eleven or more leaves, and a paraphrase does not. Lee
+et al. 2022 (arXiv 2107.06499) take 5-grams and .8 for documents: a question of twenty words with one changed
+would pass.
 Texts of fewer than four words are not compared, of fewer than eight only exactly.
 Recordings: the same where their samples are, whatever the file format keeps beside them.
 """
