@@ -84,9 +84,11 @@ def test_mlflow_has_each_run_by_step_and_the_curve_once(
     experiment = client.get_experiment_by_name("forgetbench")
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    assert set(runs) == {"curve of org/base", "r32 s0", "r32 s1"}
+    steps = {f"r32 s{seed}, steps {step}" for seed in (0, 1) for step in (10, 20, 40, 80, 160, 320)}
+    assert set(runs) == {"curve of org/base", "r32 s0", "r32 s1", *steps}
     parent, child = runs["curve of org/base"], runs["r32 s1"]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert runs["r32 s1, steps 80"].data.tags["mlflow.parentRunId"] == child.info.run_id
     history = client.get_metric_history(child.info.run_id, "degradation/arc/acc")
     document = Curve.model_validate_json((tmp_path / "out" / "curve.json").read_text())
     points = [p for p in document.points if p.training.run == "r32 s1"]

@@ -75,6 +75,25 @@ def test_a_language_model_is_trained_measured_and_changed(
     facts = facts_of(folders[0])
     assert facts.step == 2 and facts.target_loss is not None and 4 < facts.target_loss < 7
     assert score(folders[0], tiny_causal) == score(folders[1], tiny_causal) != score(tiny_causal, tiny_causal)
+    assert score(folders[0], tiny_causal) == pytest.approx(direct_score(folders[0], tiny_causal), abs=1e-4)
+
+
+def direct_score(checkpoint: Path, base: Path) -> float:
+    """The same answer's log-probability by transformers and PEFT alone."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    if (checkpoint / "adapter_config.json").is_file():
+        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(checkpoint))
+    else:
+        model = AutoModelForCausalLM.from_pretrained(checkpoint)
+    context, whole = (tokenizer(text).input_ids for text in ("What is 3?", "What is 3? It is 3."))
+    with torch.no_grad():
+        logits = model.eval()(input_ids=torch.tensor([whole])).logits[0, -len(whole) :]
+    logprobs = logits.log_softmax(-1)
+    return sum(float(logprobs[i - 1, whole[i]]) for i in range(len(context), len(whole)))
 
 
 @pytest.mark.parametrize(
@@ -270,7 +289,8 @@ def test_what_whisper_cannot_take_is_refused_with_a_reason(
 
 def test_the_table_of_the_docs_is_what_the_code_does() -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
-    rows = [line for line in page.read_text().splitlines() if line.startswith("| `")]
+    methods = {f"| `{method}` |" for method in get_args(Method)}
+    rows = [line for line in page.read_text().splitlines() if any(map(line.startswith, methods))]
     said = {
         (cells[1].strip(" `"), family): cells[column].strip() == "yes"
         for cells in (row.split("|") for row in rows)
@@ -317,3 +337,32 @@ def test_a_file_of_ones_own_is_a_recipe(tiny_causal: Path, pairs: Path, tmp_path
         make_recipe(str(file), rnak=2)
     with pytest.raises(UsageError, match="save_steps 99 lies beyond the 16 steps"):
         make_recipe(str(file), save_steps=(2, 99))
+
+
+def test_an_enhancer_is_trained_and_each_checkpoint_is_an_onnx_file(manifest: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    from forgetbench.models.interface import Audio, Enhancer
+    from forgetbench.recipes.base import locate_base
+    from forgetbench.recipes.enhancer_network import load_network
+
+    recipe = make_recipe(
+        "full", model="small-enhancer", data=str(manifest), output=str(tmp_path / "out"), steps=4,
+        save_steps=(1, 4), batch_size=2, noise={"kind": "white", "snr_db": [0]},
+    )  # fmt: skip
+    first, last, final = run_recipe(recipe)
+    assert facts_of(last).trained_parameters == sum(
+        p.numel() for p in load_network(locate_base("small-enhancer").path).parameters()
+    )
+    assert (facts_of(last).target_loss or 0) < (facts_of(first).target_loss or 0)
+    loaded = load(resolve(str(last / "enhancer.onnx")).components["enhancer"], LoadSettings())
+    assert isinstance(loaded, Enhancer)
+    noisy = np.random.default_rng(0).normal(0, 0.1, 12_345).astype(np.float32)
+    (enhanced,) = loaded.enhance([Audio(samples=noisy, sampling_rate=16_000)])
+    import torch
+
+    with torch.no_grad():
+        expected = load_network(final)(torch.from_numpy(noisy[None]))[0].numpy()
+    np.testing.assert_allclose(enhanced.samples, expected, atol=1e-5)
+    with pytest.raises(UsageError, match="an enhancer is trained whole"):
+        run_recipe(recipe.model_copy(update={"weights": "lora"}))

@@ -125,6 +125,7 @@ def test_the_penalty_adds_its_own_gradient(
             for number, parameter in enumerate(p for p in model.parameters() if p.requires_grad):
                 parameter.add_(0.01 * (1 + number % 3))
         trainer.create_optimizer()
+        trainer.current_gradient_accumulation_steps = 1
         batch = next(iter(trainer.get_train_dataloader()))
         trainer.training_step(model, batch, None)
         gradients[name] = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-Name = Literal["task", "run", "comparison", "sample", "metric", "cost", "curve", "policy"]
+Name = Literal["task", "run", "comparison", "sample", "metric", "cost", "curve", "policy", "recipe", "grid"]
 
 
 def schema(
@@ -29,8 +29,10 @@ def schemas() -> dict[Name, dict[str, Any]]:
     from forgetbench.schema.curve import Curve
     from forgetbench.schema.metric import MetricSpec
     from forgetbench.schema.policy import Policy
+    from forgetbench.schema.recipe import Recipe
     from forgetbench.schema.run import RunDocument
     from forgetbench.schema.sample import SampleRecord
+    from forgetbench.schema.sweep import Grid
     from forgetbench.schema.task import DEFINITION
 
     return {
@@ -42,6 +44,8 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "cost": _named("cost", Cost.model_json_schema()),
         "curve": _named("curve", Curve.model_json_schema()),
         "policy": _named("policy", Policy.model_json_schema()),
+        "recipe": _named("recipe", Recipe.model_json_schema()),
+        "grid": _named("grid", Grid.model_json_schema()),
     }
 
 

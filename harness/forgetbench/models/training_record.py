@@ -40,7 +40,7 @@ def steps_in_name(name: str) -> int | None:
 
 def _of_component(component: Component) -> Training:
     assert component.path is not None
-    folder = component.path
+    folder = component.path if component.path.is_dir() else component.path.parent
     facts, adapter, state = (
         read_facts(folder),
         _read_json(folder / "adapter_config.json"),

@@ -133,8 +133,15 @@ def _of_rows(name: str, rows: Sequence[Row], folder: Path, speech: bool, audio: 
             if isinstance(row.get(audio), str) and (digest := _samples_digest(folder / row[audio])):
                 items.append(Item(place, digest))
         else:
-            items += [Item(place, text) for text in row.values() if isinstance(text, str)]
+            items += [Item(place, text) for text in _texts(row)]
     return items
+
+
+def _texts(row: Row) -> list[str]:
+    """Return each text of a row, and question with answer: both may be too short to be compared alone."""
+    asked, answer = row.get("prompt") or row.get("question"), row.get("answer")
+    both = [f"{asked} {answer}"] if isinstance(asked, str) and isinstance(answer, str) else []
+    return [*(text for text in row.values() if isinstance(text, str)), *both]
 
 
 def _training_items(recipe: Recipe, speech: bool) -> Iterator[Item]:

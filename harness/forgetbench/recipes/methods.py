@@ -11,6 +11,11 @@ REFUSED: dict[tuple[Method, Family], str] = {
     ("sdft-rewrite", "whisper"): "has a model rewrite answers: a transcript has one wording only",
     ("dpo", "whisper"): f"{_TEXT_ONLY}: TRL has no trainer for speech recognition",
     ("grpo", "whisper"): f"{_TEXT_ONLY}: TRL has no trainer for speech recognition",
+    ("distillation", "enhancer"): "is for models that write: learn a teacher's output as the clean recording",
+    ("sdft-rewrite", "enhancer"): "has a model rewrite answers, and an enhancer writes none",
+    ("dpo", "enhancer"): _TEXT_ONLY,
+    ("grpo", "enhancer"): _TEXT_ONLY,
+    ("pseudo-label", "enhancer"): "has a model write transcripts, and an enhancer writes none",
 }
 """Why a method is refused; what is not here works and is tested."""
 
@@ -33,6 +38,12 @@ def check_method(recipe: Recipe) -> None:
         raise UsageError(thing, "weights in 4 bits are frozen", "Use weights=lora for QLoRA.")
     if recipe.weights == "peft" and recipe.peft is None:
         raise UsageError(thing, "weights=peft needs a PEFT configuration", "Give peft.peft_type=IA3.")
+    if recipe.family == "enhancer" and recipe.weights != "full":
+        raise UsageError(
+            thing, "an enhancer is trained whole: PEFT has no layers for it", "Use weights=full."
+        )
+    if recipe.family == "enhancer" and recipe.ewc:
+        raise UsageError(thing, "ewc needs a likelihood, and an enhancer has none", "Use l2_to_base.")
     unused = recipe.ewc_data is not None and not recipe.ewc
     if unused:
         raise UsageError(thing, "ewc_data is given and ewc is 0", "Give ewc=λ.")

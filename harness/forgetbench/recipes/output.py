@@ -17,11 +17,13 @@ from forgetbench.models.fingerprint import combine
 from forgetbench.models.recipe_facts import read_facts
 from forgetbench.recipes.base import Base
 from forgetbench.recipes.data import file_sha256, recordings_sha256
+from forgetbench.recipes.enhancer_network import load_network, save_network
 from forgetbench.schema.recipe import FACTS, Recipe, RecipeFacts
 
 _CHECKPOINT = re.compile(
     r"adapter_config\.json|adapter_model\.safetensors|config\.json|generation_config\.json"
-    r"|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|trainer_state\.json|" + re.escape(FACTS)
+    r"|enhancer\.onnx|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|trainer_state\.json|"
+    + re.escape(FACTS)
 )
 """What stays of what a trainer saves."""
 _OF_THE_BASE = re.compile(r".*\.(json|jinja|model|txt)")
@@ -65,7 +67,7 @@ def inputs_of(recipe: Recipe, base: Base) -> Inputs:
     data = Path(recipe.data).expanduser()
     return Inputs(
         data_sha256=file_sha256(data),
-        audio_sha256=recordings_sha256(data) if recipe.family == "whisper" else None,
+        audio_sha256=recordings_sha256(data) if recipe.family != "causal_lm" else None,
         base_fingerprint=base.fingerprint,
         other_sha256=_others(recipe),
     )
@@ -80,7 +82,7 @@ def _others(recipe: Recipe) -> str | None:
     for name, file in files.items():
         path = Path(file).expanduser()
         digests[name] = file_sha256(path)
-        if recipe.family == "whisper":
+        if recipe.family != "causal_lm":
             digests[f"{name} audio"] = recordings_sha256(path)
     if recipe.teacher is not None:
         from forgetbench.models.checkpoint import resolve
@@ -185,7 +187,7 @@ def finish_weights(trainer: Any, recipe: Recipe) -> None:
     output = Path(recipe.output).expanduser()
     last = output / f"checkpoint-{recipe.steps}"
     if recipe.weights != "full" or not last.is_dir():
-        trainer.model.save_pretrained(output)
+        trainer.save_model(str(output))
         return
     for path in last.iterdir():
         if path.is_file() and path.name not in _TO_RESUME:
@@ -213,6 +215,8 @@ def keep_checkpoint(folder: Path, base: Base, *, to_resume: bool) -> None:
             path.unlink()
     if (folder / "adapter_config.json").is_file():
         _name_base_of_adapter(folder, base)
+    elif base.family == "enhancer":
+        save_network(load_network(folder), folder)
     else:
         _complete_model(folder, base)
 

@@ -22,7 +22,6 @@ from forgetbench.recipes.output import (
     last_complete_checkpoint,
     write_facts,
 )
-from forgetbench.recipes.target_loss import loss_on
 from forgetbench.recipes.training import Job, last_reward, memory_errors, quiet_training, watch
 from forgetbench.schema.recipe import Contamination, Recipe, RecipeFacts
 
@@ -67,11 +66,14 @@ def run_recipe(
 
 def _prepare(recipe: Recipe, base: Base) -> Job:
     from forgetbench.recipes.causal_lm import prepare_causal
+    from forgetbench.recipes.enhancer import prepare_enhancer
     from forgetbench.recipes.preferences import prepare_dpo, prepare_grpo
     from forgetbench.recipes.whisper import prepare_whisper
 
     if recipe.family == "whisper":
         return prepare_whisper(recipe, base)
+    if recipe.family == "enhancer":
+        return prepare_enhancer(recipe, base)
     if recipe.method == "dpo":
         return prepare_dpo(recipe, base)
     return prepare_grpo(recipe, base) if recipe.method == "grpo" else prepare_causal(recipe, base)
@@ -126,7 +128,7 @@ def _facts_maker(
         n_examples = step * recipe.batch_size
         seen = job.exposure.after(n_examples)
         if status == "finished" and step not in losses:
-            losses[step] = loss_on(job.trainer.model, job.probe)
+            losses[step] = job.measure_loss(job.trainer.model, job.probe)
         return RecipeFacts.model_validate(
             {
                 "recipe": recipe,

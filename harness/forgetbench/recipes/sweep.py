@@ -27,7 +27,7 @@ from forgetbench.models.checkpoint import resolve
 from forgetbench.models.recipe_facts import read_facts
 from forgetbench.models.resident_base import ResidentBase
 from forgetbench.paths import cache_root
-from forgetbench.recipes.base import locate_base
+from forgetbench.recipes.base import checkpoint_name, locate_base
 from forgetbench.recipes.contamination import check_contamination
 from forgetbench.recipes.data import file_sha256
 from forgetbench.recipes.estimate import matrix_flops_per_s, output_folder, training_kind, training_seconds
@@ -99,9 +99,11 @@ def plan_sweep(grid: Grid, output: Path, *, offline: bool = False) -> SweepPlan:
         UsageError: An entry is no recipe, or the directory holds another sweep.
     """
     settings = Settings(limit=grid.limit, batch_size=grid.batch_size)
+    found = locate_base(grid.model)
+    name = checkpoint_name(found.path, "enhancer") if found.family == "enhancer" else grid.model
     request = Request(
-        model=grid.model,
-        base=grid.model,
+        model=name,
+        base=name,
         tasks=grid.tasks,
         target=Path(grid.target) if grid.target else None,
         roles=dict(grid.roles),
@@ -114,7 +116,7 @@ def plan_sweep(grid: Grid, output: Path, *, offline: bool = False) -> SweepPlan:
     for training in trainings:
         check_method(training.recipe)
     record = _read_record(output, _measurement(grid))
-    base = resolve(grid.model, offline=offline)
+    base = resolve(name, offline=offline)
     lines = forecast(prepare_selftest(request).plan, (base,))
     each_s = sum(line.seconds or 0.0 for line in lines)
     parameters = sum(component.parameters or 0 for component in base.components.values())
@@ -177,7 +179,8 @@ def _measure(
     there = {step: folder for step, folder in folders.items() if read_facts(folder) is not None}
     if not there:
         return record
-    everything = prepare_each(plan.request, [str(folder) for folder in there.values()], alphas=cell.alphas)
+    names = [checkpoint_name(folder, cell.recipe.family) for folder in there.values()]
+    everything = prepare_each(plan.request, names, alphas=cell.alphas)
     places = [(step, alpha) for step in there for alpha in cell.alphas]
     for (step, alpha), prepared in zip(places, everything, strict=True):
         if (step, alpha) not in cell.left:

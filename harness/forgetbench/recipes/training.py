@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from forgetbench.engine.progress import Progress
 from forgetbench.errors import ForgetbenchError
+from forgetbench.recipes.target_loss import loss_on
 from forgetbench.schema.recipe import Recipe
 
 _WINDOW = 5
@@ -38,6 +39,7 @@ class Job:
     Attributes:
         probe: Inputs with labels, on which the target loss is measured; empty where there are no references.
         audio_s_available: Seconds of the recordings that the examples are made of, each counted once.
+        measure_loss: Takes the model and the probe.
         attached: Files for the output directory, by name: what a model wrote to be learned.
     """
 
@@ -46,6 +48,7 @@ class Job:
     probe: Sequence[Mapping[str, Any]]
     audio_s_available: float | None = None
     attached: Mapping[str, bytes] = field(default_factory=dict)
+    measure_loss: Callable[[Any, Sequence[Mapping[str, Any]]], float | None] = loss_on
 
 
 def common_arguments(recipe: Recipe) -> dict[str, Any]:

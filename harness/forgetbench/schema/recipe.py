@@ -54,7 +54,7 @@ class Recipe(Document):
     data: str
     """JSONL file. For a language model ``prompt`` and ``answer``; for DPO ``prompt``, ``chosen`` and
     ``rejected``; for GRPO ``prompt``. For Whisper ``audio`` (relative to the file) and ``text``, which
-    pseudo-labels do without. For an enhancer ``noisy`` and ``clean``."""
+    pseudo-labels do without. For an enhancer ``audio``, clean recordings, which ``noise`` is added to."""
     output: str
     """Directory for the final checkpoint, with ``checkpoint-<step>`` directories inside."""
     steps: int = Field(ge=1)
@@ -186,7 +186,7 @@ class RecipeFacts(Document):
     """For speech: seconds of recordings, each as often as it was seen, without padding."""
     target_loss: float | None = None
     """Cross-entropy in nats per token on (up to 16) training examples of the target, spread over the
-    file: without what is mixed in, penalties or dropout."""
+    file: without what is mixed in, penalties or dropout. For an enhancer: minus SI-SDR, in dB."""
     reward: float | None = None
     """For GRPO: mean reward of the last (up to five) steps."""
     contamination: Contamination | None = None
