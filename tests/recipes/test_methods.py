@@ -139,6 +139,15 @@ def test_a_full_checkpoint_is_a_whole_model_that_names_its_base(
         assert not list(folder.glob("optimizer.pt")) and not list(folder.glob("training_args.bin"))
 
 
+def test_a_recipes_own_checkpoint_can_be_the_base_of_another(
+    tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    first = run_recipe(causal("full", tiny_causal, pairs, tmp_path / "first"))[-1]
+    second = run_recipe(causal("full", first, pairs, tmp_path / "second", seed=5))[-1]
+    facts = facts_of(second)
+    assert (facts.recipe.seed, facts.recipe.model) == (5, str(first))
+
+
 def test_an_interrupted_full_training_ends_with_the_same_bytes(
     tiny_causal: Path, pairs: Path, tmp_path: Path
 ) -> None:

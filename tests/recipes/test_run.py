@@ -413,6 +413,39 @@ def test_a_loss_that_is_not_finite_stops_training(tiny_causal: Path, pairs: Path
         )
 
 
+def test_weights_that_broke_after_a_good_loss_are_no_checkpoint(
+    tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    """The loss of a step is from before its update: the last good checkpoint is an earlier one."""
+    recipe = causal_recipe(tiny_causal, pairs, tmp_path / "out", steps=6, save_steps=(1, 2, 3, 4, 5, 6))
+    broken = recipe.model_copy(update={"learning_rate": 1e38, "warmup_steps": 0, "schedule": "constant"})
+    with pytest.raises(ForgetbenchError, match=r"no longer finite|the loss is nan"):
+        run_recipe(broken)
+    import torch
+    from safetensors.torch import load_file
+
+    for folder in (tmp_path / "out").glob("checkpoint-*"):
+        weights = load_file(folder / "adapter_model.safetensors").values()
+        assert all(torch.isfinite(weight).all() for weight in weights)
+
+
+def test_a_lack_of_memory_is_one_line_with_a_way_out(tiny_causal: Path, tmp_path: Path) -> None:
+    from forgetbench.recipes.training import memory_errors
+
+    recipe = causal_recipe(tiny_causal, tmp_path / "d", tmp_path / "o")
+    said = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
+    for error in (RuntimeError(said), MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate")):
+        with (
+            pytest.raises(
+                ForgetbenchError, match=r"does not fit into memory with batch_size 2.*Lower batch_size"
+            ),
+            memory_errors(recipe),
+        ):
+            raise error
+    with pytest.raises(RuntimeError, match="else"), memory_errors(recipe):
+        raise RuntimeError("something else")
+
+
 def test_unknown_target_modules_are_answered_with_the_known_ones(
     tiny_causal: Path, pairs: Path, tmp_path: Path
 ) -> None:

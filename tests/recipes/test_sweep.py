@@ -69,7 +69,8 @@ def test_lists_are_gone_through_in_all_combinations_and_seeds(write_grid: Write,
     trainings = trainings_of(read_grid(path))
     assert len(trainings) == 2 * (4 + 2 + 1)
     assert {t.recipe.name for t in trainings if t.recipe.seed == 1} == {
-        "lora-r1-s1", "lora-r2-s1", "full-replay-0.25-s1", "full-replay-0.5-s1", "full-s1",
+        "lora-learning-rate-0.1-r1-s1", "lora-learning-rate-0.1-r2-s1", "lora-learning-rate-0.2-r1-s1",
+        "lora-learning-rate-0.2-r2-s1", "full-replay-0.25-s1", "full-replay-0.5-s1", "full-s1",
     }  # fmt: skip
     assert {t.alphas for t in trainings if t.recipe.name == "full-s0"} == {(0.5, 1.0)}
     replayed = next(t.recipe for t in trainings if t.recipe.replay is not None)

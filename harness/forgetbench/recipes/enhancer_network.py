@@ -27,7 +27,7 @@ _FRESH_SEED = 0
 
 
 def make_network() -> nn.Module:
-    """Return the network, on waveforms of shape (batch, samples) at 16 kHz, with weights from torch's generator."""
+    """Return the network, on waveforms of shape (batch, samples) at 16 kHz; its weights are drawn."""
     import torch
     from torch import nn
 

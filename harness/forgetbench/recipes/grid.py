@@ -20,6 +20,18 @@ from forgetbench.tasks.strict_yaml import line_of, read_mapping
 
 _LISTS = ("save_steps", "target_modules")
 """Fields whose value is a list itself; a list of lists is gone through."""
+_NAMED = (
+    "rank",
+    "steps",
+    "save_steps",
+    "safety.share",
+    "replay.share",
+    "l2_to_base",
+    "ewc",
+    "rslora",
+    "weights",
+)
+"""Fields that a method's name in curves, or its axis, shows."""
 _PATHS = ("data", "ewc_data")
 _MIXED = ("safety", "replay")
 
@@ -91,6 +103,10 @@ def _of_entry(grid: Grid, entry: Mapping[str, Any], seed: int) -> Iterator[tuple
         for (place, _), value in zip(axes, values, strict=True):
             outer, _, inner = place.partition(".")
             chosen[outer] = {**chosen[outer], inner: value} if inner else value
+        varied = (
+            f"{place} {value}" for (place, _), value in zip(axes, values, strict=True) if _unnamed(place)
+        )
+        chosen.setdefault("variant", ", ".join(varied))
         recipe = make_recipe(
             name, **{**chosen, "model": grid.model, "data": grid.data, "output": ".", "seed": seed}
         )
@@ -104,6 +120,11 @@ def _axes(fields: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[Any]]]:
             yield name, value
         elif isinstance(value, Mapping) and name in _MIXED:
             yield from ((f"{name}.{inner}", part) for inner, part in value.items() if isinstance(part, list))
+
+
+def _unnamed(place: str) -> bool:
+    """Say whether curves would not show by themselves what is gone through."""
+    return place not in _NAMED
 
 
 def _alphas(value: Any) -> list[float]:

@@ -190,7 +190,7 @@ def finish_weights(trainer: Any, recipe: Recipe) -> None:
         trainer.save_model(str(output))
         return
     for path in last.iterdir():
-        if path.is_file() and path.name not in _TO_RESUME:
+        if path.is_file() and path.name not in (*_TO_RESUME, FACTS):
             target = output / path.name
             target.unlink(missing_ok=True)
             try:
@@ -235,7 +235,8 @@ def _name_base_of_adapter(folder: Path, base: Base) -> None:
 def _complete_model(folder: Path, base: Base) -> None:
     """Give a fully trained model the base's tokenizer, template and settings, byte for byte, and its name."""
     for path in base.path.iterdir():
-        if path.is_file() and _OF_THE_BASE.fullmatch(path.name) and "safetensors" not in path.name:
+        own = path.name in (FACTS, "trainer_state.json", "adapter_config.json") or "safetensors" in path.name
+        if path.is_file() and _OF_THE_BASE.fullmatch(path.name) and not own:
             write_atomically(folder / path.name, path.read_bytes())
     config = json.loads((base.path / "config.json").read_text(encoding="utf-8"))
     config |= {"_name_or_path": base.name}

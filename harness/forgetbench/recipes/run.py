@@ -22,7 +22,14 @@ from forgetbench.recipes.output import (
     last_complete_checkpoint,
     write_facts,
 )
-from forgetbench.recipes.training import Job, last_reward, memory_errors, quiet_training, watch
+from forgetbench.recipes.training import (
+    Job,
+    last_reward,
+    memory_errors,
+    quiet_training,
+    refuse_broken_weights,
+    watch,
+)
 from forgetbench.schema.recipe import Contamination, Recipe, RecipeFacts
 
 _VERSIONS = ("forgetbench", "torch", "transformers", "peft", "trl")
@@ -98,6 +105,7 @@ def _train(
         write_atomically(output / name, content)
 
     def saved(folder: Path, step: int) -> None:
+        refuse_broken_weights(job.trainer.model, recipe, folder)
         keep_checkpoint(folder, base, to_resume=True)
         write_facts(folder, facts(step, "finished"))
         for earlier in output.glob("checkpoint-*"):

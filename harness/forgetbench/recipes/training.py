@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -161,6 +162,24 @@ def watch(trainer: Any, recipe: Recipe, *, progress: Progress, saved: Callable[[
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Watch())
+
+
+def refuse_broken_weights(model: Any, recipe: Recipe, folder: Path) -> None:
+    """Remove a checkpoint whose weights are not finite: the loss of its step came before its update.
+
+    Raises:
+        ForgetbenchError: A trained weight is infinite or no number.
+    """
+    import torch
+
+    if all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.requires_grad):
+        return
+    shutil.rmtree(folder)
+    raise ForgetbenchError(
+        f"recipe {recipe.name}",
+        f"the weights are no longer finite at step {folder.name.rpartition('-')[2]}; {_kept(folder.parent)}",
+        "Lower the learning rate.",
+    )
 
 
 def _kept(output: Path) -> str:

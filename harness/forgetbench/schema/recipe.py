@@ -45,6 +45,8 @@ class Recipe(Document):
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    variant: str = Field(default="", max_length=60)
+    """What curves tell it apart by, beside method, rank and remedies, such as ``learning_rate 1e-4``."""
     method: Method = "sft"
     weights: Weights = "lora"
     """Which are trained: all, a LoRA, or what ``peft`` says."""
@@ -143,7 +145,7 @@ class Recipe(Document):
         parts += [f"+ {name} {part.share:g}" for name, part in mixed if part]
         parts += [f"+ l2 {self.l2_to_base:g}"] if self.l2_to_base else []
         parts += [f"+ ewc {self.ewc:g}"] if self.ewc else []
-        return " ".join(parts)
+        return " ".join([*parts, self.variant] if self.variant else parts)
 
 
 class Contamination(Document):
