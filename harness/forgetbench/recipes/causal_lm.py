@@ -36,9 +36,11 @@ def prepare_causal(recipe: Recipe, base: Base) -> Job:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    sources = {name: read_training_rows(path, COLUMNS) for name, path in sources_of(recipe).items()}
+    sources: dict[str, Sequence[Mapping[str, Any]]] = {
+        name: read_training_rows(path, COLUMNS) for name, path in sources_of(recipe).items()
+    }
     targets = sources[TARGET]
-    attached = {}
+    attached: dict[str, bytes] = {}
     if recipe.method == "sdft-rewrite":
         sources[TARGET] = rewritten_rows(targets, recipe, base)
         attached[REWRITTEN] = as_jsonl(sources[TARGET])
@@ -132,7 +134,7 @@ def _fisher(model: Any, tokenizer: Any, recipe: Recipe) -> Any:
     return fisher_diagonal(model, batches, modules=modules)
 
 
-def _distilling(trainer_class: type, recipe: Recipe, base: Base) -> type:
+def _distilling(trainer_class: Any, recipe: Recipe, base: Base) -> Any:
     """Return a trainer whose loss is TRL's generalised Jensen-Shannon divergence from a teacher (its GKD).
 
     Raises:
@@ -159,7 +161,7 @@ def _distilling(trainer_class: type, recipe: Recipe, base: Base) -> type:
         AutoModelForCausalLM.from_pretrained(found.path, dtype=torch.float32).eval().requires_grad_(False)
     )
 
-    class Distilling(trainer_class):  # type: ignore[misc]
+    class Distilling(trainer_class):  # type: ignore[misc, unused-ignore]
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:

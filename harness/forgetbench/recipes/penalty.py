@@ -54,7 +54,7 @@ def fisher_diagonal(
     return sums
 
 
-def penalised(trainer_class: type, recipe: Recipe, model: Any, fisher: Mapping[str, Tensor] | None) -> type:
+def penalised(trainer_class: Any, recipe: Recipe, model: Any, fisher: Mapping[str, Tensor] | None) -> Any:
     """Return a trainer whose gradients contain the penalties of a recipe.
 
     Args:
@@ -75,7 +75,7 @@ def penalised(trainer_class: type, recipe: Recipe, model: Any, fisher: Mapping[s
         raise UsageError(f"recipe {recipe.name}", cause)
     add = _full(model, recipe, fisher) if recipe.weights == "full" else _lora(model, recipe, fisher)
 
-    class Penalised(trainer_class):  # type: ignore[misc]
+    class Penalised(trainer_class):  # type: ignore[misc, unused-ignore]
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().training_step(*args, **kwargs)
             add()

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from forgetbench.recipes.base import Base
-from forgetbench.recipes.data import Row
-from forgetbench.recipes.written import written_once
+from forgetbench.recipes.written import Line, written_once
 from forgetbench.schema.recipe import Recipe
 from forgetbench.schema.run import LoadSettings
 
@@ -26,7 +25,7 @@ _SHORTEST = 0.2
 """Of the reference's words: a shorter answer has lost its content."""
 
 
-def rewritten_rows(rows: Sequence[Row], recipe: Recipe, base: Base) -> list[dict[str, Any]]:
+def rewritten_rows(rows: Sequence[Line], recipe: Recipe, base: Base) -> list[dict[str, Any]]:
     """Return the rows with answers in the base's own words, and ``rewritten``: whether the model wrote it.
 
     As in the paper, an answer that does not keep what the reference says is not learned, the reference is:
@@ -44,7 +43,7 @@ def rewritten_rows(rows: Sequence[Row], recipe: Recipe, base: Base) -> list[dict
     return written_once("rewritten", key, write)
 
 
-def _answers(rows: Sequence[Row], recipe: Recipe, base: Base) -> list[str | None]:
+def _answers(rows: Sequence[Line], recipe: Recipe, base: Base) -> list[str | None]:
     from forgetbench.models.checkpoint import resolve
     from forgetbench.models.interface import GenerateRequest, TextModel
     from forgetbench.models.load import load

@@ -136,7 +136,8 @@ def run_sweep(plan: SweepPlan, *, progress: Progress | None = None) -> Outcome:
     progress = progress or Silent()
     output = plan.request.output
     check_writable(output, "--output-path")
-    record, resident, failures = plan.record, ResidentBase(), []
+    record, resident = plan.record, ResidentBase()
+    failures: list[ForgetbenchError] = []
     for number, cell in enumerate(plan.cells, start=1):
         if not cell.left:
             continue
