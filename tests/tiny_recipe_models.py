@@ -4,15 +4,40 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from forgetbench.engine.progress import Silent
+from forgetbench.schema.recipe import FACTS, RecipeFacts
+
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+
+
+class Interrupt(Silent):
+    """Ends the process, so to speak, after some steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def advance(self, n: int) -> None:
+        self.left -= n
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def facts_of(folder: Path) -> RecipeFacts:
+    return RecipeFacts.model_validate_json((folder / FACTS).read_bytes())
+
+
+def length(completions: list[Any], **_: Any) -> list[float]:
+    """A reward for GRPO: the longer, the better."""
+    return [float(len(completion[0]["content"])) for completion in completions]
 
 
 def save_tiny_causal(folder: Path) -> Path:

@@ -27,7 +27,8 @@ def leaves(command, path=()):
 
 LEAVES = dict(leaves(get_command(app)))
 FINISHED = {
-    "run", "fetch", "lm-eval", "tasks ls", "tasks show", "tasks validate", "recipe run lora", "selftest",
+    "run", "fetch", "lm-eval", "tasks ls", "tasks show", "tasks validate", "recipe ls", "recipe show",
+    "recipe run", "selftest", "sweep",
     "mlflow sync", "mlflow ui", "env", "schema", "compare", "curves", "gate", "report", "rescore",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from typer.testing import Result
 
 from forgetbench.cli.schema import schemas
 from forgetbench.errors import DataError, UsageError
-from forgetbench.recipes.lora import run_lora
+from forgetbench.recipes.run import run_recipe
 from forgetbench.schema.curve import Curve
 from forgetbench.schema.recipe import Recipe
 
@@ -84,9 +84,11 @@ def test_mlflow_has_each_run_by_step_and_the_curve_once(
     experiment = client.get_experiment_by_name("forgetbench")
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    assert set(runs) == {"curve of org/base", "r32 s0", "r32 s1"}
+    steps = {f"r32 s{seed}, steps {step}" for seed in (0, 1) for step in (10, 20, 40, 80, 160, 320)}
+    assert set(runs) == {"curve of org/base", "r32 s0", "r32 s1", *steps}
     parent, child = runs["curve of org/base"], runs["r32 s1"]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert runs["r32 s1, steps 80"].data.tags["mlflow.parentRunId"] == child.info.run_id
     history = client.get_metric_history(child.info.run_id, "degradation/arc/acc")
     document = Curve.model_validate_json((tmp_path / "out" / "curve.json").read_text())
     points = [p for p in document.points if p.training.run == "r32 s1"]
@@ -160,7 +162,7 @@ def test_checkpoints_of_a_recipe_are_run_and_drawn_over_steps(
     soundfile.write(tmp_path / "one.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 8000), 16_000)
     (tmp_path / "mine.jsonl").write_text(json.dumps({"audio": "one.wav", "text": "one"}) + "\n")
     made = tmp_path / "made"
-    run_lora(
+    run_recipe(
         Recipe(
             name="r", family="whisper", model=str(tiny_whisper), data=str(tmp_path / "mine.jsonl"),
             output=str(made), steps=3, save_steps=(1, 2, 3), warmup_steps=0, learning_rate=0.5,

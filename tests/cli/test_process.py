@@ -28,7 +28,8 @@ def forgetbench(*arguments: str, code: str = "from forgetbench.cli import main; 
         ["gate"],
         ["report"],
         ["tasks", "ls"],
-        ["recipe", "run", "lora"],
+        ["recipe", "run"],
+        ["sweep"],
         ["mlflow", "ui"],
     ],
 )

@@ -13,8 +13,8 @@ from forgetbench.engine.results import Result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.metrics.normalise import normalise
 from forgetbench.models.reference import install_command, resolve_reference
-from forgetbench.recipes.lora import run_lora
 from forgetbench.recipes.make import make_recipe
+from forgetbench.recipes.run import run_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.realdata]
 
@@ -61,7 +61,7 @@ def digits(base: Path, test_data: Path, tmp_path_factory: pytest.TempPathFactory
     testing = manifest(folder, "digits.jsonl", source, slice(N_TRAINING, None))
     recipe = make_recipe("lora", model=str(base), data=str(training), output=str(folder / "lora"))
     assert (recipe.steps, recipe.rank, set(recipe.target_modules)) == (24, 8, {"q_proj", "v_proj"})
-    run_lora(recipe)
+    run_recipe(recipe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORGETBENCH_CACHE", str(folder / "cache"))
         request = Request(

@@ -22,6 +22,7 @@ from forgetbench.cli import (
     run,
     schema,
     selftest,
+    sweep,
     tasks,
 )
 
@@ -94,10 +95,11 @@ def _register() -> None:
     task_group.command("validate", context_settings=COMMAND)(tasks.validate)
     app.command("fetch", rich_help_panel=EVERYDAY, context_settings=COMMAND, epilog=fetch.EPILOG)(fetch.fetch)
 
-    recipe_run = group("recipe", RESEARCH, "Post-train a reference checkpoint to measure.")
-    run_group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", context_settings=GROUP)
-    recipe_run.add_typer(run_group, name="run", help="Run a recipe.")
-    run_group.command("lora", context_settings=COMMAND, epilog=recipe.EPILOG)(recipe.lora)
+    recipe_group = group("recipe", RESEARCH, "Post-train a reference checkpoint to measure.")
+    recipe_group.command("ls", context_settings=COMMAND)(recipe.ls)
+    recipe_group.command("show", context_settings=COMMAND)(recipe.show)
+    recipe_group.command("run", context_settings=COMMAND, epilog=recipe.EPILOG)(recipe.run)
+    app.command("sweep", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=sweep.EPILOG)(sweep.sweep)
     app.command("curves", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=curves.EPILOG)(
         curves.curves
     )

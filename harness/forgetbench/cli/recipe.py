@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+
+import typer
 
 from forgetbench.cli import options as o
 from forgetbench.errors import UsageError
@@ -16,35 +18,49 @@ EPILOG = (
     "--noise babble --snr-db 15,10,5 --save-steps 6,12,24\n\n"
     "forgetbench recipe run lora --model openai/whisper-tiny.en --data mine.jsonl --output ./mine "
     "--audio-seconds 15,60,300,900\n\n"
+    "forgetbench recipe run full --model org/base --data train.jsonl --output ./full "
+    "'replay={data: old.jsonl, share: 0.2}' l2_to_base=0.01\n\n"
     "Then: forgetbench run --model ./my-lora --tasks retention-mini,safety-mini. "
     "What is not given is as the recipe of the model's family says."
 )
 
 
-def lora(
-    model: Annotated[
+def run(
+    name: Annotated[
         str,
+        typer.Argument(
+            help="A recipe ([dim]forgetbench recipe ls[/dim]) or a YAML file of your own.", metavar="NAME"
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Any field of the recipe: [dim]rank=32 peft.peft_type=IA3[/dim].", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
         o.option(
             help="Base: hub id ([dim]org/name[@revision][/dim]) or directory of a causal language model or "
             "of Whisper.",
             metavar="MODEL",
         ),
-    ],
+    ] = None,
     data: Annotated[
-        Path,
+        Path | None,
         o.option(
             help="Training set, JSONL: [dim]prompt, answer[/dim] for a language model, "
             "[dim]audio, text[/dim] for Whisper.",
             metavar="FILE",
         ),
-    ],
+    ] = None,
     output: Annotated[
-        Path,
+        Path | None,
         o.option(
-            help="Directory of the adapter; checkpoints along the way lie in [dim]checkpoint-N[/dim] inside.",
+            help="Directory of the checkpoint; those along the way lie in [dim]checkpoint-N[/dim] inside.",
             metavar="DIR",
         ),
-    ],
+    ] = None,
     steps: Annotated[
         int | None,
         o.option(min=1, help="Optimiser steps.", rich_help_panel=TRAINING, metavar="N"),
@@ -95,37 +111,98 @@ def lora(
             metavar="S,S,…",
         ),
     ] = None,
-    seed: o.Seed = 0,
+    tasks: Annotated[
+        list[str] | None,
+        o.option(
+            help="Tests that the data must not contain. Default: all whose items are on this machine.",
+            metavar="NAMES",
+        ),
+    ] = None,
+    target: Annotated[
+        Path | None,
+        o.option(help="Your own test set, which the data must not contain either.", metavar="FILE"),
+    ] = None,
+    allow_contamination: Annotated[
+        bool,
+        o.option("--allow-contamination", help="Train on test items all the same, and record which."),
+    ] = False,
+    seed: Annotated[
+        int | None, o.option(help="Of fresh weights and of the order of the data.", metavar="N")
+    ] = None,
     offline: o.Offline = False,
 ) -> None:
-    """Post-train with LoRA: a causal language model (TRL) or Whisper, on PEFT."""
+    """Post-train a checkpoint to measure: TRL, PEFT and transformers, by a recipe."""
     from forgetbench.cli.console import console
     from forgetbench.cli.progress import Bars
     from forgetbench.recipes.amounts import run_by_amount
-    from forgetbench.recipes.lora import run_lora
-    from forgetbench.recipes.make import make_recipe
+    from forgetbench.recipes.contamination import check_contamination
+    from forgetbench.recipes.make import make_recipe, read_overrides
+    from forgetbench.recipes.run import run_recipe
 
     o.go_offline(offline)
     amounts = _amounts(audio_seconds) if audio_seconds else []
     steps_to_keep = tuple(_numbers("--save-steps", save_steps, int)) if save_steps else None
     if amounts and steps_to_keep is None:
         steps_to_keep = ()  # the amounts are the curve
-    recipe = make_recipe(
-        "lora",
-        model=model,
-        data=str(data),
-        output=str(output),
-        steps=steps,
-        save_steps=steps_to_keep,
-        rank=rank,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        noise={"kind": noise, "snr_db": _numbers("--snr-db", snr_db, float)} if noise else None,
-        seed=seed,
-    )
+    asked = {
+        "model": model,
+        "data": str(data) if data else None,
+        "output": str(output) if output else None,
+        "steps": steps,
+        "save_steps": steps_to_keep,
+        "rank": rank,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "noise": {"kind": noise, "snr_db": _numbers("--snr-db", snr_db, float)} if noise else None,
+        "seed": seed,
+    }
+    recipe = make_recipe(name, **{**read_overrides(overrides or []), **_given(asked)})
+    found = check_contamination(recipe, o.names(tasks), target=target, allow=allow_contamination)
     with Bars() as bars:
-        made = run_by_amount(recipe, amounts, progress=bars) if amounts else run_lora(recipe, progress=bars)
+        made = (
+            run_by_amount(recipe, amounts, progress=bars, contamination=found)
+            if amounts
+            else run_recipe(recipe, progress=bars, contamination=found)
+        )
     console().print("\n".join(str(folder) for folder in made), soft_wrap=True)
+
+
+def ls(json: o.Json = False) -> None:
+    """List the recipes: family, method, trained weights, steps, and what each is for."""
+    from forgetbench.cli.console import console, write_json
+    from forgetbench.recipes.make import definitions
+    from forgetbench.report.recipes import recipe_table
+
+    found = definitions()
+    if json:
+        write_json([{"name": d.name, "family": d.family, "about": d.about, **d.fields} for d in found])
+    else:
+        console().print(recipe_table([(d.name, d.family, d.fields, d.about) for d in found]))
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A recipe: [dim]lora[/dim].", metavar="NAME")],
+) -> None:
+    """Show the file of a recipe, for each family that it is for."""
+    from forgetbench.cli.console import console
+    from forgetbench.cli.tasks import plain_indented
+    from forgetbench.recipes.make import definitions
+    from forgetbench.report.escape import plain
+
+    known = definitions()
+    found = [d for d in known if d.name == name]
+    if not found:
+        names = ", ".join(sorted({d.name for d in known}))
+        raise UsageError(f"recipe {name}", "is unknown", f"There is {names}.")
+    out = console()
+    for definition in found:
+        out.print(f"# {plain(str(definition.path))}", style="dim", soft_wrap=True)
+        for line in definition.path.read_text(encoding="utf-8").splitlines():
+            out.print(plain_indented(line), soft_wrap=True)
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _amounts(text: str) -> list[float]:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 Name = Literal[
-    "task", "run", "comparison", "sample", "metric", "cost", "curve", "policy", "board", "submission"
-]
+    "task", "run", "comparison", "sample", "metric", "cost", "curve", "policy", "board", "submission",
+    "recipe", "grid",
+]  # fmt: skip
 
 
 def schema(
@@ -32,8 +33,10 @@ def schemas() -> dict[Name, dict[str, Any]]:
     from forgetbench.schema.curve import Curve
     from forgetbench.schema.metric import MetricSpec
     from forgetbench.schema.policy import Policy
+    from forgetbench.schema.recipe import Recipe
     from forgetbench.schema.run import RunDocument
     from forgetbench.schema.sample import SampleRecord
+    from forgetbench.schema.sweep import Grid
     from forgetbench.schema.task import DEFINITION
 
     return {
@@ -47,6 +50,8 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "policy": _named("policy", Policy.model_json_schema()),
         "board": _named("board", Board.model_json_schema()),
         "submission": _named("submission", Submission.model_json_schema()),
+        "recipe": _named("recipe", Recipe.model_json_schema()),
+        "grid": _named("grid", Grid.model_json_schema()),
     }
 
 

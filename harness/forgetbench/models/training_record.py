@@ -40,14 +40,14 @@ def steps_in_name(name: str) -> int | None:
 
 def _of_component(component: Component) -> Training:
     assert component.path is not None
-    folder = component.path
+    folder = component.path if component.path.is_dir() else component.path.parent
     facts, adapter, state = (
         read_facts(folder),
         _read_json(folder / "adapter_config.json"),
         _read_json(folder / "trainer_state.json"),
     )
     if facts is not None:
-        return _by_recipe(facts)
+        return _by_recipe(facts, component.alpha)
     step = state.get("global_step")
     rank, kind = adapter.get("r"), adapter.get("peft_type")
     named = steps_in_name(folder.name)
@@ -66,16 +66,18 @@ def _of_component(component: Component) -> Training:
     )
 
 
-def _by_recipe(facts: RecipeFacts) -> Training:
+def _by_recipe(facts: RecipeFacts, alpha: float | None) -> Training:
+    """Return what facts say; a part α of the change is a method, and a run, of its own."""
     recipe = facts.recipe
+    part = "" if alpha is None or alpha == 1 else f" α {alpha:g}"
     return Training(
-        run=f"{recipe.name} {_digest(_recipe_content(recipe) + facts.data_sha256)}",
-        method=recipe.method,
+        run=f"{recipe.name} {_digest(_recipe_content(recipe) + facts.data_sha256)}{part}",
+        method=f"{recipe.label}{part}",
         steps=facts.step,
         tokens=facts.tokens_seen,
         audio_s=facts.audio_s_available,
         trained_parameters=facts.trained_parameters,
-        lora_rank=recipe.rank,
+        lora_rank=recipe.rank if recipe.weights == "lora" else None,
         seed=recipe.seed,
         target_loss=facts.target_loss,
     )

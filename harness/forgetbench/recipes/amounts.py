@@ -8,12 +8,16 @@ from pathlib import Path
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.errors import UsageError
 from forgetbench.recipes.data import recording_durations_s
-from forgetbench.recipes.lora import run_lora
-from forgetbench.schema.recipe import Recipe
+from forgetbench.recipes.run import run_recipe
+from forgetbench.schema.recipe import Contamination, Recipe
 
 
 def run_by_amount(
-    recipe: Recipe, amounts_s: Sequence[float], *, progress: Progress | None = None
+    recipe: Recipe,
+    amounts_s: Sequence[float],
+    *,
+    progress: Progress | None = None,
+    contamination: Contamination | None = None,
 ) -> list[Path]:
     """Train the adapter of a recipe once for each amount of audio, with the same number of steps.
 
@@ -22,13 +26,14 @@ def run_by_amount(
         amounts_s: Seconds of audio. Of those that the data does not exceed, the smallest is trained on all
             there is; the others would be the same adapter: they are left out, and that is said.
         progress: Told of the steps, and of what was left out.
+        contamination: Of the whole data, for the facts.
 
     Returns:
         The adapter directories, from the least audio to the most; ``audio_s_available`` in the facts of each
         says how much it was in truth.
 
     Raises:
-        UsageError: The model does not hear, or as :func:`~forgetbench.recipes.lora.run_lora`.
+        UsageError: The model does not hear, or as :func:`~forgetbench.recipes.lora.run_recipe`.
         DataError: The data cannot be used.
         SampleError: A recording is missing or broken.
     """
@@ -46,7 +51,7 @@ def run_by_amount(
     for amount_s in (*parts, *whole[:1]):
         folder = Path(recipe.output) / f"audio-{amount_s:g}s"
         part = {"name": f"{recipe.name}-{amount_s:g}s", "output": str(folder), "audio_s": amount_s}
-        run_lora(recipe.model_copy(update=part), progress=progress)
+        run_recipe(recipe.model_copy(update=part), progress=progress, contamination=contamination)
         made.append(folder.expanduser())
     return made
 

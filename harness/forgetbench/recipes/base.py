@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forgetbench.errors import CheckpointError
+from forgetbench.recipes.enhancer_network import EXPORTED, FRESH, MODEL_TYPE, fresh_network
 from forgetbench.schema.recipe import Family
+
+_FAMILIES: dict[str, Family] = {"whisper": "whisper", MODEL_TYPE: "enhancer"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +29,9 @@ class Base:
 
     @property
     def family(self) -> Family:
-        """``whisper`` or ``causal_lm``, from config.json."""
+        """From ``model_type`` of config.json."""
         config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
-        return "whisper" if config.get("model_type") == "whisper" else "causal_lm"
+        return _FAMILIES.get(str(config.get("model_type")), "causal_lm")
 
     @property
     def fingerprint(self) -> str:
@@ -43,6 +46,11 @@ class Base:
         return fingerprint_model(self.path, weight_files(self.path, "model"))
 
 
+def checkpoint_name(folder: Path, family: Family) -> str:
+    """Return what ``--model`` calls a checkpoint directory of a recipe: an enhancer's is its ONNX file."""
+    return str(folder / EXPORTED if family == "enhancer" else folder)
+
+
 def locate_base(model: str) -> Base:
     """Find a directory, a packaged reference model, or a model of the hub (downloaded if need be).
 
@@ -51,7 +59,7 @@ def locate_base(model: str) -> Base:
     """
     from forgetbench.models.hub import locate
 
-    folder = Path(model).expanduser()
+    folder = fresh_network() if model == FRESH else Path(model).expanduser()
     if folder.is_dir():
         base = Base(path=folder, name=model, revision=None)
     else:

@@ -76,7 +76,7 @@ def recordings_sha256(manifest: Path) -> str:
         DataError: The manifest cannot be used.
         SampleError: A recording is missing.
     """
-    names = {row["audio"] for row in read_training_rows(manifest, ("audio", "text"))}
+    names = {row["audio"] for row in read_training_rows(manifest, ("audio",))}
     digests = {}
     for name in names:
         try:
@@ -93,7 +93,7 @@ def recording_durations_s(manifest: Path) -> list[float]:
         DataError: The manifest cannot be used.
         SampleError: A recording is missing or broken.
     """
-    rows = read_training_rows(manifest, ("audio", "text"))
+    rows = read_training_rows(manifest, ("audio",))
     return [duration_s(manifest.parent / row["audio"], row["audio"]) for row in rows]
 
 

@@ -1,9 +1,11 @@
-"""From a method's name, a model and its data to a complete recipe."""
+"""From a recipe's name, a model, its data and overrides to a complete recipe."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -11,37 +13,138 @@ from pydantic import ValidationError
 from forgetbench.errors import UsageError
 from forgetbench.recipes.base import locate_base
 from forgetbench.schema.recipe import Recipe
+from forgetbench.tasks.strict_yaml import read_mapping
 
 DEFINITIONS = Path(__file__).parent / "definitions"
-"""One YAML file per method and family: a recipe without model, data and output."""
+"""``<family>/<name>.yaml``: a recipe without model, data and output."""
 
 
-def make_recipe(method: str, *, model: str, data: str, output: str, **overrides: Any) -> Recipe:
-    """Return the recipe of a method for a model, whose family decides on the defaults.
+class Definition(NamedTuple):
+    """A recipe that comes with forgetbench."""
+
+    name: str
+    family: str
+    path: Path
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the file says."""
+        return read_mapping(self.path, what="recipe", error=UsageError).content
+
+    @property
+    def about(self) -> str:
+        """The comment at its head."""
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        return " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+
+
+def definitions() -> list[Definition]:
+    """Return every recipe that comes with forgetbench, by name."""
+    found = [Definition(path.stem, path.parent.name, path) for path in DEFINITIONS.glob("*/*.yaml")]
+    return sorted(found)
+
+
+def make_recipe(name: str, **overrides: Any) -> Recipe:
+    """Return a complete recipe.
 
     Args:
-        method: Such as ``lora``.
-        model: Hub id or directory of the base.
-        data: JSONL file to train on.
-        output: Directory to write.
-        overrides: Other fields of ``Recipe``; None leaves the default.
+        name: A recipe that comes with forgetbench, such as ``lora``: the model's family chooses its file. Or
+            a YAML file of one's own.
+        overrides: Fields of ``Recipe``; None leaves the default. ``model``, ``data`` and ``output`` are
+            needed unless a file of one's own has them.
 
     Raises:
         CheckpointError: The model is not there.
-        UsageError: There is no such method for the model's family, or an override is invalid.
+        UsageError: There is no such recipe for the model's family, or a field is missing or invalid.
     """
-    family = locate_base(model).family
-    path = DEFINITIONS / f"{method}_{family}.yaml"
-    if not path.is_file():
-        known = sorted({found.stem.split("_")[0] for found in DEFINITIONS.glob("*.yaml")})
-        raise UsageError(f"recipe {method}", f"is unknown for {family}", f"There is {', '.join(known)}.")
-    fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    fields |= {name: value for name, value in overrides.items() if value is not None}
-    if overrides.get("save_steps") is None:
-        fields["save_steps"] = [step for step in fields["save_steps"] if step <= fields["steps"]]
+    given = {field: value for field, value in overrides.items() if value is not None}
+    own = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else None
+    fields = read_mapping(own, what="recipe", error=UsageError).content if own else {}
+    model = given.get("model", fields.get("model"))
+    if model is None:
+        raise UsageError(f"recipe {name}", "needs a model", "Give --model.")
+    family = locate_base(str(model)).family
+    if own is None:
+        fields = _definition(name, family).fields
+    fields.setdefault("family", family)
+    fields.setdefault("name", own.stem.lower() if own else name)
+    fields = _merged(fields, given)
+    if missing := [f"--{field}" for field in ("data", "output") if field not in fields]:
+        raise UsageError(f"recipe {name}", f"needs {' and '.join(missing)}")
+    if fields["family"] != family:
+        raise UsageError(f"recipe {name}", f"is for {fields['family']}, and {model} is {family}")
+    return _validated(name, fields)
+
+
+def read_overrides(words: Sequence[str]) -> dict[str, Any]:
+    """Return ``KEY=VALUE`` words as fields, values read as YAML; ``peft.peft_type=IA3`` goes one level down.
+
+    Raises:
+        UsageError: A word is no ``KEY=VALUE``, or a value is no YAML.
+    """
+    fields: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UsageError(word, "is no override", "Write KEY=VALUE, such as rank=32.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UsageError(word, "has a value that is no YAML") from None
+        outer, _, inner = key.partition(".")
+        fields = _merged(fields, {outer: {inner: _number(value)} if inner else _number(value)})
+    return fields
+
+
+def _number(value: Any) -> Any:
+    """Read ``1e-4`` as the number that it is: YAML 1.1 wants a point in it."""
     try:
-        return Recipe.model_validate({**fields, "model": model, "data": data, "output": output})
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _merged(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields with changes; mappings are merged, but another ``peft_type`` begins anew."""
+    merged = dict(fields)
+    for key, value in changes.items():
+        before = merged.get(key)
+        anew = isinstance(value, Mapping) and "peft_type" in value
+        both = isinstance(before, Mapping) and isinstance(value, Mapping) and not anew
+        merged[key] = {**before, **value} if both else value  # type: ignore[dict-item]
+    return merged
+
+
+def _definition(name: str, family: str) -> Definition:
+    known = definitions()
+    for definition in known:
+        if (definition.name, definition.family) == (name, family):
+            return definition
+    families = [definition.family for definition in known if definition.name == name]
+    if families:
+        raise UsageError(f"recipe {name}", f"is for {', '.join(families)}, and the model is {family}")
+    names = sorted({definition.name for definition in known if definition.family == family})
+    near = difflib.get_close_matches(name, names, 1)
+    guess = f"Did you mean {near[0]}? " if near else ""
+    raise UsageError(f"recipe {name}", f"is unknown for {family}", f"{guess}There is {', '.join(names)}.")
+
+
+def _validated(name: str, fields: Mapping[str, Any]) -> Recipe:
+    try:
+        recipe = Recipe.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"recipe {method}", f"{place}: {first['msg']}") from None
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(place, Recipe.model_fields, 1)
+            way_out = f"Did you mean {near[0]}?" if near else "See: forgetbench recipe show NAME"
+            raise UsageError(f"recipe {name}", f"there is no field {place}", way_out) from None
+        raise UsageError(f"recipe {name}", f"{place}: {first['msg']}") from None
+    if beyond := [step for step in _asked(recipe.save_steps) if step > recipe.steps]:
+        cause = f"save_steps {beyond[0]} lies beyond the {recipe.steps} steps"
+        raise UsageError(f"recipe {name}", cause, "Raise --steps.")
+    return recipe
+
+
+def _asked(steps: Sequence[int] | None) -> Iterator[int]:
+    yield from steps or ()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from forgetbench.engine.progress import Progress
 from forgetbench.errors import ForgetbenchError
+from forgetbench.recipes.target_loss import loss_on
 from forgetbench.schema.recipe import Recipe
 
-_LOSS_WINDOW = 5
+_WINDOW = 5
+_SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +38,18 @@ class Job:
     """A trainer that is ready to run, over examples in the order of its data set.
 
     Attributes:
+        probe: Inputs with labels, on which the target loss is measured; empty where there are no references.
         audio_s_available: Seconds of the recordings that the examples are made of, each counted once.
+        measure_loss: Takes the model and the probe.
+        attached: Files for the output directory, by name: what a model wrote to be learned.
     """
 
     trainer: Any
     exposure: Exposure
+    probe: Sequence[Mapping[str, Any]]
     audio_s_available: float | None = None
+    attached: Mapping[str, bytes] = field(default_factory=dict)
+    measure_loss: Callable[[Any, Sequence[Mapping[str, Any]]], float | None] = loss_on
 
 
 def common_arguments(recipe: Recipe) -> dict[str, Any]:
@@ -56,7 +66,7 @@ def common_arguments(recipe: Recipe) -> dict[str, Any]:
         "per_device_train_batch_size": recipe.batch_size,
         "learning_rate": recipe.learning_rate,
         "warmup_steps": recipe.warmup_steps,
-        "lr_scheduler_type": "linear",
+        "lr_scheduler_type": _SCHEDULES[recipe.schedule],
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,
         "seed": recipe.seed,
@@ -98,10 +108,29 @@ def quiet_training() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def target_loss(log_history: Sequence[dict[str, float]]) -> float | None:
-    """Return the mean of the last five step losses of a trainer's log, None before the first step."""
-    losses = [entry["loss"] for entry in log_history if "loss" in entry][-_LOSS_WINDOW:]
-    return sum(losses) / len(losses) if losses else None
+def last_reward(log_history: Sequence[dict[str, float]]) -> float | None:
+    """Return the mean reward of the last five steps of a trainer's log; None where there is none."""
+    rewards = [entry["reward"] for entry in log_history if "reward" in entry][-_WINDOW:]
+    return sum(rewards) / len(rewards) if rewards else None
+
+
+@contextmanager
+def memory_errors(recipe: Recipe) -> Iterator[None]:
+    """Turn a lack of memory into one line.
+
+    Raises:
+        ForgetbenchError: There is not enough memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(said in str(error) for said in _NO_MEMORY):
+            raise
+        raise ForgetbenchError(
+            f"recipe {recipe.name}",
+            f"does not fit into memory with batch_size {recipe.batch_size}; what was saved stays",
+            "Lower batch_size or max_length, or train a LoRA; the same command goes on.",
+        ) from error
 
 
 def watch(trainer: Any, recipe: Recipe, *, progress: Progress, saved: Callable[[Path, int], None]) -> None:
@@ -117,14 +146,14 @@ def watch(trainer: Any, recipe: Recipe, *, progress: Progress, saved: Callable[[
 
     class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            control.should_save = state.global_step in recipe.save_steps
+            control.should_save = state.global_step in recipe.saved
             progress.advance(1)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if "loss" in logs and not math.isfinite(logs["loss"]):
                 raise ForgetbenchError(
                     f"recipe {recipe.name}",
-                    f"the loss is {logs['loss']} at step {state.global_step}",
+                    f"the loss is {logs['loss']} at step {state.global_step}; {_kept(Path(args.output_dir))}",
                     "Lower the learning rate, or look for broken examples in the data.",
                 )
 
@@ -133,3 +162,30 @@ def watch(trainer: Any, recipe: Recipe, *, progress: Progress, saved: Callable[[
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Watch())
+
+
+def refuse_broken_weights(model: Any, recipe: Recipe, folder: Path) -> None:
+    """Remove a checkpoint whose weights are not finite: the loss of its step came before its update.
+
+    Raises:
+        ForgetbenchError: A trained weight is infinite or no number.
+    """
+    import torch
+
+    if all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.requires_grad):
+        return
+    shutil.rmtree(folder)
+    raise ForgetbenchError(
+        f"recipe {recipe.name}",
+        f"the weights are no longer finite at step {folder.name.rpartition('-')[2]}; {_kept(folder.parent)}",
+        "Lower the learning rate.",
+    )
+
+
+def _kept(output: Path) -> str:
+    steps = [int(folder.name.rpartition("-")[2]) for folder in output.glob("checkpoint-*")]
+    return (
+        f"checkpoint-{max(steps)} is the last good one and stays"
+        if steps
+        else "no checkpoint was saved before"
+    )

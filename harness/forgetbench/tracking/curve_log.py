@@ -1,4 +1,7 @@
-"""Log a curve to MLflow: one parent run with the laws, one child per training run with its losses by step."""
+"""Log a curve to MLflow: one parent run with the laws, one child per training run with its losses by step.
+
+Each checkpoint is a child of its training run, too: a row of its own in MLflow's table.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +59,11 @@ def _log(curve: Curve, files: Sequence[Path], address: str, experiment: str) -> 
         child = _run(client, experiment_id, content, run, run, parent.info.run_id)
         steps = {int(getattr(p.training, curve.exposure)): _point_metrics(curve, p) for p in points}
         _log_metrics(client, child, steps)
+        for step, metrics in steps.items():
+            name = f"{run}, {curve.exposure} {step}"
+            one = _run(client, experiment_id, content, name, name, child.info.run_id)
+            _log_metrics(client, one, {step: metrics})
+            client.set_terminated(one.info.run_id)
         client.set_tag(child.info.run_id, "method", cut(points[0].group, limit=LONGEST_TAG))
         client.set_terminated(child.info.run_id)
     for path in files:

@@ -1,0 +1,189 @@
+"""Is a test item among the training data? Then what looks like learning may be memory.
+
+Texts: *exact* where the words are the same; *near* where at least half of all word 3-grams of the two are
+shared (Jaccard ≥ .5), which one changed word in eleven or more leaves, and a paraphrase does not. Lee
+et al. 2022 (arXiv 2107.06499) take 5-grams and .8 for documents: a question of twenty words with one changed
+would pass.
+Texts of fewer than four words are not compared, of fewer than eight only exactly.
+Recordings: the same where their samples are, whatever the file format keeps beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from forgetbench.data.audio import read_audio, read_bytes
+from forgetbench.data.hub import is_unfetched, load_hub_rows
+from forgetbench.data.tabular import read_rows
+from forgetbench.errors import DataError, SampleError
+from forgetbench.recipes.mixing import sources_of
+from forgetbench.schema.recipe import Contamination, Recipe
+from forgetbench.schema.task import DatasetTask, SpeechTask
+from forgetbench.tasks.definition import Definition
+from forgetbench.tasks.registry import load_registry
+
+NEAR = 0.5
+"""Least Jaccard similarity of word 3-grams."""
+N_GRAM = 3
+SHORTEST_EXACT, SHORTEST_NEAR = 4, 8
+"""Words."""
+_SHOWN = 5
+
+Row = Mapping[str, Any]
+
+
+class Item(NamedTuple):
+    """Something to compare: a text or a recording, and where it stands."""
+
+    place: str
+    content: str
+
+
+def check_contamination(
+    recipe: Recipe,
+    tasks: Sequence[str] = (),
+    *,
+    target: Path | None = None,
+    include_paths: Sequence[Path] = (),
+    allow: bool = False,
+) -> Contamination:
+    """Compare a recipe's training data, and what is mixed in, with the items of tests.
+
+    Args:
+        recipe: Names the data.
+        tasks: Suites, tasks or globs; none for every task whose items are on this machine.
+        target: A user's own test set.
+        include_paths: Where more task definitions are.
+        allow: Report what was found, in place of an error.
+
+    Raises:
+        DataError: A training example is a test item, or nearly one; or the data cannot be used.
+        TaskError: A name matches nothing.
+    """
+    registry = load_registry(include_paths)
+    chosen = registry.select(tasks).tasks if tasks else tuple(registry)
+    speech = recipe.family != "causal_lm"
+    fitting = [
+        d for d in chosen if isinstance(d.task, SpeechTask) == speech and isinstance(d.task, DatasetTask)
+    ]
+    here = [d for d in fitting if isinstance(d.task, DatasetTask) and not is_unfetched(d.task)]
+    items = [item for definition in here for item in _items_of(definition, speech)]
+    if target is not None:
+        items += _of_rows(str(target), read_rows(target), target.parent, speech)
+    checked = {d.task.name for d in here} | ({str(target)} if target else set())
+    told = {d.task.name for d in chosen} - checked if tasks else set[str]()
+    exact, near = _found(_training_items(recipe, speech), items, texts=not speech)
+    shown = [*exact.items(), *near.items()][:_SHOWN]
+    contamination = Contamination(
+        tasks=tuple(sorted(checked)),
+        not_checked=tuple(sorted(told)),
+        exact=len(exact),
+        near=len(near),
+        examples=tuple(f"{mine} is {'' if mine in exact else 'nearly '}{theirs}" for mine, theirs in shown),
+    )
+    if (exact or near) and not allow:
+        n = len(exact) + len(near)
+        cause = f"{n} training examples are test items or nearly: {contamination.examples[0]}"
+        way_out = "Remove them, or train all the same with --allow-contamination, which is recorded."
+        raise DataError(recipe.data, cause, way_out)
+    return contamination
+
+
+def similarity(first: str, second: str) -> float:
+    """Return the Jaccard similarity of two texts' word 3-grams, in [0, 1]."""
+    one, two = _grams(words_of(first)), _grams(words_of(second))
+    return len(one & two) / len(one | two) if one | two else 0.0
+
+
+def words_of(text: str) -> list[str]:
+    """Return a text's words in small letters, without punctuation."""
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+def _grams(words: Sequence[str]) -> set[tuple[str, ...]]:
+    return {tuple(words[i : i + N_GRAM]) for i in range(len(words) - N_GRAM + 1)}
+
+
+def _items_of(definition: Definition, speech: bool) -> Iterator[Item]:
+    task = definition.task
+    assert isinstance(task, DatasetTask)
+    if task.dataset.path is None:
+        rows, _ = load_hub_rows(task, offline=True)
+        folder = definition.folder
+    else:
+        path = definition.folder / task.dataset.path
+        rows, folder = read_rows(path), path if path.is_dir() else path.parent
+    for column, value in task.dataset.filter.items():
+        rows = [row for row in rows if str(row.get(column)) == value]
+    yield from _of_rows(task.name, rows, folder, speech, audio=task.dataset.fields.audio)
+
+
+def _of_rows(name: str, rows: Sequence[Row], folder: Path, speech: bool, audio: str = "audio") -> list[Item]:
+    items = []
+    for number, row in enumerate(rows, start=1):
+        place = f"{name}:{number}"
+        if speech:
+            if isinstance(row.get(audio), str) and (digest := _samples_digest(folder / row[audio])):
+                items.append(Item(place, digest))
+        else:
+            items += [Item(place, text) for text in _texts(row)]
+    return items
+
+
+def _texts(row: Row) -> list[str]:
+    """Return each text of a row, and question with answer: both may be too short to be compared alone."""
+    asked, answer = row.get("prompt") or row.get("question"), row.get("answer")
+    both = [f"{asked} {answer}"] if isinstance(asked, str) and isinstance(answer, str) else []
+    return [*(text for text in row.values() if isinstance(text, str)), *both]
+
+
+def _training_items(recipe: Recipe, speech: bool) -> Iterator[Item]:
+    for path in sources_of(recipe).values():
+        try:
+            rows = read_rows(path) if path.suffix == ".jsonl" else []
+        except DataError as error:
+            raise DataError(str(path), error.cause, error.way_out) from None
+        yield from _of_rows(str(path), rows, path.parent, speech)
+
+
+def _samples_digest(path: Path) -> str | None:
+    try:
+        samples, rate = read_audio(read_bytes(path, path.name), path.name)
+    except SampleError:
+        return None  # training, or the task, names it
+    rounded = np.round(np.asarray(samples) * 32767).astype(np.int16)
+    return hashlib.sha256(rounded.tobytes() + str(rate).encode()).hexdigest()
+
+
+def _found(
+    training: Iterator[Item], items: Sequence[Item], *, texts: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the test item of each training example that is one, and of each that nearly is one, by place."""
+    keyed = [(item, tuple(words_of(item.content)) if texts else (item.content,)) for item in items]
+    shortest = SHORTEST_EXACT if texts else 1
+    same = {words: item.place for item, words in keyed if len(words) >= shortest}
+    grams = [_grams(words) if texts and len(words) >= SHORTEST_NEAR else set() for _, words in keyed]
+    having: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for i, those in enumerate(grams):
+        for gram in those:
+            having[gram].append(i)
+    exact: dict[str, str] = {}
+    near: dict[str, str] = {}
+    for example in training:
+        words = tuple(words_of(example.content)) if texts else (example.content,)
+        if words in same:
+            exact.setdefault(example.place, same[words])
+        elif texts and len(words) >= SHORTEST_NEAR:
+            mine = _grams(words)
+            shared = Counter(i for gram in mine for i in having.get(gram, ()))
+            for i, n in shared.most_common(1):
+                if n / (len(mine) + len(grams[i]) - n) >= NEAR:
+                    near.setdefault(example.place, keyed[i][0].place)
+    return exact, {place: item for place, item in near.items() if place not in exact}

@@ -1,0 +1,160 @@
+"""A grid file becomes the trainings of a sweep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from forgetbench.errors import UsageError
+from forgetbench.models.hub import is_hub_id
+from forgetbench.recipes.make import make_recipe
+from forgetbench.schema.recipe import Recipe
+from forgetbench.schema.sweep import Grid
+from forgetbench.tasks.strict_yaml import line_of, read_mapping
+
+_LISTS = ("save_steps", "target_modules")
+"""Fields whose value is a list itself; a list of lists is gone through."""
+_NAMED = (
+    "rank",
+    "steps",
+    "save_steps",
+    "safety.share",
+    "replay.share",
+    "l2_to_base",
+    "ewc",
+    "rslora",
+    "weights",
+)
+"""Fields that a method's name in curves, or its axis, shows."""
+_PATHS = ("data", "ewc_data")
+_MIXED = ("safety", "replay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One recipe of a sweep, and the parts of its checkpoints' change that are measured."""
+
+    recipe: Recipe
+    alphas: tuple[float, ...]
+
+
+def read_grid(path: Path) -> Grid:
+    """Read a grid file; paths in it become relative to the working directory.
+
+    Raises:
+        UsageError: It is no grid, with the line.
+    """
+    mapping = read_mapping(path, what="grid", error=UsageError)
+    try:
+        grid = Grid.model_validate(mapping.content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        line = line_of(mapping.node, first["loc"])
+        raise UsageError(f"{path}, line {line}", f"{place}: {first['msg']}", "See docs/recipes.md.") from None
+    if not grid.tasks and grid.target is None:
+        raise UsageError(str(path), "measures nothing", "Give tasks or target.")
+    folder = path.parent
+    return grid.model_copy(
+        update={
+            "model": _model(grid.model, folder),
+            "data": str(folder / grid.data),
+            "target": str(folder / grid.target) if grid.target else None,
+            "include_paths": tuple(str(folder / name) for name in grid.include_paths),
+            "common": _with_paths(grid.common, folder),
+            "grid": tuple(_with_paths(entry, folder) for entry in grid.grid),
+        }
+    )
+
+
+def trainings_of(grid: Grid) -> list[Training]:
+    """Return every training of a grid, seed after seed; equal ones are one, with all their parts α.
+
+    Raises:
+        UsageError: An entry is no recipe.
+    """
+    found: dict[str, Training] = {}
+    for seed in grid.seeds:
+        for entry in grid.grid:
+            for recipe, alphas in _of_entry(grid, entry, seed):
+                key = recipe.model_dump_json(exclude={"name"})
+                before = found[key].alphas if key in found else ()
+                found[key] = Training(recipe=recipe, alphas=tuple(sorted({*before, *alphas})))
+    return list(found.values())
+
+
+def _of_entry(grid: Grid, entry: Mapping[str, Any], seed: int) -> Iterator[tuple[Recipe, tuple[float, ...]]]:
+    fields = {**grid.common, **entry}
+    name = fields.pop("recipe", None)
+    alphas = tuple(_alphas(fields.pop("interpolation", [1.0])))
+    if not isinstance(name, str):
+        raise UsageError(
+            f"grid {grid.name}", "an entry has no recipe", "Give recipe: lora. See: forgetbench recipe ls"
+        )
+    axes = list(_axes(fields))
+    for values in product(*(choices for _, choices in axes)):
+        chosen = dict(fields)
+        for (place, _), value in zip(axes, values, strict=True):
+            outer, _, inner = place.partition(".")
+            chosen[outer] = {**chosen[outer], inner: value} if inner else value
+        varied = (
+            f"{place} {value}" for (place, _), value in zip(axes, values, strict=True) if _unnamed(place)
+        )
+        chosen.setdefault("variant", ", ".join(varied))
+        recipe = make_recipe(
+            name, **{**chosen, "model": grid.model, "data": grid.data, "output": ".", "seed": seed}
+        )
+        yield recipe.model_copy(update={"name": _name(recipe)}), alphas
+
+
+def _axes(fields: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield the place of each field that is gone through, and its values."""
+    for name, value in fields.items():
+        if isinstance(value, list) and (name not in _LISTS or any(isinstance(item, list) for item in value)):
+            yield name, value
+        elif isinstance(value, Mapping) and name in _MIXED:
+            yield from ((f"{name}.{inner}", part) for inner, part in value.items() if isinstance(part, list))
+
+
+def _unnamed(place: str) -> bool:
+    """Say whether curves would not show by themselves what is gone through."""
+    return place not in _NAMED
+
+
+def _alphas(value: Any) -> list[float]:
+    found = value if isinstance(value, list) else [value]
+    if not all(isinstance(part, int | float) and 0 < part <= 1 for part in found):
+        way_out = "Give numbers above 0, up to 1; 0 is the base, which is measured anyway."
+        raise UsageError(f"interpolation {value}", "is no part of a change", way_out)
+    return [float(part) for part in found]
+
+
+def _name(recipe: Recipe) -> str:
+    rank = f"-r{recipe.rank}" if recipe.weights == "lora" else ""
+    label = re.sub(r"[^a-z0-9.]+", "-", recipe.label.lower()).strip("-")
+    return f"{label}{rank}-s{recipe.seed}"
+
+
+def _model(name: str, folder: Path) -> str:
+    return str(folder / name) if not is_hub_id(name) or (folder / name).is_dir() else name
+
+
+def _with_paths(fields: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return fields with paths that start at the grid's folder."""
+    moved = dict(fields)
+    for name in _PATHS:
+        if isinstance(moved.get(name), str):
+            moved[name] = str(folder / moved[name])
+    for name in _MIXED:
+        if isinstance(moved.get(name), Mapping) and isinstance(moved[name].get("data"), str):
+            moved[name] = {**moved[name], "data": str(folder / moved[name]["data"])}
+    teacher = moved.get("teacher")
+    if isinstance(teacher, str):
+        moved["teacher"] = _model(teacher, folder)
+    return moved

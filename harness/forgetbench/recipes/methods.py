@@ -1,0 +1,49 @@
+"""Which method works for which family of models, and why not elsewhere."""
+
+from __future__ import annotations
+
+from forgetbench.errors import UsageError
+from forgetbench.schema.recipe import Family, Method, Recipe
+
+_TEXT_ONLY = "learns from texts that are chosen or written by a language model"
+REFUSED: dict[tuple[Method, Family], str] = {
+    ("pseudo-label", "causal_lm"): "is for speech: a text without an answer has no transcript to write",
+    ("sdft-rewrite", "whisper"): "has a model rewrite answers: a transcript has one wording only",
+    ("dpo", "whisper"): f"{_TEXT_ONLY}: TRL has no trainer for speech recognition",
+    ("grpo", "whisper"): f"{_TEXT_ONLY}: TRL has no trainer for speech recognition",
+    ("distillation", "enhancer"): "is for models that write: learn a teacher's output as the clean recording",
+    ("sdft-rewrite", "enhancer"): "has a model rewrite answers, and an enhancer writes none",
+    ("dpo", "enhancer"): _TEXT_ONLY,
+    ("grpo", "enhancer"): _TEXT_ONLY,
+    ("pseudo-label", "enhancer"): "has a model write transcripts, and an enhancer writes none",
+}
+"""Why a method is refused; what is not here works and is tested."""
+
+
+def refusal(method: Method, family: Family) -> str | None:
+    """Return why a method does not work for a family; None where it works."""
+    return REFUSED.get((method, family))
+
+
+def check_method(recipe: Recipe) -> None:
+    """Refuse what cannot work, before anything is read.
+
+    Raises:
+        UsageError: The method is not for the model's family, or the recipe is at odds with itself.
+    """
+    thing = f"recipe {recipe.name}"
+    if reason := refusal(recipe.method, recipe.family):
+        raise UsageError(thing, f"{recipe.method} {reason}")
+    if recipe.load_in_4bit and recipe.weights == "full":
+        raise UsageError(thing, "weights in 4 bits are frozen", "Use weights=lora for QLoRA.")
+    if recipe.weights == "peft" and recipe.peft is None:
+        raise UsageError(thing, "weights=peft needs a PEFT configuration", "Give peft.peft_type=IA3.")
+    if recipe.family == "enhancer" and recipe.weights != "full":
+        raise UsageError(
+            thing, "an enhancer is trained whole: PEFT has no layers for it", "Use weights=full."
+        )
+    if recipe.family == "enhancer" and recipe.ewc:
+        raise UsageError(thing, "ewc needs a likelihood, and an enhancer has none", "Use l2_to_base.")
+    unused = recipe.ewc_data is not None and not recipe.ewc
+    if unused:
+        raise UsageError(thing, "ewc_data is given and ewc is 0", "Give ewc=λ.")

@@ -1,0 +1,268 @@
+"""A sweep: every recipe of a grid is trained, every checkpoint measured, and all become one curve.
+
+What is measured is noted at once, and weights are made again only for what is not: a sweep that was killed
+goes on, and ends with the same curve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from forgetbench.atomic import write_atomically
+from forgetbench.engine.forecast import forecast
+from forgetbench.engine.progress import Progress, Silent
+from forgetbench.engine.results import COMPARISON_FILE, Result, check_writable, read_result
+from forgetbench.engine.run import Request, evaluate, prepare_each, prepare_selftest
+from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.models.checkpoint import resolve
+from forgetbench.models.recipe_facts import read_facts
+from forgetbench.models.resident_base import ResidentBase
+from forgetbench.paths import cache_root
+from forgetbench.recipes.base import checkpoint_name, locate_base
+from forgetbench.recipes.contamination import check_contamination
+from forgetbench.recipes.data import file_sha256
+from forgetbench.recipes.estimate import matrix_flops_per_s, output_folder, training_kind, training_seconds
+from forgetbench.recipes.grid import Training, trainings_of
+from forgetbench.recipes.methods import check_method
+from forgetbench.recipes.output import inputs_of, recipe_key
+from forgetbench.recipes.run import run_recipe
+from forgetbench.schema.recipe import Contamination, Recipe
+from forgetbench.schema.run import Settings
+from forgetbench.schema.sweep import Grid, Measured, SweepRecord
+
+RECORD = "sweep.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training of a sweep.
+
+    Attributes:
+        recipe: With its output directory in the cache.
+        key: Hash of everything that its weights depend on.
+        alphas: Parts of each checkpoint's change that are measured.
+        done: What is measured already.
+        seconds: Estimate for what is left.
+    """
+
+    recipe: Recipe
+    key: str
+    alphas: tuple[float, ...]
+    done: tuple[Measured, ...]
+    seconds: float
+
+    @property
+    def wanted(self) -> list[tuple[int, float]]:
+        """Step and part of every measurement."""
+        return [(step, alpha) for step in self.recipe.saved for alpha in self.alphas]
+
+    @property
+    def left(self) -> list[tuple[int, float]]:
+        """Step and part of what is not measured yet."""
+        have = {(measured.step, measured.alpha) for measured in self.done}
+        return [wanted for wanted in self.wanted if wanted not in have]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """A grid, resolved: nothing was trained yet."""
+
+    grid: Grid
+    request: Request
+    cells: tuple[Cell, ...]
+    contamination: Contamination
+    record: SweepRecord
+
+
+class Outcome(NamedTuple):
+    """What a sweep made: all results in the order of the grid, and what failed."""
+
+    results: list[Result]
+    failures: list[ForgetbenchError]
+
+
+def plan_sweep(grid: Grid, output: Path, *, offline: bool = False) -> SweepPlan:
+    """Resolve a grid: what is to be trained and measured, what is done, and how long the rest may take.
+
+    Raises:
+        CheckpointError: The base is not there.
+        DataError: Data cannot be used, or contains test items.
+        UsageError: An entry is no recipe, or the directory holds another sweep.
+    """
+    settings = Settings(limit=grid.limit, batch_size=grid.batch_size)
+    found = locate_base(grid.model)
+    name = checkpoint_name(found.path, "enhancer") if found.family == "enhancer" else grid.model
+    request = Request(
+        model=name,
+        base=name,
+        tasks=grid.tasks,
+        target=Path(grid.target) if grid.target else None,
+        roles=dict(grid.roles),
+        include_paths=[Path(name) for name in grid.include_paths],
+        settings=settings,
+        output=output,
+        offline=offline,
+    )
+    trainings = trainings_of(grid)
+    for training in trainings:
+        check_method(training.recipe)
+    record = _read_record(output, _measurement(grid))
+    base = resolve(name, offline=offline)
+    lines = forecast(prepare_selftest(request).plan, (base,))
+    each_s = sum(line.seconds or 0.0 for line in lines)
+    parameters = sum(component.parameters or 0 for component in base.components.values())
+    flops_per_s = matrix_flops_per_s()
+    cells = [_cell(training, record, output) for training in trainings]
+    return SweepPlan(
+        grid=grid,
+        request=request,
+        cells=tuple(_timed(cell, record, each_s, parameters, flops_per_s) for cell in cells),
+        contamination=_contamination(grid, trainings),
+        record=record,
+    )
+
+
+def run_sweep(plan: SweepPlan, *, progress: Progress | None = None) -> Outcome:
+    """Train and measure what is left; a training that fails stops no other, and what it saved counts."""
+    progress = progress or Silent()
+    output = plan.request.output
+    check_writable(output, "--output-path")
+    record, resident = plan.record, ResidentBase()
+    failures: list[ForgetbenchError] = []
+    for number, cell in enumerate(plan.cells, start=1):
+        if not cell.left:
+            continue
+        progress.say(f"[{number}/{len(plan.cells)}] {cell.recipe.name}")
+        failed = len(failures)
+        try:
+            record = _train(cell, plan, record, progress)
+        except ForgetbenchError as error:
+            failures.append(error)
+        try:
+            record = _measure(cell, plan, record, resident, progress)
+        except ForgetbenchError as error:
+            record = _read_record(output, plan.record.measurement)
+            failures.append(error)
+        for error in failures[failed:]:
+            progress.say(f"{cell.recipe.name}: {error}")
+        if not plan.grid.keep_weights and len(failures) == failed:
+            shutil.rmtree(cell.recipe.output, ignore_errors=True)
+    results = [read_result(output / measured.directory) for measured in _in_order(plan, record)]
+    return Outcome(results, failures)
+
+
+def _train(cell: Cell, plan: SweepPlan, record: SweepRecord, progress: Progress) -> SweepRecord:
+    """Train, and note how long an example took, unless a part had been trained before."""
+    fresh = not Path(cell.recipe.output).exists()
+    start = time.perf_counter()
+    run_recipe(cell.recipe, progress=progress, contamination=plan.contamination)
+    if not fresh:
+        return record
+    seconds = (time.perf_counter() - start) / (cell.recipe.steps * cell.recipe.batch_size)
+    speeds = record.seconds_per_example | {training_kind(cell.recipe): round(seconds, 4)}
+    return _noted(record.model_copy(update={"seconds_per_example": speeds}), plan.request.output)
+
+
+def _measure(
+    cell: Cell, plan: SweepPlan, record: SweepRecord, resident: ResidentBase, progress: Progress
+) -> SweepRecord:
+    output = plan.request.output
+    folders = {step: Path(cell.recipe.output) / f"checkpoint-{step}" for step in cell.recipe.saved}
+    there = {step: folder for step, folder in folders.items() if read_facts(folder) is not None}
+    if not there:
+        return record
+    names = [checkpoint_name(folder, cell.recipe.family) for folder in there.values()]
+    everything = prepare_each(plan.request, names, alphas=cell.alphas)
+    places = [(step, alpha) for step in there for alpha in cell.alphas]
+    for (step, alpha), prepared in zip(places, everything, strict=True):
+        if (step, alpha) not in cell.left:
+            continue
+        result = evaluate(prepared, progress=progress, resident=resident)
+        directory = str(result.directory.relative_to(output))
+        made = Measured(training=cell.key, step=step, alpha=alpha, directory=directory)
+        record = _noted(record.model_copy(update={"measured": (*record.measured, made)}), output)
+    return record
+
+
+def _noted(record: SweepRecord, output: Path) -> SweepRecord:
+    write_atomically(output / RECORD, record.to_json().encode())
+    return record
+
+
+def _in_order(plan: SweepPlan, record: SweepRecord) -> list[Measured]:
+    found = {(m.training, m.step, m.alpha): m for m in record.measured}
+    wanted = [(cell.key, step, alpha) for cell in plan.cells for step, alpha in cell.wanted]
+    return [found[place] for place in wanted if place in found]
+
+
+def _read_record(output: Path, measurement: str) -> SweepRecord:
+    path = output / RECORD
+    if not path.is_file():
+        return SweepRecord(measurement=measurement)
+    try:
+        record = SweepRecord.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise UsageError(
+            str(path), "is damaged", "Remove it: checkpoints are trained again, finished results are found."
+        ) from None
+    if record.measurement != measurement:
+        cause = "holds a sweep that was measured differently: other base, tasks, target or limit"
+        raise UsageError(str(output), cause, "Choose another --output-path.")
+    return record
+
+
+def _measurement(grid: Grid) -> str:
+    """Return the hash of what every result of a sweep has in common."""
+    content = {
+        "base": locate_base(grid.model).fingerprint,
+        "target": file_sha256(Path(grid.target)) if grid.target else None,
+        **grid.model_dump(mode="json", include={"tasks", "roles", "limit"}),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _cell(training: Training, record: SweepRecord, output: Path) -> Cell:
+    recipe = training.recipe
+    key = recipe_key(recipe, inputs_of(recipe, locate_base(recipe.model)))
+    done = tuple(
+        measured
+        for measured in record.measured
+        if measured.training == key and (output / measured.directory / COMPARISON_FILE).is_file()
+    )
+    folder = output_folder(cache_root(), recipe, key)
+    placed = recipe.model_copy(update={"output": str(folder)})
+    return Cell(recipe=placed, key=key, alphas=training.alphas, done=done, seconds=0.0)
+
+
+def _timed(cell: Cell, record: SweepRecord, each_s: float, parameters: int, flops_per_s: float) -> Cell:
+    if not cell.left:
+        return cell
+    training_s = training_seconds(cell.recipe, parameters, record.seconds_per_example, flops_per_s)
+    return replace(cell, seconds=training_s + each_s * len(cell.left))
+
+
+def _contamination(grid: Grid, trainings: Sequence[Training]) -> Contamination:
+    """Compare everything that any recipe trains on with what is measured, once."""
+    found: dict[str, Contamination] = {}
+    for training in trainings:
+        recipe = training.recipe
+        mixed = [part.data for part in (recipe.safety, recipe.replay) if part is not None]
+        key = json.dumps([recipe.data, *mixed])
+        if key not in found:
+            found[key] = check_contamination(
+                recipe,
+                grid.tasks,
+                target=Path(grid.target) if grid.target else None,
+                include_paths=[Path(name) for name in grid.include_paths],
+                allow=grid.allow_contamination,
+            )
+    return max(found.values(), key=lambda one: one.exact + one.near)

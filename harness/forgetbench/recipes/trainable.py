@@ -1,0 +1,103 @@
+"""Which weights of a loaded model a recipe trains: all of them, a LoRA, or what a PEFT configuration says."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from forgetbench.errors import MissingPackageError, UsageError
+from forgetbench.recipes.base import Base
+from forgetbench.schema.recipe import Recipe
+
+
+def load_options(recipe: Recipe) -> dict[str, Any]:
+    """Return what ``from_pretrained`` is told: float32, or the frozen weights of QLoRA in 4 bits.
+
+    Raises:
+        MissingPackageError: bitsandbytes is not installed.
+    """
+    import torch
+
+    if not recipe.load_in_4bit:
+        return {"dtype": torch.float32}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingPackageError("recipe, load_in_4bit", "bitsandbytes", extra="qlora")
+    from transformers import BitsAndBytesConfig
+
+    kept = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    return {"dtype": torch.float32, "quantization_config": kept}
+
+
+def trainable(model: Any, recipe: Recipe, base: Base, *, task_type: str | None) -> Any:
+    """Return the model with the weights to train, seeded where they are fresh; all others are frozen.
+
+    Args:
+        model: A transformers model.
+        recipe: Says which, and the seed.
+        base: Where the model is from. Its path stands in the adapter until it is saved: PEFT would ask
+            the hub about a hub id.
+        task_type: PEFT's, such as ``CAUSAL_LM``; None for Whisper, whose inputs no PEFT task type fits.
+
+    Raises:
+        UsageError: The configuration is not PEFT's, or the model has none of the target modules.
+    """
+    from peft import get_peft_model, prepare_model_for_kbit_training
+    from transformers import set_seed
+
+    set_seed(recipe.seed)
+    if recipe.weights == "full":
+        return model
+    config = peft_config(recipe, base, task_type=task_type)
+    if recipe.load_in_4bit:
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        if "arget modules" not in str(error):
+            raise UsageError("peft", " ".join(str(error).split())[:200]) from None
+        names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if _is_linear(part)})
+        wanted = sorted(config.target_modules or ())
+        cause = f"the model has no {' or '.join(wanted)}"
+        raise UsageError("target_modules", cause, f"Choose among {', '.join(names)}.") from None
+
+
+def peft_config(recipe: Recipe, base: Base, *, task_type: str | None) -> Any:
+    """Return the PEFT configuration of a recipe; None for full fine-tuning.
+
+    Raises:
+        UsageError: It is not PEFT's.
+    """
+    from peft import LoraConfig
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    if recipe.weights == "full":
+        return None
+    common = {"task_type": task_type, "base_model_name_or_path": str(base.path)}
+    if recipe.weights == "lora":
+        return LoraConfig(
+            r=recipe.rank,
+            lora_alpha=recipe.alpha,
+            lora_dropout=recipe.dropout,
+            use_rslora=recipe.rslora,
+            target_modules=list(recipe.target_modules),
+            **common,
+        )
+    asked = dict(recipe.peft or {})
+    kind = str(asked.pop("peft_type", "")).upper()
+    known = {
+        str(getattr(name, "value", name)): config for name, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()
+    }
+    if kind not in known:
+        raise UsageError(
+            f"peft_type {kind or 'is missing'}", "is not PEFT's", f"There is {', '.join(sorted(known))}."
+        )
+    try:
+        return known[kind](**common, **asked)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"peft {kind}", " ".join(str(error).split())[:200]) from None
+
+
+def _is_linear(part: Any) -> bool:
+    from torch import nn
+
+    return isinstance(part, nn.Linear)

@@ -1,0 +1,156 @@
+"""A grid is trained, measured and drawn; killed and started again, it ends with the same curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from forgetbench.engine.trajectories import curve_of
+from forgetbench.errors import DataError, UsageError
+from forgetbench.recipes.grid import read_grid, trainings_of
+from forgetbench.recipes.sweep import RECORD, plan_sweep, run_sweep
+from forgetbench.schema.sweep import Grid
+from tiny_recipe_models import Interrupt
+from tiny_tasks import choice_rows, write_task
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write_grid(tiny_causal: Path, pairs: Path, tmp_path: Path) -> Write:
+    (tmp_path / "tasks").mkdir()
+    write_task(
+        tmp_path / "tasks", "choices", choice_rows(20), kind="multiple_choice", prompt="{question}",
+        metrics=["acc"], primary="acc", chance=1 / 3,
+    )  # fmt: skip
+    (tmp_path / "test.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"Say {i}.", "answer": f"It is {i}."}) + "\n" for i in range(50, 60))
+    )
+
+    def write(**changes: Any) -> Path:
+        content: dict[str, Any] = {
+            "name": "tiny",
+            "model": str(tiny_causal),
+            "data": pairs.name,
+            "target": "test.jsonl",
+            "tasks": ["choices"],
+            "include_paths": ["tasks"],
+            "common": {"steps": 4, "save_steps": [2, 4], "learning_rate": 0.01, "warmup_steps": 0},
+            "grid": [{"recipe": "lora", "rank": [1, 2]}, {"recipe": "full", "interpolation": [0.5, 1]}],
+        }
+        path = tmp_path / "grid.yaml"
+        path.write_text(yaml.safe_dump({**content, **changes}))
+        return path
+
+    return write
+
+
+def curve(grid: Grid, output: Path, **how: Any) -> str:
+    outcome = run_sweep(plan_sweep(grid, output), **how)
+    assert outcome.failures == []
+    return curve_of(outcome.results).to_json()
+
+
+def test_lists_are_gone_through_in_all_combinations_and_seeds(write_grid: Write, tmp_path: Path) -> None:
+    path = write_grid(
+        seeds=[0, 1],
+        grid=[
+            {"recipe": "lora", "rank": [1, 2], "learning_rate": [0.1, 0.2]},
+            {"recipe": "full", "replay": {"data": "old.jsonl", "share": [0.25, 0.5]}},
+            {"recipe": "full", "interpolation": [0.5]},
+            {"recipe": "full"},
+        ],
+    )
+    trainings = trainings_of(read_grid(path))
+    assert len(trainings) == 2 * (4 + 2 + 1)
+    assert {t.recipe.name for t in trainings if t.recipe.seed == 1} == {
+        "lora-learning-rate-0.1-r1-s1", "lora-learning-rate-0.1-r2-s1", "lora-learning-rate-0.2-r1-s1",
+        "lora-learning-rate-0.2-r2-s1", "full-replay-0.25-s1", "full-replay-0.5-s1", "full-s1",
+    }  # fmt: skip
+    assert {t.alphas for t in trainings if t.recipe.name == "full-s0"} == {(0.5, 1.0)}
+    replayed = next(t.recipe for t in trainings if t.recipe.replay is not None)
+    assert replayed.replay is not None and replayed.replay.data == str(tmp_path / "old.jsonl")
+
+
+def test_a_sweep_that_was_killed_ends_with_the_same_curve(
+    write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = read_grid(write_grid())
+    monkeypatch.setenv("FORGETBENCH_CACHE", str(tmp_path / "one"))
+    whole = curve(grid, tmp_path / "whole")
+    monkeypatch.setenv("FORGETBENCH_CACHE", str(tmp_path / "two"))
+    for after in (3, 30, 60, 90):  # in training, in measuring, in the second training …
+        with pytest.raises(KeyboardInterrupt):
+            curve(grid, tmp_path / "cut", progress=Interrupt(after=after))
+    plan = plan_sweep(grid, tmp_path / "cut")
+    n_done = sum(len(cell.done) for cell in plan.cells)
+    assert 0 < n_done < 8
+    assert curve(grid, tmp_path / "cut") == whole
+    again = plan_sweep(grid, tmp_path / "cut")
+    assert [cell.left for cell in again.cells] == [[], [], []]
+    assert [cell.seconds for cell in again.cells] == [0, 0, 0]
+    assert not list(
+        (tmp_path / "two" / "recipes").glob("*/checkpoint-*")
+    )  # weights are gone, results are not
+
+
+def test_the_curve_knows_methods_ranks_and_parts(write_grid: Write, tmp_path: Path) -> None:
+    made = json.loads(curve(read_grid(write_grid()), tmp_path / "out"))
+    groups = {point["group"] for point in made["points"]}
+    assert groups == {"lora r1", "lora r2", "full", "full α 0.5"}
+    assert {point["training"]["steps"] for point in made["points"]} == {2, 4}
+    assert all(point["training"]["target_loss"] is not None for point in made["points"])
+    assert made["target"] is not None
+    record = json.loads((tmp_path / "out" / RECORD).read_text())
+    assert len(record["measured"]) == 8 and record["seconds_per_example"]
+
+
+def test_a_grid_that_grew_measures_only_what_is_new(write_grid: Write, tmp_path: Path) -> None:
+    curve(read_grid(write_grid()), tmp_path / "out")
+    grown = read_grid(write_grid(grid=[{"recipe": "lora", "rank": [1, 2, 3]}]))
+    plan = plan_sweep(grown, tmp_path / "out")
+    assert [len(cell.left) for cell in plan.cells] == [0, 0, 2]
+    assert [cell.seconds > 0 for cell in plan.cells] == [False, False, True]
+
+
+def test_another_measurement_in_the_same_folder_is_refused(write_grid: Write, tmp_path: Path) -> None:
+    curve(read_grid(write_grid()), tmp_path / "out")
+    with pytest.raises(UsageError, match="measured differently"):
+        plan_sweep(read_grid(write_grid(limit=5)), tmp_path / "out")
+
+
+def test_a_training_that_fails_does_not_stop_the_others(write_grid: Write, tmp_path: Path) -> None:
+    grid = [{"recipe": "lora", "learning_rate": 1e30, "max_epochs": 100}, {"recipe": "full"}]
+    outcome = run_sweep(plan_sweep(read_grid(write_grid(grid=grid)), tmp_path / "out"))
+    assert len(outcome.failures) == 1 and "the loss is nan" in str(outcome.failures[0])
+    assert {result.checkpoint.measured["training"]["method"] for result in outcome.results} >= {"full"}
+
+
+def test_training_data_that_holds_test_items_is_refused(
+    write_grid: Write, pairs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"training examples are test items"):
+        plan_sweep(read_grid(write_grid(target=pairs.name)), tmp_path / "out")
+    plan = plan_sweep(read_grid(write_grid(target=pairs.name, allow_contamination=True)), tmp_path / "out")
+    assert plan.contamination.exact == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"grid": [{"rank": 2}]}, "an entry has no recipe"),
+        ({"grid": [{"recipe": "magic"}]}, "recipe magic: is unknown for causal_lm"),
+        ({"grid": [{"recipe": "full", "interpolation": [0]}]}, "0 is the base"),
+        ({"tasks": [], "target": None}, "measures nothing"),
+        ({"seed": 3}, "line 1[0-9]*, seed|seed: Extra inputs"),
+        ({"common": {"steps": 2, "save_steps": [9]}}, "lies beyond the 2 steps"),
+    ],
+)
+def test_a_wrong_grid_is_one_line(changes: dict[str, Any], match: str, write_grid: Write) -> None:
+    with pytest.raises(UsageError, match=match):
+        trainings_of(read_grid(write_grid(**changes)))
