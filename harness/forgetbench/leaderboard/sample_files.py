@@ -128,7 +128,7 @@ def rows_of(table: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def row_digests(table: pd.DataFrame) -> str:
     """Return the digests of a table's rows, one after the other."""
-    return "".join(_digest(table.columns, row) for row in table.itertuples(index=False, name=None))
+    return "".join(_digest(list(table.columns), row) for row in table.itertuples(index=False, name=None))
 
 
 def _digest(columns: Sequence[str], row: Sequence[object]) -> str:

@@ -102,6 +102,8 @@ def _full(model: Any, recipe: Recipe, fisher: Mapping[str, Tensor] | None) -> An
 
 
 def _lora(model: Any, recipe: Recipe, fisher: Mapping[str, Tensor] | None) -> Any:
+    import torch
+
     information = {name.removesuffix(".weight"): value for name, value in (fisher or {}).items()}
 
     def add() -> None:
@@ -109,7 +111,7 @@ def _lora(model: Any, recipe: Recipe, fisher: Mapping[str, Tensor] | None) -> An
             penalty = 0.5 * recipe.l2_to_base * change.square().sum()
             if information:
                 penalty = penalty + 0.5 * recipe.ewc * (information[name] * change.square()).sum()
-            penalty.backward()
+            torch.autograd.backward(penalty)
 
     return add
 

@@ -152,8 +152,8 @@ def run_sweep(plan: SweepPlan, *, progress: Progress | None = None) -> Outcome:
         except ForgetbenchError as error:
             record = _read_record(output, plan.record.measurement)
             failures.append(error)
-        for error in failures[failed:]:
-            progress.say(f"{cell.recipe.name}: {error}")
+        for failure in failures[failed:]:
+            progress.say(f"{cell.recipe.name}: {failure}")
         if not plan.grid.keep_weights and len(failures) == failed:
             shutil.rmtree(cell.recipe.output, ignore_errors=True)
     results = [read_result(output / measured.directory) for measured in _in_order(plan, record)]
