@@ -21,8 +21,6 @@ from forgetbench.errors import UsageError
 from forgetbench.forgetting.verdict import MIN_N
 from forgetbench.paths import cache_root
 
-PILOT_BATCHES = 2
-"""Batches of a task that are timed, where no run has timed it before."""
 UNKNOWN_MARGINS = 16.0
 """Smallest detectable loss of one sample, in margins, where a metric's spread is not known: about that of a
 binary score with a margin of two points and one answer in ten that flips."""
@@ -163,25 +161,23 @@ def _limits(prepared: Prepared, fractions: Mapping[str, float]) -> dict[str, int
 
 
 def _time_first_batches(prepared: Prepared, progress: Progress) -> None:
-    """Run a few samples of each task whose speed is not known, which records it."""
-    pair = prepared.pair
+    """Run one batch of each task whose speed is not known, which records it."""
+    pair, settings = prepared.pair, prepared.request.settings
     arms = [arm for arm in (pair.checkpoint, pair.base) if arm is not None]
-    tasks = tuple(
-        _beginning(planned, prepared.request.settings.batch_size, prepared.request.settings.seed)
-        for planned in prepared.plan.tasks
-        if planned.samples and not is_timed(planned, arms)
-    )
-    if not tasks:
-        return
-    progress.say(f"Timing {len(tasks)} tasks of unknown speed by their first {PILOT_BATCHES} batches")
     with TemporaryDirectory(prefix="forgetbench-budget-") as folder:
-        pilot = replace(prepared, plan=replace(prepared.plan, tasks=tasks), directory=Path(folder))
-        for run in arm_runs(pilot, progress):
-            run_arm(run)
+        for run in arm_runs(replace(prepared, directory=Path(folder)), progress):
+            tasks = tuple(
+                _beginning(planned, settings.batch_size, settings.seed)
+                for planned in prepared.plan.tasks
+                if planned.samples and not is_timed(planned, run.checkpoint, arms)
+            )
+            if tasks:
+                progress.say(f"Timing {len(tasks)} tasks of unknown speed by their first batch")
+                run_arm(replace(run, plan=replace(prepared.plan, tasks=tasks)))
 
 
 def _beginning(planned: PlannedTask, batch_size: int, seed: int) -> PlannedTask:
-    ids = choose(sorted({sample.id for sample in planned.samples}), PILOT_BATCHES * batch_size, seed)
+    ids = choose(sorted({sample.id for sample in planned.samples}), batch_size, seed)
     samples = tuple(sample for sample in planned.samples if sample.id in set(ids))
     return replace(planned, samples=samples, batches=plan_batches(samples, batch_size))
 

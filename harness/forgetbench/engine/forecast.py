@@ -124,7 +124,7 @@ class _Work:
         component = arm.component_for(planned.task.capability)
         if component is None or planned.skipped:
             return 0.0
-        known = self.speeds.get(_speed_key(component, planned.task.name))
+        known = _known_speed(self.speeds, component, planned, self.arms)
         if known is not None:
             return known
         size = (component.parameters or 0) / REFERENCE_PARAMETERS[component.role] or 1.0
@@ -146,11 +146,25 @@ class _Work:
         return 0.0, 0.0
 
 
-def is_timed(planned: PlannedTask, arms: Sequence[Checkpoint]) -> bool:
-    """Say whether a run has timed this task on the component of every arm."""
-    speeds = _read_speeds()
-    components = [arm.component_for(planned.task.capability) for arm in arms]
-    return all(c is not None and _speed_key(c, planned.task.name) in speeds for c in components)
+def is_timed(planned: PlannedTask, arm: Checkpoint, arms: Sequence[Checkpoint]) -> bool:
+    """Say whether a run has timed this task on the component of an arm, or on one that is as fast."""
+    component = arm.component_for(planned.task.capability)
+    return component is not None and _known_speed(_read_speeds(), component, planned, arms) is not None
+
+
+def _known_speed(
+    speeds: Mapping[str, float], component: Component, planned: PlannedTask, arms: Sequence[Checkpoint]
+) -> float | None:
+    """Return the seconds a sample took on a component, or on the other arm's if that is alike."""
+    found = [component, *(arm.component_for(planned.task.capability) for arm in arms)]
+    alike = [each for each in found if each is not None and _is_as_fast(each, component)]
+    keys = [_speed_key(each, planned.task.name) for each in alike]
+    return next((speeds[key] for key in keys if key in speeds), None)
+
+
+def _is_as_fast(one: Component, other: Component) -> bool:
+    sizes = sorted((one.parameters or 0, other.parameters or 0))
+    return one.architecture == other.architecture and sizes[1] <= 1.1 * sizes[0]
 
 
 def _unless_identical(planned: PlannedTask, arm: Checkpoint, identical: frozenset[str]) -> PlannedTask:
