@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from forgetbench.forgetting.verdict import needed
 from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.report import numbers
 from forgetbench.report.cost import cost_section
@@ -386,7 +387,7 @@ def _footnote(comparison: Comparison) -> Text:
 def _said(row: Row) -> tuple[str, ...]:
     said = [text for text in (row.reason, *row.notes) if text]
     if row.verdict == "inconclusive" and row.required_n and not row.reason:
-        said.append(f"needs about {row.required_n} samples")
+        said.append(f"needs {needed(row, row.required_n)}")
     return tuple(dict.fromkeys(said))
 
 

@@ -90,7 +90,8 @@ class Row(Document):
     smallest_detectable: float | None = None
     """Degradation that this n detects with 80 % power."""
     required_n: int | None = None
-    """For an inconclusive row: the n that 80 % power at the margin needs."""
+    """For an unsettled row: the n that 80 % power at the margin needs; with ``n_clusters``, of so many more
+    clusters of the same size."""
     notes: tuple[str, ...] = ()
 
 
