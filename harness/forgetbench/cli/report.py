@@ -18,7 +18,7 @@ EPILOG = (
     "[bold]Examples[/bold]\n\n"
     "forgetbench report results/my-lora/1f2e…/9c3a…/77ab… --format latex --bibtex tasks.bib > table.tex\n\n"
     "forgetbench report results/seed-1/… results/seed-2/… results/seed-3/… --format markdown\n\n"
-    "One result speaks of this checkpoint; several, of the method that was trained with several seeds."
+    "One result speaks of this checkpoint; several, of the method, if they differ in the training seed alone."
 )
 
 
@@ -40,11 +40,14 @@ def report(
             metavar="FILE",
         ),
     ] = None,
+    training: o.TrainingTable = None,
     include_path: o.IncludePath = None,
 ) -> None:
     """Print the table of a result, for a paper or a page, with BibTeX of its tasks."""
     from forgetbench.atomic import write_atomically
+    from forgetbench.data.training_table import read_training_table
     from forgetbench.engine.results import read_result
+    from forgetbench.engine.trajectories import trained_checkpoints
     from forgetbench.report.bibtex import bibtex as entries
     from forgetbench.report.formats import FORMATS
     from forgetbench.report.paper_table import paper_table
@@ -54,7 +57,8 @@ def report(
     if len(compared) < len(found):
         alone = next(result.directory for result in found if result.comparison is None)
         raise UsageError(str(alone), "has no comparison", "Run again with --base.")
-    text = FORMATS[format](paper_table(compared))
+    trained = trained_checkpoints(found, read_training_table(training) if training else None)
+    text = FORMATS[format](paper_table(compared, [each.training for each in trained]))
     if bibtex is not None:
         write_atomically(bibtex, entries(_citations(found, include_path or [])).encode())
     sys.stdout.write(text)

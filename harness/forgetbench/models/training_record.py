@@ -71,6 +71,7 @@ def _by_recipe(facts: RecipeFacts) -> Training:
     return Training(
         run=f"{recipe.name} {_digest(_recipe_content(recipe) + facts.data_sha256)}",
         method=recipe.method,
+        hyperparameters=_digest(_recipe_content(recipe, "seed") + facts.data_sha256),
         steps=facts.step,
         tokens=facts.tokens_seen,
         audio_s=facts.audio_s_available,
@@ -81,8 +82,8 @@ def _by_recipe(facts: RecipeFacts) -> Training:
     )
 
 
-def _recipe_content(recipe: Recipe) -> str:
-    return recipe.model_dump_json(exclude=_UNTOLD)
+def _recipe_content(recipe: Recipe, *untold: str) -> str:
+    return recipe.model_dump_json(exclude=_UNTOLD.union(untold))
 
 
 def _run_of(folder: Path) -> str:
