@@ -1,4 +1,7 @@
-"""Limited and lost samples in plain lm-eval output, up to the gate; the files are written here."""
+"""Limited and lost samples in plain lm-eval output, up to the gate, and no rescoring of it.
+
+The files are written here.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from forgetbench.engine.compare import compare_runs
 from forgetbench.engine.gate import gate_result
+from forgetbench.engine.rescore import Rescoring, rescore
 from forgetbench.engine.results import Result
+from forgetbench.errors import UsageError
 from forgetbench.forgetting.gate import Gate
 from forgetbench.schema.policy import Policy
 
@@ -131,3 +138,11 @@ def test_samples_that_were_never_asked_for_are_no_failures(tmp_path: Path) -> No
     rows = [comparison.rows[0] for comparison in compared if comparison is not None]
     assert [(row.verdict, row.unpaired) for row in rows] == [("retained", 500), ("error", 550)]
     assert rows[1].reason == "the checkpoint's arm alone failed on 50 of 500 samples"
+
+
+def test_a_comparison_of_lm_eval_output_is_not_rescored_and_says_so(tmp_path: Path) -> None:
+    arms = [write_run(tmp_path / arm, {"quiz": (RIGHT, 1000)}) for arm in ("base", "checkpoint")]
+    result, _ = judged(*arms)
+    with pytest.raises(UsageError, match="lm-eval's own") as refused:
+        rescore(Rescoring(directory=result.directory, output=tmp_path / "again"))
+    assert "--tasks" not in str(refused.value)
