@@ -29,6 +29,7 @@ LEAVES = dict(leaves(get_command(app)))
 FINISHED = {
     "run", "fetch", "lm-eval", "tasks ls", "tasks show", "tasks validate", "recipe run lora", "selftest",
     "mlflow sync", "mlflow ui", "env", "schema", "compare", "curves", "gate", "report", "rescore",
+    "sequence",
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from forgetbench.cli import (
     run,
     schema,
     selftest,
+    sequence,
     tasks,
 )
 
@@ -98,6 +99,9 @@ def _register() -> None:
     run_group.command("lora", context_settings=COMMAND, epilog=recipe.EPILOG)(recipe.lora)
     app.command("curves", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=curves.EPILOG)(
         curves.curves
+    )
+    app.command("sequence", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=sequence.EPILOG)(
+        sequence.sequence
     )
     app.command("rescore", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=rescore.EPILOG)(
         rescore.rescore

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-Name = Literal["task", "run", "comparison", "sample", "metric", "cost", "curve", "policy"]
+Name = Literal["task", "run", "comparison", "sample", "metric", "cost", "curve", "sequence", "policy"]
 
 
 def schema(
@@ -31,6 +31,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
     from forgetbench.schema.policy import Policy
     from forgetbench.schema.run import RunDocument
     from forgetbench.schema.sample import SampleRecord
+    from forgetbench.schema.sequence import TaskSequence
     from forgetbench.schema.task import DEFINITION
 
     return {
@@ -41,6 +42,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "metric": _named("metric", MetricSpec.model_json_schema()),
         "cost": _named("cost", Cost.model_json_schema()),
         "curve": _named("curve", Curve.model_json_schema()),
+        "sequence": _named("sequence", TaskSequence.model_json_schema()),
         "policy": _named("policy", Policy.model_json_schema()),
     }
 

@@ -463,6 +463,7 @@ def _beside(comparison: Comparison) -> Iterator[RenderableType]:
         said = ", ".join(
             f"{metric.metric} {numbers.value(metric.base, metric=metric.metric)} -> "
             f"{numbers.value(metric.checkpoint, metric=metric.metric)}"
+            f"{f' ({plain(metric.reason)})' if metric.reason else ''}"
             for metric in metrics
         )
         yield Padding(Text(f"{plain(title)}: {said}"), (0, 0, 0, 2), expand=False)

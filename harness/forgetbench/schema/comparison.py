@@ -177,6 +177,8 @@ class BesideMetric(Document):
     checkpoint: float | None
     n: int
     """Samples of the checkpoint's arm that have it."""
+    reason: str = ""
+    """Why there is no value."""
 
 
 class ArmRate(Document):
