@@ -132,7 +132,11 @@ def test_the_published_ability_delta_is_over_the_general_tasks_that_no_stage_tra
     after = [46.43, 3.49, 30.11, 33.23, 77.89, 76.50]
     scores: Scores = {f"g{i}": [b / 100, a / 100] for i, (b, a) in enumerate(zip(base, after, strict=True))}
     scores |= {"trained": [0.1, 0.9], "harmless": [0.9, 0.6]}
-    sequence = make_sequence(compared(scores, roles={"harmless": "safety"}), trained_on=("trained",))
+    sequence = make_sequence(
+        compared(scores, roles={"harmless": "safety"}, details={"part of g0": [0.9, 0.1]}),
+        trained_on=("trained",),
+        members={"g0": ("part of g0",)},
+    )
     found = figures(sequence)
     general = found["general ability delta", "general"]
     assert general.value == pytest.approx(-0.0258, abs=5e-5)

@@ -35,7 +35,7 @@ class Judging:
         run_key: Seeds the bootstrap.
         family_size: Rows that are judged together.
         alpha: Error rate of the family.
-        min_n: Pairs below which there is no verdict.
+        min_n: Samples below which there is no verdict.
         noise_floors: Degradation of the same checkpoint against itself, by task and suite row.
     """
 
