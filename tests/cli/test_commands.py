@@ -30,6 +30,7 @@ FINISHED = {
     "run", "fetch", "lm-eval", "tasks ls", "tasks show", "tasks validate", "recipe ls", "recipe show",
     "recipe run", "selftest", "sweep",
     "mlflow sync", "mlflow ui", "env", "schema", "compare", "curves", "gate", "report", "rescore",
+    "sequence",
 }  # fmt: skip
 
 

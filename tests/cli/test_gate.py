@@ -155,14 +155,21 @@ def test_a_report_in_each_format(run: Call, cli: Call, tmp_path: Path) -> None:
     assert Path("tasks.bib").read_text().startswith("@software{forgetbench,")
 
 
-def test_several_seeds_speak_of_the_method(run: Call, cli: Call, made: Path) -> None:
+def test_several_seeds_speak_of_the_method_and_other_checkpoints_do_not(
+    run: Call, cli: Call, made: Path, tmp_path: Path
+) -> None:
     results = [directory(run()), directory(run(f"--base={made / 'llama'}", model="other"))]
-    said = cli("report", *results, "--format", "markdown").stdout
-    assert "this method" in said
-    assert "this checkpoint" not in said
-    assert "hold one checkpoint twice" in str(
-        cli("report", results[0], results[0], "--format", "csv").exception
+    table = ("--format", "markdown")
+    said = cli("report", *results, *table).stdout
+    assert "What these checkpoints lost" in said
+    assert "They speak of no method: their methods differ" in said
+    (tmp_path / "made.csv").write_text(
+        "checkpoint,method,steps,seed,lora_rank,trained_parameters\nlora,full,5,0,1,9\nother,full,5,1,1,9\n"
     )
+    told = cli("report", *results, "--training", str(tmp_path / "made.csv"), *table).stdout
+    assert "What this method lost" in told
+    assert "these checkpoints" not in told
+    assert "hold one checkpoint twice" in str(cli("report", results[0], results[0], *table).exception)
 
 
 def test_the_workflow_parses_and_its_command_judges(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:

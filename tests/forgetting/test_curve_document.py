@@ -126,6 +126,25 @@ def test_checkpoints_of_an_unknown_run_are_one_and_speak_of_no_method(
     assert found.scope == ("checkpoint: these 6 checkpoints; of the method only several seeds speak",)
 
 
+def test_runs_that_differ_in_more_than_their_seed_are_no_method(
+    tmp_path: Path, make_result: Callable[..., Path], curve_row: Callable[..., object]
+) -> None:
+    for seed, chosen in ((0, "a"), (1, "b")):
+        for step in (10, 20):
+            training = {
+                "run": f"s{seed}",
+                "method": "lora",
+                "steps": step,
+                "seed": seed,
+                "hyperparameters": chosen,
+            }
+            row = curve_row("arc", "general", 0.6, 0.01 * step)
+            make_result(tmp_path / f"r{seed}-{step:04d}", f"checkpoint-{step}", row, training=training)
+    found = curve_of(find_results([tmp_path]))
+    said = "lora: these 4 checkpoints of 2 runs, of no method: their hyperparameters differ (a, b)"
+    assert found.scope == (said,)
+
+
 def test_a_users_table_goes_before_the_files_and_fits_by_name_or_fingerprint(
     tmp_path: Path, make_result: Callable[..., Path], curve_row: Callable[..., object]
 ) -> None:

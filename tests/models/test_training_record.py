@@ -53,19 +53,22 @@ def test_a_recipe_says_everything(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-5" / FACTS).write_text(facts().to_json())
     found = training(made)
     assert found == Training(
-        run=found.run, method="lora", steps=6, audio_s=14.2, trained_parameters=320, lora_rank=4, seed=7,
+        run=found.run, hyperparameters=found.hyperparameters, method="lora", steps=6,
+        audio_s=14.2, trained_parameters=320, lora_rank=4, seed=7,
         target_loss=1.5,
     )  # fmt: skip
 
 
 def test_checkpoints_of_one_recipe_are_one_run_and_another_seed_is_another(tmp_path: Path) -> None:
-    runs = []
+    runs, chosen = [], []
     for i, changes in enumerate(({}, {"output": "elsewhere", "save_steps": (3,)}, {"seed": 8}, {"rank": 8})):
         made = component(tmp_path / str(i))
         (tmp_path / str(i) / FACTS).write_text(facts(**changes).to_json())
         runs.append(training(made).run)
+        chosen.append(training(made).hyperparameters)
     assert runs[0] == runs[1]
     assert len(set(runs)) == 3
+    assert chosen[0] == chosen[1] == chosen[2] != chosen[3]
 
 
 def test_an_adapter_of_the_trainer_says_steps_rank_loss_and_size(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from forgetbench.report.bibtex import bibtex, entries, key_of
 from forgetbench.report.formats import FORMATS, to_csv, to_latex, to_markdown
 from forgetbench.report.paper_table import HEADERS, paper_table
 from forgetbench.schema.comparison import Comparison, Row
+from forgetbench.schema.curve import Training
 from forgetbench.schema.run import CheckpointInfo
 from forgetbench.tasks.registry import builtin_root, load_registry
 
@@ -42,12 +43,88 @@ def comparison(*losses: float | None, checkpoint: str = "c", name: str = "tuned"
 
 def test_one_result_speaks_of_the_checkpoint_and_several_of_the_method() -> None:
     one = paper_table([comparison(0.01)])
-    many = paper_table([comparison(0.01, checkpoint=str(i)) for i in range(3)])
+    many = paper_table([comparison(0.01, checkpoint=str(i)) for i in range(3)], seeds_of_one_method(3))
     assert ("this checkpoint" in one.caption, "this method" in one.caption) == (True, False)
     assert ("this checkpoint" in many.caption, "this method" in many.caption) == (False, True)
     assert "3 training seeds" in many.caption
-    unsettled = paper_table([comparison(loss, checkpoint=str(loss)) for loss in (0.01, 0.06)])
-    assert unsettled.summary == "NEED MORE: task0 needs more training seeds, has 2."
+    unsettled = paper_table(
+        [comparison(loss, checkpoint=str(loss)) for loss in (0.01, 0.06)], seeds_of_one_method(2)
+    )
+    assert unsettled.summary == "NEED MORE: task0 needs more than 2 training seeds."
+
+
+def seeds_of_one_method(n: int) -> list[Training]:
+    return [Training(method="lora", hyperparameters="h", steps=100, lora_rank=8, seed=i) for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"method": "full"}, "their methods differ (lora, full)"),
+        ({"steps": 320}, "their steps differ (100, 320)"),
+        ({"hyperparameters": "other"}, "their hyperparameters differ (h, other)"),
+        ({"lora_rank": 64}, "their LoRA ranks differ (8, 64)"),
+        ({"seed": 0}, "two of them have the same training seed"),
+        ({"seed": None}, "their training seed is not known"),
+    ],
+)
+def test_only_seeds_of_one_training_speak_of_the_method(other: dict[str, Any], why: str) -> None:
+    first, second = seeds_of_one_method(2)
+    two = [comparison(0.01, checkpoint=str(i)) for i in range(2)]
+    table = paper_table(two, [first, second.model_copy(update=other)])
+    assert table.subject == "these checkpoints"
+    assert "this method" not in table.caption
+    assert "mean over 2 checkpoints. " in table.caption
+    assert f"They speak of no method: {why}." in table.caption
+    assert "how they were trained is not known" in paper_table(two).caption
+
+
+def over_seeds(*rows: dict[str, Any]) -> Row:
+    """The row over seeds of rows with these fields, of ten that were judged together."""
+    level = 1 - 0.05 / 10
+    made = [comparison(0.01, checkpoint=str(i)) for i in range(len(rows))]
+    seeds = [
+        c.model_copy(update={"rows": (c.rows[0].model_copy(update={"level": level, **own}),)})
+        for c, own in zip(made, rows, strict=True)
+    ]
+    (found,) = rows_over_seeds(seeds)
+    return found
+
+
+def lost(loss: float, half: float, **more: Any) -> dict[str, Any]:
+    return {"degradation": loss, "ci_low": loss - half, "ci_high": loss + half, **more}
+
+
+def test_an_error_with_one_seed_is_an_error_over_seeds_though_it_has_a_figure() -> None:
+    failed = lost(
+        0.0, 0.01, verdict="error", reason="the checkpoint's arm alone failed on 100 of 1000 samples"
+    )
+    row = over_seeds(lost(0.0, 0.01), failed, lost(0.001, 0.01))
+    assert (row.verdict, row.degradation) == ("error", None)
+    assert "failed on 100 of 1000 samples" in row.reason
+
+
+def test_too_few_samples_give_no_verdict_over_seeds_either() -> None:
+    few = lost(1.0, 0.1, verdict="inconclusive", reason="12 samples: a verdict needs at least 20", n=12)
+    row = over_seeds(few, few, few)
+    assert (row.verdict, row.reason) == ("inconclusive", few["reason"])
+    enough = few | {"verdict": "regressed", "reason": ""}
+    assert over_seeds(enough, enough, enough).verdict == "regressed"
+
+
+def test_a_loss_below_the_noise_floor_is_none_over_seeds_either() -> None:
+    seeds = [lost(0.03 + 1e-4 * i, 0.01, verdict="inconclusive", noise_floor=0.05) for i in range(3)]
+    row = over_seeds(*seeds)
+    assert (row.verdict, row.noise_floor) == ("inconclusive", 0.05)
+    assert over_seeds(*(each | {"noise_floor": 0.0} for each in seeds)).verdict == "regressed"
+
+
+def test_the_family_over_seeds_is_that_of_the_seeds_and_not_guessed_from_a_p_that_was_cut_at_one() -> None:
+    row = over_seeds(*(lost(loss, 0.03, p=0.4, p_adjusted=1.0) for loss in (0.010, 0.011, 0.0105)))
+    assert row.p is not None and 0.1 < row.p < 1
+    assert row.p_adjusted == 1.0
+    clear = over_seeds(*(lost(loss, 0.003, p=1e-9, p_adjusted=1e-8) for loss in (0.010, 0.010001)))
+    assert clear.p_adjusted == pytest.approx(10 * (clear.p or 0))
 
 
 def seed(loss: float, *, half: float) -> Comparison:

@@ -22,6 +22,7 @@ from forgetbench.cli import (
     run,
     schema,
     selftest,
+    sequence,
     sweep,
     tasks,
 )
@@ -102,6 +103,9 @@ def _register() -> None:
     app.command("sweep", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=sweep.EPILOG)(sweep.sweep)
     app.command("curves", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=curves.EPILOG)(
         curves.curves
+    )
+    app.command("sequence", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=sequence.EPILOG)(
+        sequence.sequence
     )
     app.command("rescore", rich_help_panel=RESEARCH, context_settings=COMMAND, epilog=rescore.EPILOG)(
         rescore.rescore

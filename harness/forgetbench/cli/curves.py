@@ -29,15 +29,7 @@ def curves(
         list[str],
         typer.Argument(help="Result directories, or folders that hold them; globs too.", metavar="RESULT…"),
     ],
-    training: Annotated[
-        Path | None,
-        o.option(
-            help="CSV with [dim]checkpoint[/dim] (name or fingerprint) and what their own files do not say: "
-            "[dim]steps, trained_parameters, method, run, seed, target_gain[/dim] …",
-            rich_help_panel=o.WHAT,
-            metavar="FILE",
-        ),
-    ] = None,
+    training: o.TrainingTable = None,
     seed: Annotated[
         int, o.option(help="Seed of fits and resampling.", rich_help_panel=o.HOW, metavar="N")
     ] = 0,

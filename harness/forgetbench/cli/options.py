@@ -89,6 +89,16 @@ IncludePath = Annotated[
         metavar="PATH",
     ),
 ]
+TrainingTable = Annotated[
+    Path | None,
+    option(
+        "--training",
+        help="CSV with [dim]checkpoint[/dim] (name or fingerprint) and what their own files do not say: "
+        "[dim]steps, trained_parameters, method, hyperparameters, run, seed, target_gain[/dim] …",
+        rich_help_panel=WHAT,
+        metavar="FILE",
+    ),
+]
 ConditionOption = Annotated[
     list[str] | None,
     option(

@@ -20,7 +20,7 @@ EPILOG = (
     "forgetbench report results/my-lora/1f2e…/9c3a…/77ab…\n\n"
     "forgetbench report results/my-lora/1f2e…/9c3a…/77ab… --format latex --bibtex tasks.bib > table.tex\n\n"
     "forgetbench report results/seed-1/… results/seed-2/… results/seed-3/… --format markdown\n\n"
-    "One result speaks of this checkpoint; several, of the method that was trained with several seeds. "
+    "One result speaks of this checkpoint; several, of the method, if they differ in the training seed alone. "
     "The HTML file has players for the worst losses: they need the run's audio, and its --include-path, "
     "--target and --condition."
 )
@@ -65,13 +65,16 @@ def report(
             metavar="FILE",
         ),
     ] = None,
+    training: o.TrainingTable = None,
     include_path: o.IncludePath = None,
     target: o.Target = None,
     condition: o.ConditionOption = None,
 ) -> None:
     """Make one HTML file of a result, to look at and listen to; or a table of it, with BibTeX."""
     from forgetbench.atomic import write_atomically
+    from forgetbench.data.training_table import read_training_table
     from forgetbench.engine.results import read_result
+    from forgetbench.engine.trajectories import trained_checkpoints
     from forgetbench.report.bibtex import bibtex as entries
     from forgetbench.report.formats import FORMATS
     from forgetbench.report.paper_table import paper_table
@@ -84,7 +87,8 @@ def report(
     if bibtex is not None:
         write_atomically(bibtex, entries(_citations(found, include_path or [])).encode())
     if format != "html":
-        _write(FORMATS[format](paper_table(compared)), output)
+        trained = trained_checkpoints(found, read_training_table(training) if training else None)
+        _write(FORMATS[format](paper_table(compared, [each.training for each in trained])), output)
         return
     from forgetbench.engine.heard_again import Sources
     from forgetbench.engine.trajectories import read_curve

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 Name = Literal[
-    "task", "run", "comparison", "sample", "metric", "cost", "curve", "policy", "board", "submission",
-    "recipe", "grid",
+    "task", "run", "comparison", "sample", "metric", "cost", "curve", "sequence", "policy", "board",
+    "submission", "recipe", "grid",
 ]  # fmt: skip
 
 
@@ -36,6 +36,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
     from forgetbench.schema.recipe import Recipe
     from forgetbench.schema.run import RunDocument
     from forgetbench.schema.sample import SampleRecord
+    from forgetbench.schema.sequence import TaskSequence
     from forgetbench.schema.sweep import Grid
     from forgetbench.schema.task import DEFINITION
 
@@ -47,6 +48,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "metric": _named("metric", MetricSpec.model_json_schema()),
         "cost": _named("cost", Cost.model_json_schema()),
         "curve": _named("curve", Curve.model_json_schema()),
+        "sequence": _named("sequence", TaskSequence.model_json_schema()),
         "policy": _named("policy", Policy.model_json_schema()),
         "board": _named("board", Board.model_json_schema()),
         "submission": _named("submission", Submission.model_json_schema()),

@@ -72,10 +72,12 @@ class SampleSet:
     Attributes:
         dataset: Name of the data set, as the run document states it.
         revision: Commit of a hub data set, ``sha256:…`` of local data, or ``unpinned``.
+        n_available: Samples without a limit.
         speech: The recordings, for a task that is heard.
     """
 
     samples: tuple[Sample, ...]
+    n_available: int
     dataset: str
     revision: str
     speech: SpeechSet | None = None
@@ -107,9 +109,8 @@ def load_samples(
         speech = SpeechSet(task, keyed, audio_folder, task_folder=folder, seed=seed)
         if task.dataset.path:
             revision = "sha256:" + _sha256([revision, speech.digest])
-    chosen = choose(sorted(keyed), task.dataset.sample, seed)
-    chosen = choose(chosen, limit, seed)
-    wanted = set(chosen)
+    available = choose(sorted(keyed), task.dataset.sample, seed)
+    wanted = set(choose(available, limit, seed))
     groupings = _groupings(task, keyed, name)
     samples = tuple(
         sample
@@ -118,7 +119,12 @@ def load_samples(
         for sample in _samples_of(task, key, row, speech=speech, groupings=groupings, name=name)
     )
     return SampleSet(
-        samples=samples, dataset=name, revision=revision, speech=speech, warnings=_warnings(task, samples)
+        samples=samples,
+        n_available=len(available) * _n_conditions(task),
+        dataset=name,
+        revision=revision,
+        speech=speech,
+        warnings=_warnings(task, samples),
     )
 
 
@@ -130,7 +136,11 @@ def count_samples(task: DatasetTask, folder: Path) -> int:
     """
     rows, _, _ = _rows(task, folder, offline=True)
     n = min(len(rows), task.dataset.sample or len(rows))
-    return n * max(1, len(getattr(task, "conditions", ())))
+    return n * _n_conditions(task)
+
+
+def _n_conditions(task: DatasetTask) -> int:
+    return max(1, len(getattr(task, "conditions", ())))
 
 
 def choose(ids: Sequence[str], n: int | None, seed: int) -> list[str]:

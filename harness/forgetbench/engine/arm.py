@@ -441,6 +441,7 @@ def _result(planned: PlannedTask, **fields: object) -> TaskResult:
         "dataset": planned.dataset,
         "dataset_revision": planned.revision,
         "judge": planned.judge_info,
+        "n_available": planned.n_available,
         "n_planned": len(planned.samples),
     }
     return TaskResult.model_validate(known | fields)

@@ -200,9 +200,8 @@ def load_lm_eval_task(
             f"task {task.name}", "runs code that the model wrote", "Consent with --confirm-run-unsafe-code."
         )
     with _quiet():
-        ids = choose(
-            [str(i) for i, _ in enumerate(built.eval_docs)], settings.limit_of(task.name), settings.seed
-        )
+        every = [str(i) for i, _ in enumerate(built.eval_docs)]
+        ids = choose(every, settings.limit_of(task.name), settings.seed)
         built.build_all_requests(samples=sorted(int(i) for i in ids))
     instances: dict[str, tuple[Any, ...]] = {}
     for instance in built.instances:
@@ -212,6 +211,7 @@ def load_lm_eval_task(
     return PlannedTask(
         task=task,
         samples=samples,
+        n_available=len(every),
         batches=plan_batches(samples, settings.batch_size),
         dataset=str(built.config.dataset_path or task.lm_eval),
         revision=f"sha256:{digest}",

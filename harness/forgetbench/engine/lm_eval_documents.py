@@ -13,6 +13,7 @@ from forgetbench import __version__
 from forgetbench.engine.lm_eval_files import LoggedRun, LoggedTask, named
 from forgetbench.engine.results import sample_table
 from forgetbench.forgetting.asked import HASHES
+from forgetbench.forgetting.join import NO_RECORD
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
 from forgetbench.schema.metric import MetricSpec
@@ -100,11 +101,15 @@ def _task(task: LoggedTask, known: LmEval | None) -> tuple[TaskResult, pd.DataFr
         hashes = {str(sample["doc_hash"]): sample.get(name) for sample in reversed(task.samples or ())}
         table[name] = [hashes[content] for content in table["content"]]
     primary = definition.primary if definition.primary in {spec.name for spec in specs} else specs[0].name
+    planned = max(_count(task, "effective") or 0, len(records))
+    lost = planned - len(records)
     result = TaskResult(
         status="done",
         primary=primary,
-        n_planned=len(records),
+        n_available=_count(task, "original"),
+        n_planned=planned,
         n_scored=len(records),
+        errors={NO_RECORD: lost} if lost else {},
         metrics={spec.name: aggregate(table, spec) for spec in specs},
         diagnostics=rates(record.prediction for record in records.values() if record.prediction),
         **fields,
@@ -199,6 +204,11 @@ def _definition_hash(task: LoggedTask) -> str:
     return hashlib.sha256(decides.encode()).hexdigest()
 
 
+def _count(task: LoggedTask, which: str) -> int | None:
+    count = (task.fact("n-samples") or {}).get(which)
+    return count if isinstance(count, int) else None
+
+
 def _whole(version: Any) -> int:
     try:
         return int(float(version))
@@ -239,11 +249,9 @@ def _checkpoint(run: LoggedRun) -> CheckpointInfo:
 def _settings(run: LoggedRun) -> Settings:
     config = run.last.get("config") or {}
     size, seed = str(config.get("batch_size")), config.get("random_seed")
-    # A limit may be a fraction, and may hold for each results file alone.
-    limits = [t.fact("n-samples")["effective"] for t in run.tasks.values() if _is_limited(t)]
     return Settings(
         seed=seed if isinstance(seed, int) else 0,
-        limit=max(limits) if limits else None,
+        limit=_limit(config),
         batch_size=int(size) if size.isdigit() else 1,
         chat_template="auto" if run.last.get("chat_template_sha") else "none",
         load=LoadSettings(
@@ -253,9 +261,10 @@ def _settings(run: LoggedRun) -> Settings:
     )
 
 
-def _is_limited(task: LoggedTask) -> bool:
-    counts = task.fact("n-samples") or {}
-    return bool(counts) and counts.get("effective") != counts.get("original")
+def _limit(config: Mapping[str, Any]) -> int | None:
+    """Return the limit of the newest results file; below 1 it is a share, and each task has its own."""
+    limit = config.get("limit")
+    return int(limit) if isinstance(limit, int | float) and limit >= 1 else None
 
 
 def _environment(last: Mapping[str, Any]) -> Environment:

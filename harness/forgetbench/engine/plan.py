@@ -55,12 +55,14 @@ class PlannedTask:
     """One task with its samples; ``skipped`` says why it will not run.
 
     Attributes:
+        n_available: Samples that it has without a limit.
         batches: Positions in ``samples``, the same for both arms.
         judge: The model that judges its answers, where that is none of the text judges.
     """
 
     task: Task
     samples: tuple[Sample, ...] = ()
+    n_available: int | None = None
     batches: tuple[tuple[int, ...], ...] = ()
     dataset: str = ""
     revision: str = ""
@@ -240,6 +242,7 @@ def _plan_task(
     planned = PlannedTask(
         task=task,
         samples=found.samples,
+        n_available=found.n_available,
         batches=plan_batches(found.samples, settings.batch_size),
         dataset=found.dataset,
         revision=found.revision,

@@ -72,6 +72,7 @@ def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
     """
     check_writable(request.output, "--output-path")
     old = read_result(request.directory)
+    _check_own(request, old.checkpoint)
     documents = {d.arm: d for d in (old.base, old.checkpoint) if d is not None}
     selection = _selection(request, old.checkpoint)
     _check_same(request, old.checkpoint, _plan(selection, old.checkpoint, old.base))
@@ -122,6 +123,12 @@ def _selection(request: Rescoring, document: RunDocument) -> Selection:
         if (name := _defined_name(task.name, registry)) is not None
     ]
     names += [row.name for row in document.suite_rows if _is_suite_row(row.name, registry)]
+    if not names and request.target is None:
+        raise UsageError(
+            str(request.directory),
+            f"none of its tasks is defined here ({', '.join(task.name for task in document.tasks[:3])})",
+            "Give --include-path and --target as for the run.",
+        )
     selection = select_tasks(
         Request(
             model="",
@@ -144,6 +151,16 @@ def _selection(request: Rescoring, document: RunDocument) -> Selection:
         ),
         suites=document.suites_requested,
     )
+
+
+def _check_own(request: Rescoring, document: RunDocument) -> None:
+    """Make sure that forgetbench asked the model: only then does it know the tasks behind the predictions."""
+    if "read" in document.measured:
+        raise UsageError(
+            str(request.directory),
+            "compares lm-eval's output, whose scores are lm-eval's own",
+            "Score it again with lm-eval, and compare the new output.",
+        )
 
 
 def _defined_name(name: str, registry: Registry) -> str | None:

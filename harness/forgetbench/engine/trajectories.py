@@ -73,12 +73,27 @@ def curve_of(
             them or several, or it is not known how long they were trained.
     """
     _check_together(results)
-    rows = _rows_by_fingerprint(results, table or {})
-    checkpoints = [_trained(result, rows) for result in results]
+    checkpoints = trained_checkpoints(results, table)
     exposure = exposure_of([checkpoint.training for checkpoint in checkpoints])
     if exposure is None:
         raise UsageError(*_unknown_exposure(checkpoints))
     return make_curve(checkpoints, exposure=exposure, seed=seed)
+
+
+def trained_checkpoints(
+    results: Sequence[Result], table: Mapping[str, Training] | None = None
+) -> list[Trained]:
+    """Return how the checkpoint of each result was trained, as far as its run or a user's table says.
+
+    Args:
+        results: Each with a comparison.
+        table: By name or fingerprint; it goes before what the run noted.
+
+    Raises:
+        UsageError: A row of the table fits none of them, or several.
+    """
+    rows = _rows_by_fingerprint(results, table or {})
+    return [_trained(result, rows) for result in results]
 
 
 def _check_together(results: Sequence[Result]) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import get_args
 
+from forgetbench.forgetting.decathlon import DECANLP, SUITE, TaskScore, deca_score_of
 from forgetbench.schema.comparison import BesideMetric
 from forgetbench.schema.run import RunDocument
 from forgetbench.schema.task import WordClass
@@ -18,8 +19,9 @@ _MOST_NATS = 700.0
 def beside_metrics(base: RunDocument, checkpoint: RunDocument) -> Iterator[BesideMetric]:
     """Yield the further metrics of each task that both arms have scored, such as raw word errors or a delay.
 
-    Each value is over the samples that its own arm could score.
+    Each value is over the samples that its own arm could score. Of the decathlon, decaScore comes first.
     """
+    yield from _decathlon(base, checkpoint)
     in_base = {task.name: task for task in base.tasks}
     for task in checkpoint.tasks:
         other = in_base.get(task.name)
@@ -46,6 +48,32 @@ def beside_metrics(base: RunDocument, checkpoint: RunDocument) -> Iterator[Besid
                         "checkpoint": _perplexity(beside.checkpoint),
                     }
                 )
+
+
+def _decathlon(base: RunDocument, checkpoint: RunDocument) -> Iterator[BesideMetric]:
+    """Yield decaScore where a task of the decathlon was run."""
+    arms = [_scores_of(document) for document in (base, checkpoint)]
+    if not any(name in DECANLP for scores in arms for name in scores):
+        return
+    before, after = (deca_score_of(scores) for scores in arms)
+    yield BesideMetric(
+        task=SUITE,
+        title="Natural language decathlon",
+        metric="decaScore",
+        higher_is_better=True,
+        base=before.value,
+        checkpoint=after.value,
+        n=sum(task.n_scored for task in checkpoint.tasks if task.name in DECANLP),
+        reason=after.reason or before.reason,
+    )
+
+
+def _scores_of(document: RunDocument) -> dict[str, TaskScore]:
+    return {
+        task.name: TaskScore(task.metrics[task.primary].value, task.primary)
+        for task in document.tasks
+        if task.status == "done" and task.primary in task.metrics
+    }
 
 
 def _perplexity(token_nll: float | None) -> float | None:

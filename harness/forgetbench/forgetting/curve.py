@@ -14,6 +14,7 @@ from forgetbench.forgetting.matched_gain import (
     pareto_front,
 )
 from forgetbench.forgetting.matrices import final_relative_drop, luo_fg
+from forgetbench.forgetting.one_method import why_no_method
 from forgetbench.schema.comparison import Comparison, Row
 from forgetbench.schema.curve import (
     Curve,
@@ -236,9 +237,12 @@ def _matched(
 def _scope(points: Sequence[CurvePoint]) -> Iterator[str]:
     for group, members in groupby(points, key=lambda p: p.group):
         listed = list(members)
-        seeds = {p.training.seed for p in listed} - {None}
-        if len(seeds) > 1:
-            yield f"{group}: this method, over {len(seeds)} seeds"
+        last = {p.run: p.training for p in listed}
+        reason = why_no_method(list(last.values()))
+        if len(last) > 1 and not reason:
+            yield f"{group}: this method, over {len(last)} seeds"
+        elif len(last) > 1:
+            yield f"{group}: these {len(listed)} checkpoints of {len(last)} runs, of no method: {reason}"
         elif len(listed) > 1:
             yield f"{group}: these {len(listed)} checkpoints; of the method only several seeds speak"
         else:

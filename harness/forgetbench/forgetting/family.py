@@ -10,6 +10,16 @@ def simultaneous_level(alpha: float, k: int) -> float:
     return 1.0 - alpha / max(k, 1)
 
 
+def family_size(alpha: float, level: float) -> int:
+    """Return the k of a family from the level of its intervals: :func:`simultaneous_level` backwards.
+
+    Example:
+        >>> family_size(0.05, simultaneous_level(0.05, 10))
+        10
+    """
+    return max(1, round(alpha / (1.0 - level)))
+
+
 def bonferroni(p: float | None, k: int) -> float | None:
     """Return min(1, k·p): the p-value that goes with an interval at 1 − α/k."""
     return None if p is None else min(1.0, k * p)

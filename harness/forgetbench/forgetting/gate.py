@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from forgetbench.forgetting.gate_cost import cost_findings
+from forgetbench.forgetting.limited import limited
 from forgetbench.forgetting.scope import suites_of
 from forgetbench.forgetting.verdict import GATING, describe_need, describe_worst
 from forgetbench.schema.comparison import Comparison, Decision, Row
@@ -167,9 +168,10 @@ def _scope_findings(
         wanted |= dict.fromkeys(task.name for task in _tasks(base, checkpoint) if task.role in roles)
     inside = {row.name for row in comparison.details}
     rows = {row.name: row for row in comparison.rows}
-    for task in _tasks(base, checkpoint):
-        if task.name in wanted and not (task.name in inside and task.status == "error"):
-            yield from _task_findings(task, rows.get(task.name), checkpoint)
+    for document in (checkpoint, base):
+        for task in document.tasks:
+            if task.name in wanted and not (task.name in inside and task.status == "error"):
+                yield from _task_findings(task, rows.get(task.name), document, checkpoint)
 
 
 def _tasks(*documents: RunDocument) -> tuple[TaskResult, ...]:
@@ -186,9 +188,9 @@ def _tasks_of(name: str, base: RunDocument, checkpoint: RunDocument) -> list[str
     ]
 
 
-def _task_findings(task: TaskResult, row: Row | None, checkpoint: RunDocument) -> Iterator[Finding]:
-    limit = checkpoint.settings.limit_of(task.name)
-    option = "--budget" if task.name in checkpoint.settings.limits else "--limit"
+def _task_findings(
+    task: TaskResult, row: Row | None, document: RunDocument, checkpoint: RunDocument
+) -> Iterator[Finding]:
     outcome: Literal["fails", "inconclusive"] = "inconclusive"
     if task.status == "error" or (row is not None and row.verdict == "error"):
         outcome, reason = "fails", (row.reason if row else "") or task.reason
@@ -196,9 +198,10 @@ def _task_findings(task: TaskResult, row: Row | None, checkpoint: RunDocument) -
     elif task.status == "skipped":
         because = f" ({task.reason.rstrip('.')})" if task.reason else ""
         yield Finding(outcome=outcome, row=task.name, reason=f"{task.name} was skipped{because}")
-    elif task.status == "done" and limit is not None and task.n_planned >= limit:
-        reason = f"{task.name} was measured on {task.n_planned} samples only ({option})"
-        yield Finding(outcome=outcome, row=task.name, reason=reason)
+    elif task.status == "done" and (cut := limited(task, document.settings)):
+        theirs = next((other for other in checkpoint.tasks if other.name == task.name), task)
+        alone = " in the base's run" if limited(theirs, checkpoint.settings) != cut else ""
+        yield Finding(outcome=outcome, row=task.name, reason=f"{task.name} was measured on {cut}{alone}")
 
 
 def _group_findings(comparison: Comparison, policy: Policy) -> Iterator[Finding]:

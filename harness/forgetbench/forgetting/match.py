@@ -114,7 +114,8 @@ def _join(
     if not set(columns) <= set(base_samples) & set(checkpoint_samples):
         reason = f"the sample records have no column {columns[0]!r}"
         return _error(checkpoint, reason)
-    joined = join(base_samples, checkpoint_samples, columns=columns)
+    lost = max(checkpoint.n_planned - len(checkpoint_samples), 0)
+    joined = join(base_samples, checkpoint_samples, columns=columns, lost=lost)
     if joined.pairs.empty:
         return _error(checkpoint, "no sample was scored in both arms")
     if reason := asked_differently(base, checkpoint, joined.pairs):

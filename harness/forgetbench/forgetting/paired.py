@@ -53,6 +53,7 @@ class PairedEstimate:
         n: Pairs.
         n_clusters: Clusters that were the unit of sampling.
         n_units: Clusters or utterances that were drawn; None where each pair is its own.
+        n_samples: Samples, each once however many conditions it was heard under; None where each pair is one.
         notes: What limits the reading.
     """
 
@@ -74,12 +75,18 @@ class PairedEstimate:
     design_effect: float = 1.0
     n_clusters: int | None = None
     n_units: int | None = None
+    n_samples: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def units(self) -> int:
         """Independent units: utterances count once, however many conditions they were heard under."""
         return self.n if self.n_units is None else self.n_units
+
+    @property
+    def samples(self) -> int:
+        """Samples that a minimum n counts: of speakers that are drawn as blocks, their utterances."""
+        return self.n if self.n_samples is None else self.n_samples
 
 
 @dataclass(frozen=True)
@@ -98,12 +105,14 @@ class SamplingUnits:
         codes: Unit of each sample, 0 to ``count`` − 1.
         count: Number of units.
         n_clusters: ``count`` where the units are clusters, else None.
+        n_samples: Different samples.
         notes: What the choice means for the reader.
     """
 
     codes: NDArray[np.intp]
     count: int
     n_clusters: int | None
+    n_samples: int
     notes: tuple[str, ...] = ()
 
     @property
@@ -124,15 +133,16 @@ def sampling_units(
             conditions, move together. Without it every row is its own unit.
     """
     note: tuple[str, ...] = ()
+    n_samples = n if units is None else len(set(units))
     if clusters is not None and any(clusters):
         names, codes = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
         if len(names) >= FEWEST_CLUSTERS:
-            return SamplingUnits(codes, len(names), len(names))
+            return SamplingUnits(codes, len(names), len(names), n_samples)
         note = (f"only {len(names)} cluster{'s' if len(names) > 1 else ''}: holds for these speakers only",)
     if units is None:
-        return SamplingUnits(np.arange(n), n, None, note)
+        return SamplingUnits(np.arange(n), n, None, n_samples, note)
     ids, codes = np.unique(np.asarray(units, dtype=str), return_inverse=True)
-    return SamplingUnits(codes, len(ids), None, note)
+    return SamplingUnits(codes, len(ids), None, n_samples, note)
 
 
 class McNemar(NamedTuple):
@@ -253,6 +263,7 @@ def paired_binary(
         n=n,
         n_clusters=sampled.n_clusters,
         n_units=sampled.count,
+        n_samples=sampled.n_samples,
         notes=sampled.notes,
     )
     if sampled.count < n:
@@ -328,6 +339,7 @@ def paired_mean(
         n=n,
         n_clusters=sampled.n_clusters,
         n_units=sampled.count,
+        n_samples=sampled.n_samples,
         notes=sampled.notes,
     )
     if n == 0:
@@ -407,6 +419,7 @@ def paired_ratio(
         n=n,
         n_clusters=sampled.n_clusters,
         n_units=sampled.count,
+        n_samples=sampled.n_samples,
         notes=sampled.notes,
     )
     total = columns.sum(axis=0)

@@ -74,7 +74,7 @@ def compare(
         base_samples: Sample table of each task of the base, by task name.
         checkpoint_samples: The same of the checkpoint.
         alpha: Error rate of a family of rows.
-        min_n: Pairs below which a row has no verdict.
+        min_n: Samples below which a row has no verdict.
     """
     pairs = match_tasks(base, checkpoint, base_samples, checkpoint_samples)
     planned = [row for row in _plan(base, checkpoint, pairs) if not row.is_skipped]

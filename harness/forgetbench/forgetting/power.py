@@ -66,11 +66,12 @@ def samples_needed(estimate: PairedEstimate, margin: float, *, min_n: int) -> in
 
     That is the n which sees a loss of one margin with 80 % power. Where the row has more than
     that already, the true loss lies near a boundary of the verdict: then the n at which an
-    interval around the same estimate would leave that boundary.
+    interval around the same estimate would leave that boundary. Where clusters were drawn, the n is
+    that of more clusters of the same size: more samples of the same ones may never settle it.
     """
     n, low, high, degradation = estimate.n, estimate.ci_low, estimate.ci_high, estimate.degradation
-    if estimate.units and n > estimate.units:
-        min_n = math.ceil(min_n * n / estimate.units)
+    if estimate.samples and n > estimate.samples:
+        min_n = math.ceil(min_n * n / estimate.samples)
     if low is None or high is None or degradation is None or estimate.se is None:
         return min_n if n < min_n else None
     if estimate.se == 0.0:

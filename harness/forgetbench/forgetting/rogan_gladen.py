@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def corrected_rate(positive: int, n: int, agreement: Agreement, *, level: float 
     if sensitivity + specificity <= 1:
         return CorrectedRate(value=None)
     value = (positive / n + specificity - 1) / (sensitivity + specificity - 1)
-    low, high = _interval(positive, n, agreement, z=float(norm.ppf((1 + level) / 2)))
+    low, high = _interval(positive, n, agreement, z=float(ndtri((1 + level) / 2)))
     return CorrectedRate(value=_within(value), ci_low=low, ci_high=high)
 
 

@@ -35,7 +35,7 @@ class Judging:
         run_key: Seeds the bootstrap.
         family_size: Rows that are judged together.
         alpha: Error rate of the family.
-        min_n: Pairs below which there is no verdict.
+        min_n: Samples below which there is no verdict.
         noise_floors: Degradation of the same checkpoint against itself, by task and suite row.
     """
 
@@ -106,7 +106,7 @@ def task_row(pair: TaskPair, judging: Judging) -> BuiltRow:
         min_n=judging.min_n,
         noise_floor=judging.noise_floor(task.name),
     )
-    if too_many_failures(len(joined.checkpoint_failures), joined.n_joined):
+    if too_many_failures(joined.n_checkpoint_failures, joined.n_joined):
         judged = Judged("error", _failure_reason(pair, estimate))
     predictions = (joined.pairs["prediction_base"], joined.pairs["prediction_checkpoint"])
     row = Row(
@@ -198,8 +198,9 @@ def _failure_reason(pair: ReadyPair, estimate: PairedEstimate) -> str:
     failures = pair.joined.checkpoint_failures
     codes = sorted({str(code) for code in failures["error_checkpoint"].dropna()})
     named = f" ({', '.join(codes)})" if codes else ""
-    reason = f"the checkpoint's arm alone failed on {len(failures)} of {pair.joined.n_joined} samples{named}"
-    worst = _worst_case(pair, estimate)
+    n, asked = pair.joined.n_checkpoint_failures, pair.joined.n_joined
+    reason = f"the checkpoint's arm alone failed on {n} of {asked} samples{named}"
+    worst = _worst_case(pair, estimate) if n == len(failures) else None
     return reason if worst is None else f"{reason}; worse by {worst:.4g} if each of them is lost"
 
 
@@ -268,6 +269,7 @@ def suite_row(
         transitions=summed_transitions([built.row.transitions for built in inside]),
         samplewise=mean_samplewise([built.row.samplewise for built in inside]),
         agreement=_mean_agreement(inside),
+        n_clusters=estimate.n_clusters,
         noise_floor=judging.noise_floor(info.name),
         notes=_notes(estimate, judging, info.name, margin=info.margin),
         **_judged_fields(estimate, judged, info.margin, judging),

@@ -1,11 +1,12 @@
-"""What a method loses: the same training with several seeds, each compared with one base."""
+"""What several checkpoints of one base lose on average: seeds of one training, above all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
+from typing import Any
 
-from forgetbench.forgetting.family import bonferroni
+from forgetbench.forgetting.family import bonferroni, family_size
 from forgetbench.forgetting.mover import mover, mover_p, scaled
 from forgetbench.forgetting.paired import PairedEstimate
 from forgetbench.forgetting.seeds import spread_of_seeds
@@ -18,21 +19,23 @@ def rows_over_seeds(comparisons: Sequence[Comparison]) -> tuple[Row, ...]:
 
     The interval covers the training seeds and the test items, as that of
     :func:`~forgetbench.forgetting.seeds.over_seeds` does, from the rows alone: t over the seeds, put together
-    with the mean of the seeds' own intervals, which is never narrower than one checkpoint's. A row that one
-    seed could not measure is an error, not a mean over the others.
+    with the mean of the seeds' own intervals, which is never narrower than one checkpoint's. The rules of a
+    single row hold: a row that is an error with one seed is one, not a mean over the others; where one seed
+    had too few samples for a verdict there is none; a loss must exceed the largest noise floor. The family
+    is the smallest of the seeds', for a row in error is in none.
 
     Args:
         comparisons: One for each training seed, of the same tasks and the same base; at least two.
     """
     found = [{row.name: row for row in comparison.rows} for comparison in comparisons]
     return tuple(
-        _over_seeds([rows[name] for rows in found])
+        _over_seeds([rows[name] for rows in found], comparisons[0].alpha)
         for name in found[0]
         if all(name in rows for rows in found)
     )
 
 
-def _over_seeds(rows: Sequence[Row]) -> Row:
+def _over_seeds(rows: Sequence[Row], alpha: float) -> Row:
     losses = [row.degradation for row in rows if row.degradation is not None]
     shared = {
         "p_holm": None,
@@ -47,34 +50,41 @@ def _over_seeds(rows: Sequence[Row]) -> Row:
         update={
             **shared,
             **nothing,
-            "method": f"t over {len(rows)} seeds, with each one's interval over samples",
+            "method": f"t over {len(rows)} checkpoints, with each one's interval over samples",
         }
     )
-    missing = {"degradation": None, "ci_low": None, "ci_high": None, "p": None, "p_adjusted": None}
-    means = {"base": _mean(row.base for row in rows), "checkpoint": _mean(row.checkpoint for row in rows)}
-    if len(losses) < len(rows) and not all(row.verdict == "identical" for row in rows):
-        reason = "not measured with every seed"
-        return first.model_copy(update={**missing, **means, "verdict": "error", "reason": reason})
     if all(row.verdict == "identical" for row in rows):
         return first
-    mean, level = fmean(losses), rows[0].level or 0.95
-    known = {**means, "degradation": mean, "level": level, "reason": "", "n_clusters": len(rows)}
+    missing = {"degradation": None, "ci_low": None, "ci_high": None, "p": None, "p_adjusted": None}
+    means = {"base": _mean(row.base for row in rows), "checkpoint": _mean(row.checkpoint for row in rows)}
+    first = first.model_copy(update=missing | means)
+    failed = [row.reason for row in rows if row.verdict == "error"]
+    if failed or len(losses) < len(rows):
+        reason = f"not measured in every checkpoint{f': {failed[0]}' if failed else ''}"
+        return first.model_copy(update={"verdict": "error", "reason": reason})
+    return first.model_copy(update=_measured(rows, losses, alpha))
+
+
+def _measured(rows: Sequence[Row], losses: Sequence[float], alpha: float) -> dict[str, Any]:
+    """Return the fields of a row that every seed has measured."""
+    mean, level = fmean(losses), min((row.level for row in rows if row.level), default=1.0 - alpha)
+    floor = max(row.noise_floor for row in rows)
+    too_few = next((row.reason for row in rows if row.verdict == "inconclusive" and row.reason), "")
+    known = {"degradation": mean, "level": level, "noise_floor": floor, "n_clusters": len(rows)}
+    without_verdict = {**known, "verdict": "inconclusive", "reason": too_few}
     samples = _over_samples(rows, mean, level)
     if samples is None:
-        return first.model_copy(update={**missing, **known, "verdict": "inconclusive"})
+        return without_verdict
     parts = [spread_of_seeds(losses), scaled(samples, 1.0)]
     interval, p = mover(mean, parts, level), mover_p(mean, parts)
-    family = round((rows[0].p_adjusted or 1.0) / rows[0].p) if rows[0].p else 1
-    return first.model_copy(
-        update={
-            **known,
-            "ci_low": interval.low,
-            "ci_high": interval.high,
-            "p": p,
-            "p_adjusted": bonferroni(p, max(family, 1)),
-            "verdict": verdict(interval.low, interval.high, margin=rows[0].margin),
-        }
-    )
+    found = verdict(interval.low, interval.high, margin=rows[0].margin, noise_floor=floor)
+    return {
+        **(without_verdict if too_few else {**known, "verdict": found, "reason": ""}),
+        "ci_low": interval.low,
+        "ci_high": interval.high,
+        "p": p,
+        "p_adjusted": bonferroni(p, family_size(alpha, level)),
+    }
 
 
 def _over_samples(rows: Sequence[Row], mean: float, level: float) -> PairedEstimate | None:

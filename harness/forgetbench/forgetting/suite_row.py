@@ -35,6 +35,8 @@ def mean_of_members(members: Sequence[PairedEstimate], *, level: float) -> Paire
         method=f"mean of {len(members)} tasks, score interval",
         n=sum(member.n for member in members),
         n_units=sum(member.units for member in members),
+        n_samples=sum(member.samples for member in members),
+        n_clusters=_clusters_of(members),
     )
     degradations = [m.degradation for m in members if m.degradation is not None]
     errors = [m.se for m in members if m.se is not None]
@@ -59,6 +61,13 @@ def mean_of_members(members: Sequence[PairedEstimate], *, level: float) -> Paire
         ci_low=interval.low,
         ci_high=interval.high,
     )
+
+
+def _clusters_of(members: Sequence[PairedEstimate]) -> int | None:
+    """Return how many clusters there are, None where a measured member has none."""
+    counts = [member.n_clusters for member in members if member.n]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known and len(known) == len(counts) else None
 
 
 def _parts(members: Sequence[PairedEstimate]) -> list[Part]:

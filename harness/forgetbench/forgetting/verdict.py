@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from forgetbench.schema.comparison import Decision, Row, Verdict
 from forgetbench.schema.task import Role
 
 MIN_N = 20
-"""Fewer independent units (pairs, utterances or speakers) than this give no verdict."""
+"""Fewer samples than this give no verdict; one that is heard under several conditions counts once."""
 TOLERATED_FAILURES = 0.01
 """Share of the pairs on which the checkpoint's arm alone may fail."""
 GATING: frozenset[Role] = frozenset({"general", "safety"})
@@ -50,10 +51,13 @@ class Judged:
 
 
 def judge(estimate: PairedEstimate, *, margin: float, min_n: int = MIN_N, noise_floor: float = 0.0) -> Judged:
-    """Return the verdict on an estimate: ``error`` without one, ``inconclusive`` with too few units."""
+    """Return the verdict on an estimate: ``error`` without one, ``inconclusive`` with too few samples.
+
+    Speakers or passages that are drawn as blocks widen the interval; the minimum counts their samples.
+    """
     if estimate.degradation is None:
         return Judged("error", "nothing could be measured")
-    if estimate.units < min_n:
+    if estimate.samples < min_n:
         return Judged("inconclusive", f"{_count(estimate)}: a verdict needs at least {min_n}")
     if estimate.ci_low is None or estimate.ci_high is None:
         return Judged("inconclusive", "too few independent samples for an interval")
@@ -61,11 +65,9 @@ def judge(estimate: PairedEstimate, *, margin: float, min_n: int = MIN_N, noise_
 
 
 def _count(estimate: PairedEstimate) -> str:
-    if estimate.units == estimate.n:
+    if estimate.samples == estimate.n:
         return f"{estimate.n} samples"
-    return (
-        f"{estimate.units} independent {'clusters' if estimate.n_clusters else 'samples'} ({estimate.n} rows)"
-    )
+    return f"{estimate.samples} independent samples ({estimate.n} rows)"
 
 
 def too_many_failures(failures: int, pairs: int) -> bool:
@@ -125,9 +127,24 @@ def describe_worst(regressed: Sequence[Row]) -> str:
 
 
 def describe_need(unsettled: Sequence[Row]) -> str:
-    """Name the unsettled row that needs most samples, and how many."""
+    """Name the unsettled row that needs most samples, and how many, or how many speakers."""
     row = max(unsettled, key=lambda row: (row.required_n or 0, margins_lost(row)))
     others = f" ({len(unsettled)} rows unsettled)" if len(unsettled) > 1 else ""
     if row.required_n is None:
         return f"{row.name} lies at a boundary that more samples will not settle{others}"
-    return f"{row.name} needs about {row.required_n} samples, has {row.n}{others}"
+    return f"{row.name} needs {needed(row, row.required_n)}, has {row.n_clusters or row.n}{others}"
+
+
+def needed(row: Row, required_n: int) -> str:
+    """Say what would settle a row: samples, or clusters where more samples of the same ones would not.
+
+    Example:
+        >>> row = Row(name="a", title="a", kind="task", role="general", metric="wer", margin=0.02,
+        ...           higher_is_better=False, verdict="worse", n=1600, n_clusters=16)
+        >>> needed(row, 4000), needed(row.model_copy(update={"n_clusters": None}), 4000)
+        ('about 40 speakers or other clusters', 'about 4000 samples')
+    """
+    if not row.n_clusters or not row.n:
+        return f"about {required_n} samples"
+    clusters = max(math.ceil(required_n * row.n_clusters / row.n), row.n_clusters + 1)
+    return f"about {clusters} speakers or other clusters"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from typing import Literal
 from forgetbench.errors import CheckpointError
 from forgetbench.models.save import CONVERSION
 from forgetbench.paths import cache_root
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +124,7 @@ _MODELS = (
 REFERENCE_MODELS: dict[str, ReferenceModel] = {model.name: model for model in _MODELS}
 
 
-def resolve_reference(name: str, *, progress: Callable[[str], None] | None = None) -> Path | None:
+def resolve_reference(name: str, *, progress: Callable[[str], None] = _LOG.warning) -> Path | None:
     """Return a transformers directory for a hub id that an installed package carries.
 
     The first call verifies and converts (20 to 40 s on two cores); later ones find the result in
@@ -129,7 +132,8 @@ def resolve_reference(name: str, *, progress: Callable[[str], None] | None = Non
 
     Args:
         name: Hub id, such as ``openai/whisper-tiny.en``.
-        progress: Called with one line before a conversion starts.
+        progress: Called with one line before a conversion starts; by default the line is logged, which
+            shows it on stderr: whoever named the model did not ask for a conversion.
 
     Returns:
         The directory, or None for an unknown name or when the package is missing (see ``install_command``).
@@ -152,8 +156,7 @@ def resolve_reference(name: str, *, progress: Callable[[str], None] | None = Non
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f".{converted.name}.lock"):
         if not converted.is_dir():
-            if progress is not None:
-                progress(f"Converting {name} from {' and '.join(model.requirements)} (once, about 30 s)")
+            progress(f"Converting {name} from {' and '.join(model.requirements)} (once, about 30 s)")
             _convert(model, sources, converted)
     return converted
 

@@ -73,6 +73,7 @@ def _by_recipe(facts: RecipeFacts, alpha: float | None) -> Training:
     return Training(
         run=f"{recipe.name} {_digest(_recipe_content(recipe) + facts.data_sha256)}{part}",
         method=f"{recipe.label}{part}",
+        hyperparameters=_digest(_recipe_content(recipe, "seed") + facts.data_sha256 + part),
         steps=facts.step,
         tokens=facts.tokens_seen,
         audio_s=facts.audio_s_available,
@@ -83,8 +84,8 @@ def _by_recipe(facts: RecipeFacts, alpha: float | None) -> Training:
     )
 
 
-def _recipe_content(recipe: Recipe) -> str:
-    return recipe.model_dump_json(exclude=_UNTOLD)
+def _recipe_content(recipe: Recipe, *untold: str) -> str:
+    return recipe.model_dump_json(exclude=_UNTOLD.union(untold))
 
 
 def _run_of(folder: Path) -> str:

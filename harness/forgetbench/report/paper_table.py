@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from forgetbench.errors import UsageError
+from forgetbench.forgetting.one_method import why_no_method
 from forgetbench.forgetting.seed_rows import rows_over_seeds
 from forgetbench.forgetting.verdict import GATING, conclude
 from forgetbench.report import numbers
 from forgetbench.report.table import ROLE_TITLES, ROLES
 from forgetbench.schema.comparison import Comparison, Row
+from forgetbench.schema.curve import Training
 from forgetbench.schema.task import Role
 
 HEADERS = ("Task", "Metric", "Base", "After", "Worse by", "Interval", "Margin", "Verdict", "n")
@@ -19,10 +21,10 @@ NUMBERS = frozenset({"Base", "After", "Worse by", "Margin", "n"})
 
 @dataclass(frozen=True, kw_only=True)
 class PaperTable:
-    """One comparison, or several seeds of one method.
+    """One comparison, several seeds of one method, or several checkpoints that are no such seeds.
 
     Attributes:
-        subject: ``this checkpoint``, or ``this method``: what the figures are about.
+        subject: ``this checkpoint``, ``this method`` or ``these checkpoints``: what the figures are about.
         comparisons: One for each checkpoint.
         details: Tasks inside a suite row; none over seeds.
         caption: What the columns mean and what the intervals cover.
@@ -43,8 +45,13 @@ class PaperTable:
                 yield role, rows
 
 
-def paper_table(comparisons: Sequence[Comparison]) -> PaperTable:
-    """Return the table of one checkpoint, or of a method over several training seeds.
+def paper_table(comparisons: Sequence[Comparison], trainings: Sequence[Training] = ()) -> PaperTable:
+    """Return the table of one checkpoint, of a method over several training seeds, or of checkpoints.
+
+    Args:
+        comparisons: One for each checkpoint, of one base and the same tasks.
+        trainings: How each was trained. Only where these are seeds of one method
+            (:func:`~forgetbench.forgetting.one_method.why_no_method`) is the table about the method.
 
     Raises:
         UsageError: Several comparisons are not of one base, of the same tasks and of different checkpoints.
@@ -66,16 +73,19 @@ def paper_table(comparisons: Sequence[Comparison]) -> PaperTable:
     _check_seeds(comparisons)
     rows = rows_over_seeds(comparisons)
     n = len(comparisons)
+    reason = why_no_method(trainings) if trainings else "how they were trained is not known"
+    subject, each = ("these checkpoints", "checkpoints") if reason else ("this method", "training seeds")
+    scope = f"They cover the {n} {each}{'' if reason else ' of this method'} and the test items."
+    if reason:
+        scope += f" They speak of no method: {reason}."
     return PaperTable(
-        subject="this method",
+        subject=subject,
         comparisons=tuple(comparisons),
         rows=rows,
         caption=_caption(
-            f"What this method lost against {first.base.name}, mean over {n} training seeds",
-            first,
-            f"They cover the {n} training seeds of this method and the test items.",
+            f"What {subject} lost against {first.base.name}, mean over {n} {each}", first, scope
         ),
-        summary=_summary(rows, n),
+        summary=_summary(rows, f"{n} {each}"),
     )
 
 
@@ -100,13 +110,16 @@ def role_title(role: Role) -> str:
     return ROLE_TITLES[role]
 
 
-def _summary(rows: Sequence[Row], n_seeds: int) -> str:
-    """Return the decision over seeds: what is unsettled needs more of them, not more samples."""
+def _summary(rows: Sequence[Row], several: str) -> str:
+    """Return the decision over seeds: what is unsettled needs more of them, unless it has too few samples."""
     unsettled = [row for row in rows if row.role in GATING and row.verdict in ("worse", "inconclusive")]
     found = conclude(rows)
     if found.decision != "NEED MORE" or not unsettled:
         return found.summary
-    return f"NEED MORE: {unsettled[0].name} needs more training seeds, has {n_seeds}."
+    first = unsettled[0]
+    return (
+        f"NEED MORE: {first.name} {f'has {first.reason}' if first.reason else f'needs more than {several}'}."
+    )
 
 
 def _caption(what: str, comparison: Comparison, scope: str) -> str:

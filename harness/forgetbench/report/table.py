@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from forgetbench.forgetting.verdict import needed
 from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.report import numbers
 from forgetbench.report.cost import cost_section
@@ -387,7 +388,7 @@ def said(row: Row) -> tuple[str, ...]:
     """Return what must be known about a row beside its numbers."""
     texts = [text for text in (row.reason, *row.notes) if text]
     if row.verdict == "inconclusive" and row.required_n and not row.reason:
-        texts.append(f"needs about {row.required_n} samples")
+        texts.append(f"needs {needed(row, row.required_n)}")
     return tuple(dict.fromkeys(texts))
 
 
@@ -463,6 +464,7 @@ def _beside(comparison: Comparison) -> Iterator[RenderableType]:
         said = ", ".join(
             f"{metric.metric} {numbers.value(metric.base, metric=metric.metric)} -> "
             f"{numbers.value(metric.checkpoint, metric=metric.metric)}"
+            f"{f' ({plain(metric.reason)})' if metric.reason else ''}"
             for metric in metrics
         )
         yield Padding(Text(f"{plain(title)}: {said}"), (0, 0, 0, 2), expand=False)

@@ -90,7 +90,8 @@ class Row(Document):
     smallest_detectable: float | None = None
     """Degradation that this n detects with 80 % power."""
     required_n: int | None = None
-    """For an inconclusive row: the n that 80 % power at the margin needs."""
+    """For an unsettled row: the n that 80 % power at the margin needs; with ``n_clusters``, of so many more
+    clusters of the same size."""
     notes: tuple[str, ...] = ()
 
 
@@ -176,6 +177,8 @@ class BesideMetric(Document):
     checkpoint: float | None
     n: int
     """Samples of the checkpoint's arm that have it."""
+    reason: str = ""
+    """Why there is no value."""
 
 
 class ArmRate(Document):

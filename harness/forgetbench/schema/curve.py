@@ -19,6 +19,8 @@ class Training(Document):
     """The training run that it is a checkpoint of."""
     method: str | None = None
     """``lora``, ``full`` or what else PEFT or the table calls it."""
+    hyperparameters: str | None = None
+    """Names all else that was chosen, but the seed: of a recipe, a digest of it and of its data."""
     steps: int | None = Field(default=None, ge=0)
     """Optimiser steps."""
     tokens: int | None = Field(default=None, ge=0)

@@ -153,6 +153,8 @@ class TaskResult(Document):
     """Commit of a hub data set, ``sha256:…`` of a local file, or ``unpinned``."""
     component: str | None = None
     """Fingerprint of the component that served the task."""
+    n_available: int | None = None
+    """Samples that the task has without a limit; None where unknown."""
     n_planned: int = 0
     n_scored: int = 0
     errors: dict[str, int] = {}
@@ -169,6 +171,11 @@ class TaskResult(Document):
     prompting: str = ""
     """How the prompts were made, where a run of another tool says so: chat template, worked examples."""
     samples: SampleFile | None = None
+
+    @property
+    def n_recorded(self) -> int:
+        """Samples with a record, scored or not: fewer than planned where records were lost."""
+        return self.samples.n if self.samples else self.n_planned
 
     @property
     def coverage(self) -> float | None:
