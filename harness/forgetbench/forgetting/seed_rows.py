@@ -9,8 +9,8 @@ from forgetbench.forgetting.family import bonferroni
 from forgetbench.forgetting.mover import mover, mover_p, scaled
 from forgetbench.forgetting.paired import PairedEstimate
 from forgetbench.forgetting.seeds import spread_of_seeds
-from forgetbench.forgetting.verdict import verdict
-from forgetbench.schema.comparison import Comparison, Row
+from forgetbench.forgetting.verdict import verdict, worst
+from forgetbench.schema.comparison import Comparison, Row, Verdict
 
 
 def rows_over_seeds(comparisons: Sequence[Comparison]) -> tuple[Row, ...]:
@@ -72,9 +72,17 @@ def _over_seeds(rows: Sequence[Row]) -> Row:
             "ci_high": interval.high,
             "p": p,
             "p_adjusted": bonferroni(p, max(family, 1)),
-            "verdict": verdict(interval.low, interval.high, margin=rows[0].margin),
+            **_verdict(rows, verdict(interval.low, interval.high, margin=rows[0].margin)),
         }
     )
+
+
+def _verdict(rows: Sequence[Row], own: Verdict) -> dict[str, Verdict | str | None]:
+    """Return the verdict and its reason: one seed that has stopped speaking speaks for the method."""
+    grown = [r.degenerate.verdict for r in rows if r.degenerate and (r.degenerate.degradation or 0.0) > 0]
+    found = worst([own, *grown])
+    reason = "" if found == own else "with a seed, more answers are degenerate"
+    return {"verdict": found, "reason": reason, "degenerate": None}
 
 
 def _over_samples(rows: Sequence[Row], mean: float, level: float) -> PairedEstimate | None:
