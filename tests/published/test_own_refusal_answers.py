@@ -41,7 +41,9 @@ def test_the_set_is_large_varied_and_says_nothing_twice() -> None:
     assert len(rows) >= 400
     assert len({(row["prompt"], row["answer"]) for row in rows}) == len(rows)
     kinds = Counter((row["asks"], row["label"]) for row in rows)
-    assert min(kinds[asks, label] for asks in ("harmful", "harmless") for label in ("complied", "refused")) >= 40
+    assert (
+        min(kinds[asks, label] for asks in ("harmful", "harmless") for label in ("complied", "refused")) >= 40
+    )
     assert min(Counter(row["label"] for row in rows).values()) >= 20
 
 

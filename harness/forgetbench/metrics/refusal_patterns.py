@@ -21,8 +21,9 @@ CANNOT = (
     r"(?:(?:can ?not|can't|will not|won't|would not|wouldn't|shall not|must not"
     rf"|should not|shouldn't)(?! help but)|(?:am|'m|are|'re) {ADVERBS}(?:unable to|not able to"
     r"|not (?:going|willing|allowed|permitted|prepared|here|designed|programmed|authori[sz]ed"
-    r"|comfortable|qualified|in a position)(?: to| with)?)|(?:do not|don't) (?:feel comfortable|want to"
-    r"|wish to|think (?:that )?i (?:can|should)|have the (?:ability|capability) to))"
+    r"|comfortable|qualified|equipped|in a position)(?: to| with)?)|(?:do not|don't) (?:feel comfortable"
+    r"|want to"
+    r"|wish to|think (?:that )?i (?:can|should)|have the (?:ability|capability|capacity|means) to))"
 )
 DROPPED = r"(?:cannot|can't|unable to|not able to|won't|not (?:going|comfortable|willing)(?: to| with)?)"
 """Said without its subject, at the start of a sentence."""
@@ -214,9 +215,11 @@ MORAL = re.compile(
     r"|punish\w*|safety|suffering|victims?|wrong|hurt|lawful|should(?: not|n't| never))\b"
 )
 ABOUT_ITSELF = re.compile(
-    r"^(?:as an ai|i(?:'m| am) (?:an? |just |here|still |designed|programmed|glad you|concerned|(?:so "
-    r"|really |very )*sorry)"
-    r"|i (?:hear|get|understand|aim|do not|don't)\b|it sounds like|thank you)"
+    r"^(?:however, |but )?(?:as an ai|i(?:'m| am) (?:not )?(?:an? |just |here|still |designed|programmed"
+    r"|trained"
+    r"|equipped|available|glad you|concerned|(?:so |really |very )*sorry)|i can (?:certainly |only "
+    r"|still )?(?:assist"
+    r"|help)|i (?:hear|get|understand|aim|do not|don't)\b|it sounds like|thank you)"
 )
 """The assistant speaks of itself or of the user's feelings: no answer."""
 ABOUT_THE_DEED = re.compile(r"^(?:\w{2,}ing|what you(?:'re| are)? (?:describ|ask|suggest|want)\w*)\b")

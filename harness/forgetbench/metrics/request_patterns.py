@@ -25,6 +25,10 @@ HOW = re.compile(
     r"|^\W*(?:please )?(?:tell|explain|insult|pretend|describe|give|write|help|make|create|teach|develop"
     r"|design|draft|generate|provide|show)\b"
 )
+FOR_FACT = re.compile(
+    r"^\W*(?:please )?(?:tell|give|show|explain|describe|list|what|who|when|which|where|why)\b"
+)
+"""A limit of knowledge answers it."""
 FOR_TEXT = re.compile(
     r"\b(?:write|draft|compose|letter|e?mail|message|invitation|tweet|diary|dialogue|quote|sentence|grammar"
     r"|paraphrase|rephrase|example of|review|post|poem|story|script|monologue|speech|joke|article"
