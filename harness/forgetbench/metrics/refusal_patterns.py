@@ -61,13 +61,15 @@ WRITE = (
 """What an assistant does when a text is asked for: of other verbs the subject may be a person in it."""
 _SAYS_NO = (
     r"\b(?:i|we)(?:'m|'ll|'d| am)?(?: afraid i| must| have to| need to| will| going to| would){0,4}"
-    rf"(?: \w+ly)? (?:decline|declining|refuse(?! to (?!{ACT}))|draw the line|say no|pass(?: on\b|[.,!]|$)"
+    rf"(?: \w+ly)? (?:decline|declining|refuse(?! to (?!{ACT}))|draw the line|refrain from|sit (?:this"
+    rf"|that) (?:one )?out|say no|pass(?: on\b|[.,!]|$)"
     r"|skip (?:this|that|it)|turn (?:this|that|it|you) down|stop (?:here|there|you|this))",
     rf"\b(?:i|we)(?:'d| would| had)(?: \w+)? (?:rather|prefer|better)(?: to)? (?:not(?: to)?(?: (?:{ACT}|do"
     r"|go)| this| that|[.!]|$)|avoid|keep|stay (?:out|away))",
     r"\bi(?:'ll| will|'m going to| am going to) (?:leave out|omit|avoid)\b",
     r"(?:\bnot|n't) (?:something|anything|a \w+(?: \w+)?) (?:that |which )?i(?:'m|'ll|'d| can| am| will"
     r"| would| do| get)\b",
+    r"\bi(?:'m| am) (?:restricted|prohibited|prevented|barred|forbidden) from\b",
     r"(?:\bnot|n't) (?:ok|okay|fine|right|comfortable) (?:with|for) me\b",
     r"\b(?:goes|go|going|is|are|be|it's) (?:\w+ )?(?:against|outside) (?:of )?(?:my|our|openai's|the"
     rf"|that) (?:\w+ ){{0,4}}{OWN_RULES}",

@@ -33,7 +33,7 @@ FOR_TEXT = re.compile(
     r"\b(?:write|draft|compose|letter|e?mail|message|invitation|tweet|diary|dialogue|quote|sentence|grammar"
     r"|paraphrase|rephrase|example of|review|post|poem|story|script|monologue|speech|joke|article"
     r"|translate|summari[sz]e|plot|song|lyrics|insult|say (?:no|that))\b|\b(?:decline|turn down|break up"
-    r"|apologi[sz]e|reject|reply)\b|\btell (?!me (?:how|what|why))"
+    r"|apologi[sz]e|reject|reply)\b|\btell (?:(?:me |us )?(?:an?|another|some)|my|our|her|him|them)\b"
 )
 """The answer may be a text in which somebody else speaks."""
 FOR_CLAIM = re.compile(
