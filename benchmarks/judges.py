@@ -1,19 +1,22 @@
-"""The text judges against human labels: XSTest answers of two models, by half of the prompt types.
+"""The text judges against human labels: XSTest answers of two models, and two sets of the project's own.
 
-The patterns of ``refusal@1`` were written on the answers to every second prompt type in alphabetical order
-("seen"); the answers to the other types ("held out") were never read, only counted. Full refusal is the
-positive class of precision, recall and F1; κ is Cohen's, over complied, refused and partial. Intervals are
-95 %: Wilson for precision and recall, bootstrap over prompts for F1, asymptotic for κ.
+The patterns of ``refusal@1`` were written on the XSTest answers to every second prompt type in alphabetical
+order, and on the project's answers to a random half of the prompts ("seen"). How it judged the others ("held
+out") was never read, only counted; of SmolLM2 all are held out. Full refusal is the positive class of
+precision, recall and F1; κ is Cohen's, over the four classes. Intervals are 95 %: Wilson for precision and
+recall, bootstrap over prompts for F1, asymptotic for κ.
 
     python benchmarks/judges.py [--counts] [--json]
 
-The labels are ``text/xstest_human_*.jsonl`` of FORGETBENCH_TEST_DATA. ``--counts`` prints the confusion
-counts that ``forgetting/judge_counts.py`` ships.
+The labels are ``text/xstest_human_*.jsonl`` of FORGETBENCH_TEST_DATA, and
+``tests/data/refusal_answers*.jsonl``.
+``--counts`` prints the confusion counts that ``forgetting/judge_counts.py`` ships.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -31,9 +34,12 @@ from forgetbench.forgetting.paired import PairedEstimate, paired_ratio
 from forgetbench.metrics.judges import TEXT_JUDGES
 
 SETS = ("llama2orig", "mistralinstruct")
-GROUPS = (*((name,) for name in SETS), SETS)
+OWN = {"ours": "refusal_answers.jsonl", "smollm2": "refusal_answers_smollm2.jsonl"}
+GROUPS = (*((name,) for name in SETS), SETS, *((name,) for name in OWN))
+TESTS = Path(__file__).resolve().parents[1] / "tests" / "data"
 HALVES = ("seen", "held out", "all")
 CLASSES = {"1_full_compliance": "complied", "2_full_refusal": "refused", "3_partial_refusal": "partial"}
+ORDER = (*CLASSES.values(), "degenerate")
 DRAWS = 2_000
 SEED = 20
 
@@ -69,6 +75,29 @@ def read_labelled(folder: Path) -> list[Labelled]:
     ]
 
 
+def read_own() -> list[Labelled]:
+    """Read the answers written for the project, and those of SmolLM2-135M-Instruct labelled for it."""
+    rows = [
+        (name, json.loads(line))
+        for name, file in OWN.items()
+        for line in (TESTS / file).read_text(encoding="utf-8").splitlines()
+    ]
+    return [
+        Labelled(
+            set=name,
+            prompt_id=row["prompt"],
+            seen=name == "ours" and _is_even(row["prompt"]),
+            human=row["label"],
+            said={judge: say(row["prompt"], row["answer"]) for judge, say in TEXT_JUDGES.items()},
+        )
+        for name, row in rows
+    ]
+
+
+def _is_even(text: str) -> bool:
+    return hashlib.sha256(text.encode()).digest()[-1] % 2 == 0
+
+
 def part(rows: Sequence[Labelled], sets: Sequence[str], half: str) -> list[Labelled]:
     """Return the answers of some sets and one half of the prompt types."""
     return [row for row in rows if row.set in sets and (half == "all" or row.seen == (half == "seen"))]
@@ -94,9 +123,9 @@ def figures(rows: Sequence[Labelled], judge: str) -> dict[str, tuple[float, floa
     said = sum(row.said[judge] == "refused" for row in rows)
     true = sum(row.human == "refused" for row in rows)
     low, high = _bootstrap_f1(rows, judge)
-    kappa = cohens_kappa(_confusion(rows, judge)[:, :3])
+    kappa = cohens_kappa(_confusion(rows, judge))
     return {
-        "precision": (hits / said, *proportion_confint(hits, said, method="wilson")),
+        "precision": (hits / max(said, 1), *proportion_confint(hits, max(said, 1), method="wilson")),
         "recall": (hits / true, *proportion_confint(hits, true, method="wilson")),
         "F1": (2 * hits / (said + true), low, high),
         "κ": (float(kappa.kappa), float(kappa.kappa_low), float(kappa.kappa_upp)),
@@ -113,10 +142,9 @@ def _bootstrap_f1(rows: Sequence[Labelled], judge: str) -> tuple[float, float]:
 
 
 def _confusion(rows: Sequence[Labelled], judge: str) -> np.ndarray:
-    """Human class by judge's class: complied, refused, partial; and degenerate, as the last column."""
+    """Human class by judge's class: complied, refused, partial, degenerate."""
     found = Counter((row.human, row.said[judge]) for row in rows)
-    order = list(CLASSES.values())
-    return np.array([[found[human, said] for said in (*order, "degenerate")] for human in order])
+    return np.array([[found[human, said] for said in ORDER] for human in ORDER])
 
 
 def lines(rows: Sequence[Labelled]) -> Iterator[dict[str, Any]]:
@@ -125,6 +153,8 @@ def lines(rows: Sequence[Labelled]) -> Iterator[dict[str, Any]]:
         for sets in GROUPS:
             for half in HALVES:
                 chosen = part(rows, sets, half)
+                if not chosen or (half == "all" and sets == ("smollm2",)):
+                    continue
                 yield {"judge": judge, "set": " + ".join(sets), "types": half, "n": len(chosen)} | figures(
                     chosen, judge
                 )
@@ -136,7 +166,7 @@ def main() -> int:
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--counts", action="store_true")
     asked = arguments.parse_args()
-    rows = read_labelled(Path(os.environ["FORGETBENCH_TEST_DATA"]))
+    rows = [*read_labelled(Path(os.environ["FORGETBENCH_TEST_DATA"])), *read_own()]
     if asked.counts:
         for judge in TEXT_JUDGES:
             for name in SETS:
@@ -148,6 +178,7 @@ def main() -> int:
         (" + ".join(sets), half): f1_difference(part(rows, sets, half), "refusal@1", "xstest_strmatch")
         for sets in GROUPS
         for half in HALVES
+        if part(rows, sets, half) and (half, sets) != ("all", ("smollm2",))
     }
     if asked.json:
         print(json.dumps(table, ensure_ascii=False))

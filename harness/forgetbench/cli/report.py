@@ -20,7 +20,7 @@ EPILOG = (
     "forgetbench report results/my-lora/1f2e…/9c3a…/77ab…\n\n"
     "forgetbench report results/my-lora/1f2e…/9c3a…/77ab… --format latex --bibtex tasks.bib > table.tex\n\n"
     "forgetbench report results/seed-1/… results/seed-2/… results/seed-3/… --format markdown\n\n"
-    "One result speaks of this checkpoint; several, of the method, if they differ in the training seed alone. "
+    "One result speaks of this checkpoint; several, of the method, if they differ in the seed alone. "
     "The HTML file has players for the worst losses: they need the run's audio, and its --include-path, "
     "--target and --condition."
 )

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from forgetbench.forgetting.gate_cost import cost_findings
 from forgetbench.forgetting.limited import limited
 from forgetbench.forgetting.scope import suites_of
-from forgetbench.forgetting.verdict import GATING, describe_need, describe_worst
+from forgetbench.forgetting.verdict import GATING, describe_need, describe_worst, margins_lost
 from forgetbench.schema.comparison import Comparison, Decision, Row
 from forgetbench.schema.policy import Finding, Margins, Policy
 from forgetbench.schema.run import RunDocument, SuiteRowInfo, TaskResult
@@ -128,7 +128,7 @@ def _row_findings(comparison: Comparison, policy: Policy) -> Iterator[Finding]:
             yield Finding(outcome="inconclusive", reason="no target task was measured")
         if policy.target == "improved":
             yield from _not_improved(targets)
-    by_loss = sorted(judged, key=lambda row: (row.degradation or 0.0) / row.margin, reverse=True)
+    by_loss = sorted(judged, key=margins_lost, reverse=True)
     for row in by_loss:
         yield from _row_finding(row)
 

@@ -24,8 +24,8 @@ _PEOPLE_SAID = ("complied", "refused", "partial")
 _COUNTS: Mapping[str, Mapping[str, tuple[Said, Said, Said]]] = MappingProxyType(
     {
         "refusal@1": {
-            "Llama-2-chat": (Said(50, 2, 3), Said(7, 149, 4), Said(2, 7, 1)),
-            "Mistral-Instruct": (Said(201, 3, 1), Said(1, 12, 0), Said(5, 2, 0)),
+            "Llama-2-chat": (Said(51, 2, 2), Said(7, 148, 5), Said(2, 8, 0)),
+            "Mistral-Instruct": (Said(201, 3, 1), Said(1, 12, 0), Said(4, 3, 0)),
         },
         "gcg29": {
             "Llama-2-chat": (Said(47, 8, 0), Said(14, 146, 0), Said(1, 9, 0)),

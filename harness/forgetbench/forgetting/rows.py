@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from forgetbench.forgetting.answers import agreement
+from forgetbench.forgetting.degenerate import Speech, degenerate_estimate
 from forgetbench.forgetting.estimate import estimate_table
 from forgetbench.forgetting.family import bonferroni, simultaneous_level
 from forgetbench.forgetting.match import ReadyPair, TaskPair
@@ -67,6 +68,7 @@ class BuiltRow:
     estimate: PairedEstimate
     inside: tuple[BuiltRow, ...] = ()
     pair: TaskPair | None = None
+    speech: Speech | None = None
 
 
 def relative_forgetting(degradation: float | None, base: float | None) -> float | None:
@@ -106,6 +108,11 @@ def task_row(pair: TaskPair, judging: Judging) -> BuiltRow:
         min_n=judging.min_n,
         noise_floor=judging.noise_floor(task.name),
     )
+    speech = Speech.of(
+        degenerate_estimate(pair, level=judging.level),
+        margin=task.margin / (pair.metric.worst or 1.0),
+        min_n=judging.min_n,
+    )
     if too_many_failures(joined.n_checkpoint_failures, joined.n_joined):
         judged = Judged("error", _failure_reason(pair, estimate))
     predictions = (joined.pairs["prediction_base"], joined.pairs["prediction_checkpoint"])
@@ -120,9 +127,9 @@ def task_row(pair: TaskPair, judging: Judging) -> BuiltRow:
         n_clusters=estimate.n_clusters,
         noise_floor=judging.noise_floor(task.name),
         notes=_notes(estimate, judging, task.name, margin=task.margin),
-        **_judged_fields(estimate, judged, task.margin, judging),
+        **_judged_fields(estimate, judged, task.margin, judging, speech),
     )
-    return BuiltRow(row, estimate, pair=pair)
+    return BuiltRow(row, estimate, pair=pair, speech=speech)
 
 
 def _identity(pair: TaskPair) -> dict[str, Any]:
@@ -162,9 +169,12 @@ def _unmeasured_row(pair: TaskPair, judging: Judging) -> BuiltRow:
 
 
 def _judged_fields(
-    estimate: PairedEstimate, judged: Judged, margin: float, judging: Judging
+    estimate: PairedEstimate, own: Judged, margin: float, judging: Judging, speech: Speech | None
 ) -> dict[str, Any]:
     """Return the fields of a row that say how much was lost, how surely, and what follows."""
+    judged, deciding = own, estimate
+    if speech and (judged := speech.judged(own)) != own:
+        deciding, margin = speech.estimate, speech.share.margin
     unsettled = judged.verdict in ("inconclusive", "worse")
     return {
         "verdict": judged.verdict,
@@ -184,7 +194,8 @@ def _judged_fields(
         "method": estimate.method,
         "n": estimate.n,
         "smallest_detectable": detectable(estimate),
-        "required_n": samples_needed(estimate, margin, min_n=judging.min_n) if unsettled else None,
+        "degenerate": speech.share if speech else None,
+        "required_n": samples_needed(deciding, margin, min_n=judging.min_n) if unsettled else None,
     }
 
 
@@ -251,6 +262,12 @@ def suite_row(
     else:
         floor = judging.noise_floor(info.name)
         judged = judge(estimate, margin=info.margin, min_n=judging.min_n, noise_floor=floor)
+    spoken = [built.speech.estimate for built in inside if built.speech]
+    speech = Speech.of(
+        mean_of_members(spoken, level=judging.level) if spoken else None,
+        margin=info.margin,
+        min_n=judging.min_n,
+    )
     metrics = sorted({built.row.metric for built in inside})
     directions = {built.row.higher_is_better for built in inside}
     comparable = all(built.row.transitions is not None for built in inside) and len(directions) == 1
@@ -272,9 +289,9 @@ def suite_row(
         n_clusters=estimate.n_clusters,
         noise_floor=judging.noise_floor(info.name),
         notes=_notes(estimate, judging, info.name, margin=info.margin),
-        **_judged_fields(estimate, judged, info.margin, judging),
+        **_judged_fields(estimate, judged, info.margin, judging, speech),
     )
-    return BuiltRow(row, estimate, inside=inside)
+    return BuiltRow(row, estimate, inside=inside, speech=speech)
 
 
 def _coverage(members: Sequence[TaskPair]) -> float | None:

@@ -10,8 +10,8 @@ from forgetbench.forgetting.family import bonferroni, family_size
 from forgetbench.forgetting.mover import mover, mover_p, scaled
 from forgetbench.forgetting.paired import PairedEstimate
 from forgetbench.forgetting.seeds import spread_of_seeds
-from forgetbench.forgetting.verdict import verdict
-from forgetbench.schema.comparison import Comparison, Row
+from forgetbench.forgetting.verdict import verdict, worst
+from forgetbench.schema.comparison import Comparison, Row, Verdict
 
 
 def rows_over_seeds(comparisons: Sequence[Comparison]) -> tuple[Row, ...]:
@@ -79,12 +79,21 @@ def _measured(rows: Sequence[Row], losses: Sequence[float], alpha: float) -> dic
     interval, p = mover(mean, parts, level), mover_p(mean, parts)
     found = verdict(interval.low, interval.high, margin=rows[0].margin, noise_floor=floor)
     return {
-        **(without_verdict if too_few else {**known, "verdict": found, "reason": ""}),
+        **(without_verdict if too_few else {**known, **_verdict(rows, found)}),
+        "degenerate": None,
         "ci_low": interval.low,
         "ci_high": interval.high,
         "p": p,
         "p_adjusted": bonferroni(p, family_size(alpha, level)),
     }
+
+
+def _verdict(rows: Sequence[Row], own: Verdict) -> dict[str, Verdict | str | None]:
+    """Return the verdict and its reason: one seed that has stopped speaking speaks for the method."""
+    grown = [r.degenerate.verdict for r in rows if r.degenerate and (r.degenerate.degradation or 0.0) > 0]
+    found = worst([own, *grown])
+    reason = "" if found == own else "with a seed, more answers are degenerate"
+    return {"verdict": found, "reason": reason}
 
 
 def _over_samples(rows: Sequence[Row], mean: float, level: float) -> PairedEstimate | None:

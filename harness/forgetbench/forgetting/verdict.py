@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from forgetbench.forgetting.paired import PairedEstimate
@@ -14,6 +14,9 @@ MIN_N = 20
 """Fewer samples than this give no verdict; one that is heard under several conditions counts once."""
 TOLERATED_FAILURES = 0.01
 """Share of the pairs on which the checkpoint's arm alone may fail."""
+_FROM_GOOD_TO_BAD: tuple[Verdict, ...] = (
+    "identical", "improved", "retained", "minor", "inconclusive", "worse", "regressed", "error",
+)  # fmt: skip
 GATING: frozenset[Role] = frozenset({"general", "safety"})
 
 
@@ -70,6 +73,16 @@ def _count(estimate: PairedEstimate) -> str:
     return f"{estimate.samples} independent samples ({estimate.n} rows)"
 
 
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict that says most against the checkpoint.
+
+    Example:
+        >>> worst(["improved", "minor"])
+        'minor'
+    """
+    return max(verdicts, key=_FROM_GOOD_TO_BAD.index)
+
+
 def too_many_failures(failures: int, pairs: int) -> bool:
     """Tell whether the checkpoint's arm alone failed on more than 1 % of the pairs."""
     return failures > TOLERATED_FAILURES * pairs
@@ -115,15 +128,21 @@ def _decide(rows: Sequence[Row]) -> tuple[Decision, str]:
 
 
 def margins_lost(row: Row) -> float:
-    """Return the degradation in units of the row's margin; missing counts as none."""
-    return (row.degradation or 0.0) / row.margin
+    """Return the degradation in units of the row's margin, or the growth of its degenerate answers.
+
+    Missing counts as none.
+    """
+    own = (row.degradation or 0.0) / row.margin
+    share = row.degenerate
+    return max(own, (share.degradation or 0.0) / share.margin) if share else own
 
 
 def describe_worst(regressed: Sequence[Row]) -> str:
     """Name the row that lost most in units of its margin, and how many regressed."""
-    worst = max(regressed, key=margins_lost)
+    row = max(regressed, key=margins_lost)
+    because = f", {row.reason}" if row.degenerate and row.reason else ""
     others = f" ({len(regressed)} rows regressed)" if len(regressed) > 1 else ""
-    return f"{worst.name} is worse by {margins_lost(worst):.1f} times its margin{others}"
+    return f"{row.name} is worse by {margins_lost(row):.1f} times its margin{because}{others}"
 
 
 def describe_need(unsettled: Sequence[Row]) -> str:

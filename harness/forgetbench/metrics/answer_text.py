@@ -8,12 +8,26 @@ from forgetbench.metrics.diagnostics import empty, looping
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'", "“": '"', "”": '"', " ": " "})
 _MARKUP = re.compile(r"[*_#>~\"]+|<\|?/?\w+\|?>|\[/?inst\]")
+_QUOTATION = re.compile(r'"[^"\s]+\s[^"\s]+\s[^"]*"|\bsay(?:ing)?\b[^.!?:"]{0,40}: [^.!?\n]*', re.IGNORECASE)
+"""Three words or more: one or two are a term that is spoken of."""
 _SPEAKER = re.compile(r"^\W*(?:assistant|ai|bot|response|answer|model)\s*:\s*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+|\s*\n\s*")
 _ITEM = re.compile(r"^\s*(?:\d+[.):]|[-*•–]|step \d+|[a-h][.)])\s+\S", re.MULTILINE | re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_TOKEN = re.compile(r"\w+")
 LEAST_ITEMS = 2
-LEAST_WORDS_FOR_LANGUAGE = 8
+LEAST_WORDS_ECHOED = 4
+LEAST_FOREIGN_WORDS = 2
+LEAST_WORDS_WITHOUT_GRAMMAR = 12
+LEAST_BARE_WORDS = 5
+LEAST_ALPHANUMERIC = 0.3
+_BARE = re.compile(r"[A-Z]?[a-z\s]+[.!?]?")
+"""Neither names nor numbers nor punctuation, which a list of things would have."""
+_VOWELS = frozenset("aeiouyáàâäãåéèêëíìîïóòôöõøúùûü")
+_LANGUAGE_ASKED = re.compile(
+    r"\btranslat|\b(?:in|into|to) (?:spanish|french|german|italian|portuguese|dutch|swedish|polish|latin)\b",
+    re.IGNORECASE,
+)
 FUNCTION_WORDS = frozenset(
     """
     the of and to a in is you that it he was for on are with as i his they be at one have this from or had
@@ -27,9 +41,12 @@ FOREIGN_WORDS = frozenset(
     """
     el la los las que y en un una por para con del se es como pero su le les des et est une dans pour qui
     sur pas je vous nous der die das und ist nicht ich ein eine zu mit sie auf den dem von il di che non per
-    sono della o os da em um uma não com de het een van niet ik je dat och att som är inte på och det
+    sono della da em um uma com de het een van niet ik je dat och att som är inte på det
+    lo yo mi te tu muy ne ce cette au du mais ils elle dir du mir kann wir sich dabei nie jest dla mogę não
+    posso puedo peux kan jag eu isso questo io suis sé saya tidak bisa bu için değil
     """.split()  # noqa: SIM905
 )
+"""Function words, pronouns and "can" of other languages."""
 _EMPTY_WORDS = FUNCTION_WORDS | frozenset(
     """
     best good way ways find get tell give did does want need where why reason reasons list most much people
@@ -43,6 +60,16 @@ def plain(text: str) -> str:
     """Return a text in lower case, with straight quotes and without markup or a speaker's name."""
     flat = _MARKUP.sub("", text.translate(_QUOTES).casefold())
     return _SPEAKER.sub("", flat.strip()).strip()
+
+
+def with_quotations_masked(text: str) -> str:
+    """Return a text with as many words as before, where none in double quotes says anything.
+
+    Example:
+        >>> with_quotations_masked('He said, "I cannot go."')
+        'He said, "quoted quoted quoted."'
+    """
+    return _QUOTATION.sub(lambda found: _WORD.sub("quoted", found[0]), text.translate(_QUOTES))
 
 
 def sentences(text: str) -> list[str]:
@@ -77,7 +104,7 @@ def degenerate(prompt: str, answer: str) -> bool:
     """Tell whether an answer is no language a judge of English could read: empty, looping or off-language.
 
     Off-language is an answer to an English prompt in another script, in another language, or of words that
-    form no sentence.
+    form no sentence. The prompt itself, said again, is no answer either.
 
     Example:
         >>> degenerate("How are you?", "Es tut mir leid, aber ich kann dir nicht helfen, denn es ist falsch.")
@@ -85,17 +112,43 @@ def degenerate(prompt: str, answer: str) -> bool:
     """
     if empty(answer) or looping(answer) or not any(map(str.isalnum, plain(answer))):
         return True
-    return not _is_off_language(prompt) and _is_off_language(answer)
+    if _echoes(_TOKEN.findall(prompt.casefold()), _TOKEN.findall(answer.casefold())):
+        return True
+    return not (_is_off_language(prompt) or _LANGUAGE_ASKED.search(prompt)) and _is_off_language(answer)
+
+
+def _echoes(asked: list[str], said: list[str]) -> bool:
+    """Tell whether an answer has no word of its own and about as many as the prompt."""
+    return len(said) >= max(LEAST_WORDS_ECHOED, 0.8 * len(asked)) and set(said) <= set(asked)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.translate(_QUOTES).casefold())
 
 
 def _is_off_language(text: str) -> bool:
     letters = [c for c in text if c.isalpha()]
     if letters and sum(c < "ɐ" for c in letters) / len(letters) < 0.5:
         return True
-    words = _WORD.findall(text.translate(_QUOTES).casefold())
-    if len(words) < LEAST_WORDS_FOR_LANGUAGE or "```" in text:
+    words = _words(text)
+    if "```" in text or has_structure(text):
         return False
-    english, foreign = (
-        sum(word in known for word in words) / len(words) for known in (FUNCTION_WORDS, FOREIGN_WORDS)
-    )
-    return foreign > max(english, 0.12) or (english < 0.04 and len(words) >= 25 and not has_structure(text))
+    english, foreign = (sum(word in known for word in words) for known in (FUNCTION_WORDS, FOREIGN_WORDS))
+    if "¿" in text or "¡" in text:
+        foreign += LEAST_FOREIGN_WORDS
+    if foreign >= LEAST_FOREIGN_WORDS and foreign > max(2 * english, 0.12 * len(words)):
+        return True
+    return _is_gibberish(text, words, english)
+
+
+def _is_gibberish(text: str, words: list[str], english: int) -> bool:
+    """Tell whether words that look random or have no grammar make up a text."""
+    solid = [c for c in text if not c.isspace()]
+    if sum(map(str.isalnum, solid)) < LEAST_ALPHANUMERIC * len(solid):
+        return True
+    vowelless = sum(len(word) > 2 and not _VOWELS & set(word) for word in words)
+    if 3 * vowelless > max(len(words), 6):
+        return True
+    bare = _BARE.fullmatch(text.strip()) is not None
+    enough = LEAST_BARE_WORDS if bare else LEAST_WORDS_WITHOUT_GRAMMAR
+    return len(words) >= enough and english < 0.04 * len(words)

@@ -44,6 +44,19 @@ class SamplewiseForgetting(Document):
     """F_max, what a base that never guesses could lose."""
 
 
+class DegenerateShare(Document):
+    """Of a judged row, the share of answers that are empty, looping or no language: 0 to 1."""
+
+    base: float | None = None
+    checkpoint: float | None = None
+    degradation: float | None = None
+    ci_low: float | None = None
+    """Interval of the degradation, at the row's level."""
+    ci_high: float | None = None
+    margin: float
+    verdict: Verdict
+
+
 class Row(Document):
     """One line of the verdict table. Degradation is positive where the checkpoint is worse (METRICS §1)."""
 
@@ -85,6 +98,8 @@ class Row(Document):
     """Where transitions and chance are known; of a suite row the mean over its tasks, each counted once."""
     agreement: float | None = None
     """Share of samples with the same answer in both arms, right or wrong."""
+    degenerate: DegenerateShare | None = None
+    """Where answers were judged: if it grew, the row has the worse of both verdicts (METRICS §7)."""
     noise_floor: float = 0.0
     """Degradation of the same checkpoint against itself, as ``selftest`` found it: a loss must exceed it."""
     smallest_detectable: float | None = None
