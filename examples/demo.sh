@@ -19,11 +19,11 @@ start=$SECONDS
 
 say "1. Post-train the ears: Whisper tiny.en learns short hearing-aid commands in babble"
 run forgetbench recipe run lora --model openai/whisper-tiny.en --data "$data/commands_train.jsonl" \
-    --output .demo/assistant/asr --steps 24 --save-steps 6,12,24 --noise babble --snr-db 15,10,5
+    --output .demo/assistant/asr --steps 18 --save-steps 6,12,18 --noise babble --snr-db 15,10,5
 
 say "2. Post-train the mind: SmolLM2-135M-Instruct learns to answer hearing-aid wearers"
 run forgetbench recipe run lora --model HuggingFaceTB/SmolLM2-135M-Instruct --data "$data/hearing_care_train.jsonl" \
-    --output .demo/assistant/lm --steps 30 --save-steps 8,15,30
+    --output .demo/assistant/lm --steps 20 --save-steps 5,10,20
 
 say "3. The two adapters are one assistant"
 cat > .demo/assistant/system.yaml <<'YAML'
@@ -34,7 +34,7 @@ YAML
 run cat .demo/assistant/system.yaml
 
 say "4. What did it lose?"
-run forgetbench run --model .demo/assistant --tasks hearing-mini,retention-mini,safety-mini --budget 7m
+run forgetbench run --model .demo/assistant --tasks hearing-mini,retention-mini,safety-mini --budget 8m
 
 say "5. See it in MLflow"
 printf 'MLFLOW_TRACKING_URI=%s %s mlflow ui   # then open http://127.0.0.1:5000\n' \

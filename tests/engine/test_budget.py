@@ -11,7 +11,7 @@ import pytest
 
 from forgetbench.cli.budget import read_budget
 from forgetbench.engine import arm, forecast
-from forgetbench.engine.budget import share_out, within_budget
+from forgetbench.engine.budget import PILOT_SAMPLES, share_out, within_budget
 from forgetbench.engine.forecast import Forecast, record_speed
 from forgetbench.engine.progress import Silent
 from forgetbench.engine.run import Request, evaluate, prepare
@@ -127,7 +127,7 @@ def test_a_dry_run_measures_and_remembers_nothing(
         within_budget(request, 3600, progress=Silent(), measure=False)
 
 
-def test_tasks_of_unknown_speed_are_timed_by_one_batch_and_a_base_of_the_same_size_by_none(
+def test_tasks_of_unknown_speed_are_timed_by_eight_samples_and_a_base_of_the_same_size_by_none(
     made: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from forgetbench.models.causal_lm import CausalLM
@@ -142,10 +142,10 @@ def test_tasks_of_unknown_speed_are_timed_by_one_batch_and_a_base_of_the_same_si
     monkeypatch.setattr(CausalLM, "score_text", counting)
     settings = Settings(batch_size=4)
     found = within_budget(ask(made / "lora", "choices", settings=settings), 3600, progress=Silent())
-    assert len(scored) == 4 * 3  # a batch of four, three choices
+    assert len(scored) == PILOT_SAMPLES * 3  # three choices
     result = evaluate(prepare(found.request))
     assert result.checkpoint.tasks[0].n_scored == 30
-    assert len(scored) <= (4 + 2 * 30) * 3
+    assert len(scored) <= (PILOT_SAMPLES + 2 * 30) * 3
     again = len(scored)
     within_budget(ask(made / "lora", "choices", settings=settings), 7200, progress=Silent())
     assert len(scored) == again  # the run has timed them since

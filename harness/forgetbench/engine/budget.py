@@ -11,16 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from forgetbench.atomic import write_atomically
-from forgetbench.data.samples import choose
 from forgetbench.engine.arm import run_arm
 from forgetbench.engine.forecast import Forecast, forecast, is_timed
-from forgetbench.engine.plan import PlannedTask, plan_batches
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.run import Prepared, Request, arm_runs, prepare
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.verdict import MIN_N
 from forgetbench.paths import cache_root
 
+PILOT_SAMPLES = 8
+"""Rows of a task's data that are timed, where no run has timed it before."""
 UNKNOWN_MARGINS = 16.0
 """Smallest detectable loss of one sample, in margins, where a metric's spread is not known: about that of a
 binary score with a margin of two points and one answer in ten that flips."""
@@ -74,7 +74,7 @@ def within_budget(request: Request, budget_s: float, *, progress: Progress, meas
     limits = memory.read()
     if limits is None:
         if measure:
-            _time_first_batches(prepared, progress)
+            _time_a_few(prepared, progress)
         fractions = share_out(_lines(prepared), budget_s)
         limits = _limits(prepared, fractions)
         if measure:
@@ -160,26 +160,25 @@ def _limits(prepared: Prepared, fractions: Mapping[str, float]) -> dict[str, int
     return limits
 
 
-def _time_first_batches(prepared: Prepared, progress: Progress) -> None:
-    """Run one batch of each task whose speed is not known, which records it."""
+def _time_a_few(prepared: Prepared, progress: Progress) -> None:
+    """Run a few samples of each task whose speed is not known, which records it."""
     pair, settings = prepared.pair, prepared.request.settings
     arms = [arm for arm in (pair.checkpoint, pair.base) if arm is not None]
+    if all(is_timed(task, arm, arms) for arm in arms for task in prepared.plan.tasks if task.samples):
+        return
+    limits = {planned.task.name: PILOT_SAMPLES for planned in prepared.plan.tasks}
+    limited = replace(prepared.request, settings=settings.model_copy(update={"limits": limits}))
+    pilot = prepare(limited)
     with TemporaryDirectory(prefix="forgetbench-budget-") as folder:
-        for run in arm_runs(replace(prepared, directory=Path(folder)), progress):
+        for run in arm_runs(replace(pilot, directory=Path(folder)), progress):
             tasks = tuple(
-                _beginning(planned, settings.batch_size, settings.seed)
-                for planned in prepared.plan.tasks
+                planned
+                for planned in pilot.plan.tasks
                 if planned.samples and not is_timed(planned, run.checkpoint, arms)
             )
             if tasks:
-                progress.say(f"Timing {len(tasks)} tasks of unknown speed by their first batch")
-                run_arm(replace(run, plan=replace(prepared.plan, tasks=tasks)))
-
-
-def _beginning(planned: PlannedTask, batch_size: int, seed: int) -> PlannedTask:
-    ids = choose(sorted({sample.id for sample in planned.samples}), batch_size, seed)
-    samples = tuple(sample for sample in planned.samples if sample.id in set(ids))
-    return replace(planned, samples=samples, batches=plan_batches(samples, batch_size))
+                progress.say(f"Timing {len(tasks)} tasks of unknown speed by {PILOT_SAMPLES} samples each")
+                run_arm(replace(run, plan=replace(pilot.plan, tasks=tasks)))
 
 
 @dataclass(frozen=True)
