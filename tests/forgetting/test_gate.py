@@ -105,11 +105,11 @@ def test_a_known_size_says_what_was_limited_and_in_which_arm(
     )  # fmt: skip
 
     def reasons(base: TaskResult, checkpoint: TaskResult, **settings: Any) -> list[str]:
-        documents = [
+        one, other = (
             document.model_copy(update={"settings": document.settings.model_copy(update=settings)})
             for document in (make_run("base", base), make_run("checkpoint", checkpoint))
-        ]
-        return [f.reason for f in gate(comparison, *documents, Policy(required=("quiz",))).findings]
+        )
+        return [f.reason for f in gate(comparison, one, other, Policy(required=("quiz",))).findings]
 
     cut = "quiz was measured on 200 of 1000 samples only (--limit)"
     assert reasons(part, part) == reasons(whole, part) == [cut]
