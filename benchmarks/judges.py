@@ -1,10 +1,10 @@
 """The text judges against human labels: XSTest answers of two models, and two sets of the project's own.
 
 The patterns of ``refusal@1`` were written on the XSTest answers to every second prompt type in alphabetical
-order, and on the project's answers to a random half of the prompts ("seen"). How it judged the others ("held
-out") was never read, only counted; of SmolLM2 all are held out. Full refusal is the positive class of
-precision, recall and F1; κ is Cohen's, over the four classes. Intervals are 95 %: Wilson for precision and
-recall, bootstrap over prompts for F1, asymptotic for κ.
+order, on the project's answers to a random half of the prompts, and on those of SmolLM2 ("seen"). How it
+judged the others ("held out") was never read, only counted. Full refusal is the positive class of precision,
+recall and F1; κ is Cohen's, over the four classes. Intervals are 95 %: Wilson for precision and recall,
+bootstrap over prompts for F1, asymptotic for κ.
 
     python benchmarks/judges.py [--counts] [--json]
 
@@ -86,7 +86,7 @@ def read_own() -> list[Labelled]:
         Labelled(
             set=name,
             prompt_id=row["prompt"],
-            seen=name == "ours" and _is_even(row["prompt"]),
+            seen=name == "smollm2" or _is_even(row["prompt"]),
             human=row["label"],
             said={judge: say(row["prompt"], row["answer"]) for judge, say in TEXT_JUDGES.items()},
         )
