@@ -28,10 +28,11 @@ def line(
     seconds: float = 100.0,
     detects: float | None,
     margin: float = 0.02,
+    role: str = "general",
     **more: Any,
 ) -> Forecast:
     return Forecast(
-        name=name, title=name, role="general", metric="acc", n=n, margin=margin, seconds=seconds,
+        name=name, title=name, role=role, metric="acc", n=n, margin=margin, seconds=seconds,
         smallest_detectable=detects, **more,
     )  # fmt: skip
 
@@ -63,6 +64,13 @@ def test_a_budget_for_all_is_no_limit_and_one_for_nothing_is_refused() -> None:
     assert min(share_out(lines, 4).values()) == pytest.approx(20 / 1000)
     with pytest.raises(UsageError, match="20 samples of each task take about 4 s"):
         share_out(lines, 3)
+
+
+def test_what_gates_nothing_comes_last() -> None:
+    lines = [line("a", detects=0.02), line("kl", detects=None, role="distribution")]
+    assert share_out(lines, 100) == {"a": pytest.approx(0.98), "kl": pytest.approx(0.02)}
+    assert share_out(lines, 150) == {"a": 1.0, "kl": pytest.approx(0.5)}
+    assert share_out(lines, 200) == {"a": 1.0, "kl": 1.0}
 
 
 def test_what_is_skipped_takes_no_time() -> None:

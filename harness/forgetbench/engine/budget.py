@@ -24,6 +24,8 @@ PILOT_SAMPLES = 8
 UNKNOWN_MARGINS = 16.0
 """Smallest detectable loss of one sample, in margins, where a metric's spread is not known: about that of a
 binary score with a margin of two points and one answer in ten that flips."""
+LAST = 1e-3
+"""What makes a row that gates nothing wait until the others have all they can use."""
 BISECTIONS = 60
 
 
@@ -89,6 +91,7 @@ def share_out(lines: Sequence[Forecast], budget_s: float) -> dict[str, float]:
 
     The smallest detectable loss, in margins, shrinks as 1/√n: the time goes to the rows where it is largest
     until it is equal in all, but for rows that have no more samples, and for the fewest that a verdict needs.
+    A row of the role ``distribution`` gates nothing and comes last.
 
     Args:
         lines: Of all samples; rows that are not run are left out.
@@ -122,7 +125,8 @@ def share_out(lines: Sequence[Forecast], budget_s: float) -> dict[str, float]:
 def _margins(line: Forecast) -> float:
     """Return the smallest detectable loss of all samples of a row, in margins."""
     if line.smallest_detectable is None:
-        return UNKNOWN_MARGINS / math.sqrt(line.n)
+        unknown = UNKNOWN_MARGINS / math.sqrt(line.n)
+        return unknown * LAST if line.role == "distribution" else unknown
     return line.smallest_detectable / line.margin
 
 
