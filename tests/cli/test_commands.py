@@ -30,7 +30,8 @@ FINISHED = {
     "run", "fetch", "lm-eval", "tasks ls", "tasks show", "tasks validate", "recipe ls", "recipe show",
     "recipe run", "selftest", "sweep",
     "mlflow sync", "mlflow ui", "env", "schema", "compare", "curves", "gate", "report", "rescore",
-    "sequence",
+    "sequence", "card", "leaderboard build", "leaderboard publish", "leaderboard serve", "leaderboard submit",
+    "leaderboard verify",
 }  # fmt: skip
 
 
