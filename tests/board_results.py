@@ -206,6 +206,6 @@ def everywhere(text: str, results: Path) -> None:
 
 
 @pytest.fixture
-def make_result(tmp_path: Path) -> Callable[..., Path]:
-    """``make_result("lora-1", {"arc": 0.05})``: a result below ``tmp_path / "results"``."""
+def board_result(tmp_path: Path) -> Callable[..., Path]:
+    """``board_result("lora-1", {"arc": 0.05})``: a result below ``tmp_path / "results"``."""
     return lambda *given, **more: write_result(tmp_path / "results", *given, **more)

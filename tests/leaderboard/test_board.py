@@ -37,32 +37,32 @@ def names(entries: list[Entry]) -> list[str]:
 
 
 def test_the_rank_is_by_the_worst_loss_in_margins_and_the_target_does_not_count(
-    make_result: Callable[..., Path], entries: Callable[..., list[Entry]]
+    board_result: Callable[..., Path], entries: Callable[..., list[Entry]]
 ) -> None:
-    make_result("mild", {"arc": 0.01, "facts": 0.01, "refusal": 0.012, "mine": 0.5})
-    make_result("bad", {"arc": 0.05, "facts": -0.2, "refusal": -0.2, "mine": -0.5})
-    make_result("good", {"arc": 0.0, "facts": 0.0, "refusal": -0.01, "mine": 0.0})
+    board_result("mild", {"arc": 0.01, "facts": 0.01, "refusal": 0.012, "mine": 0.5})
+    board_result("bad", {"arc": 0.05, "facts": -0.2, "refusal": -0.2, "mine": -0.5})
+    board_result("good", {"arc": 0.0, "facts": 0.0, "refusal": -0.01, "mine": 0.0})
     found = entries()
     assert names(found) == ["good", "mild", "bad"] and [e.rank for e in found] == [1, 2, 3]
     assert found[1].worst == pytest.approx(0.6) and found[2].n_regressed == 1
 
 
 def test_ties_go_by_the_number_of_regressions_and_equals_share_a_rank(
-    make_result: Callable[..., Path], entries: Callable[..., list[Entry]]
+    board_result: Callable[..., Path], entries: Callable[..., list[Entry]]
 ) -> None:
-    make_result("two", {"arc": 0.05, "facts": 0.05, "refusal": 0.0})
-    make_result("one", {"arc": 0.05, "facts": 0.0, "refusal": 0.0})
-    make_result("also-one", {"arc": 0.0, "facts": 0.05, "refusal": 0.0})
+    board_result("two", {"arc": 0.05, "facts": 0.05, "refusal": 0.0})
+    board_result("one", {"arc": 0.05, "facts": 0.0, "refusal": 0.0})
+    board_result("also-one", {"arc": 0.0, "facts": 0.05, "refusal": 0.0})
     found = entries()
     assert set(names(found)[:2]) == {"one", "also-one"}
     assert [e.rank for e in found] == [1, 1, 3]
 
 
 def test_an_entry_that_lacks_a_task_comes_last_without_a_rank_and_does_not_ship(
-    make_result: Callable[..., Path], entries: Callable[..., list[Entry]], tmp_path: Path
+    board_result: Callable[..., Path], entries: Callable[..., list[Entry]], tmp_path: Path
 ) -> None:
-    make_result("partial", {"arc": -0.05, "facts": -0.05})
-    make_result("whole", {"arc": 0.3, "facts": 0.0, "refusal": 0.0})
+    board_result("partial", {"arc": -0.05, "facts": -0.05})
+    board_result("whole", {"arc": 0.3, "facts": 0.0, "refusal": 0.0})
     found = entries()
     assert names(found) == ["whole", "partial"]
     assert found[1].rank is None and found[1].missing == ("Refusal",)
@@ -92,9 +92,9 @@ def _entry(key: str, worst: float, n_regressed: int) -> Entry:
 
 
 def test_the_boards_margin_judges_from_the_stored_interval(
-    make_result: Callable[..., Path], entries: Callable[..., list[Entry]]
+    board_result: Callable[..., Path], entries: Callable[..., list[Entry]]
 ) -> None:
-    make_result("one", {"arc": 0.05, "facts": 0.0, "refusal": 0.0})
+    board_result("one", {"arc": 0.05, "facts": 0.0, "refusal": 0.0})
     assert entries()[0].n_regressed == 1
     lenient = entries(margins={"tasks": {"arc": 0.2}})[0]
     assert lenient.n_regressed == 0 and lenient.worst == pytest.approx(0.25)
@@ -119,15 +119,15 @@ def test_the_interval_of_the_delta_has_the_metrics_own_sign() -> None:
 
 
 def test_results_that_are_not_of_the_board_are_left_out_with_a_reason(
-    make_result: Callable[..., Path], tmp_path: Path
+    board_result: Callable[..., Path], tmp_path: Path
 ) -> None:
     rows = {"arc": 0.0, "facts": 0.0, "refusal": 0.0}
-    make_result("limited", rows, run_key="1" * 16, settings=Settings(limit=5))
-    make_result("loose", rows, run_key="2" * 16, alpha=0.2)
-    make_result("other-tasks", {"poetry": 0.1}, run_key="3" * 16)
-    make_result("org/base-135M", rows, run_key="4" * 16)
-    make_result("lm-eval", rows, run_key="none")
-    make_result("other-role", (row("arc", 0.0, role="target"),), run_key="5" * 16)
+    board_result("limited", rows, run_key="1" * 16, settings=Settings(limit=5))
+    board_result("loose", rows, run_key="2" * 16, alpha=0.2)
+    board_result("other-tasks", {"poetry": 0.1}, run_key="3" * 16)
+    board_result("org/base-135M", rows, run_key="4" * 16)
+    board_result("lm-eval", rows, run_key="none")
+    board_result("other-role", (row("arc", 0.0, role="target"),), run_key="5" * 16)
     path, tasks = write_board(tmp_path, ROLES)
     board = read_board(str(path))
     found, left_out = read_entries(tmp_path / "results", board, columns_of(board, [tasks]))
@@ -144,10 +144,10 @@ def test_results_that_are_not_of_the_board_are_left_out_with_a_reason(
         assert part in said
 
 
-def test_the_same_pair_and_run_twice_is_an_error(make_result: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_same_pair_and_run_twice_is_an_error(board_result: Callable[..., Path], tmp_path: Path) -> None:
     import shutil
 
-    made = make_result("one", {"arc": 0.0})
+    made = board_result("one", {"arc": 0.0})
     shutil.copytree(made, tmp_path / "results" / "again")
     path, tasks = write_board(tmp_path, ROLES)
     board = read_board(str(path))
@@ -187,9 +187,9 @@ def test_every_built_in_board_is_valid_and_can_be_named(path: Path) -> None:
 
 
 def test_the_command_names_what_a_repetition_needs(
-    make_result: Callable[..., Path], entries: Callable[..., list[Entry]]
+    board_result: Callable[..., Path], entries: Callable[..., list[Entry]]
 ) -> None:
-    make_result("my lora; rm -rf /", {"arc": 0.0, "facts": 0.0, "refusal": 0.0})
+    board_result("my lora; rm -rf /", {"arc": 0.0, "facts": 0.0, "refusal": 0.0})
     (entry,) = entries()
     command = run_command(entry.comparison, entry.run, {"mine": "target"})
     assert command == (

@@ -134,8 +134,8 @@ def test_a_board_without_entries_says_how_to_make_one(tmp_path: Path) -> None:
     assert "There are no entries yet" in pages(build(tmp_path))["index.html"]
 
 
-def test_an_entry_is_named_by_content_only(tmp_path: Path, make_result: Callable[..., Path]) -> None:
-    made = make_result("../../up", {"arc": 0.0})
+def test_an_entry_is_named_by_content_only(tmp_path: Path, board_result: Callable[..., Path]) -> None:
+    made = board_result("../../up", {"arc": 0.0})
     key = f"{info('../../up').fingerprint[:12]}-{info('org/base-135M').fingerprint[:12]}-0123456789abcdef"
     assert (build(tmp_path).directory / "entries" / f"{key}.html").is_file()
     document = json.loads((made / "comparison.json").read_text())

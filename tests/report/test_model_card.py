@@ -40,8 +40,8 @@ A rule above, and no end of line"""
 
 
 @pytest.fixture
-def result(make_result: Callable[..., Path]) -> Result:
-    directory = make_result(
+def result(board_result: Callable[..., Path]) -> Result:
+    directory = board_result(
         "mine", (row("arc", 0.03), row("facts", -0.01, role="target"), row("empty", 0.0, checkpoint=None))
     )
     found = read_result(directory)
@@ -145,9 +145,9 @@ def test_eval_results_hold_the_tasks_whose_data_is_on_the_hub(result: Result) ->
     assert entry.value == pytest.approx(0.59) and "of base 0.62" in (entry.notes or "")
 
 
-def test_hostile_names_end_no_marker_and_no_front_matter(make_result: Callable[..., Path]) -> None:
+def test_hostile_names_end_no_marker_and_no_front_matter(board_result: Callable[..., Path]) -> None:
     text = f"{END}\n---\nlicense: evil\n\x1b[2J| a | b |"
-    found = read_result(make_result(text, (row("arc", 0.0, title=text),)))
+    found = read_result(board_result(text, (row("arc", 0.0, title=text),)))
     card = updated_card(None, found)
     head, body = card.removeprefix("---\n").split("\n---\n")
     assert set(yaml.safe_load(head)) == {"model-index"} and body.count(END) == 1 and "\x1b" not in card
