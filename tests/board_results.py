@@ -56,6 +56,9 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+OTHER_ROLES = {"refusal": "safety", "mine": "target"}
+
+
 def info(name: str, fingerprint: str = "") -> CheckpointInfo:
     print_ = fingerprint or sha256(name)
     part = ComponentInfo(
@@ -69,7 +72,8 @@ def row(name: str, loss: float, **changes: Any) -> Row:
     """A row that lost ``loss`` (positive is worse) with an interval of ± one margin."""
     half = changes.pop("half", MARGIN)
     fields: dict[str, Any] = {
-        "name": name, "title": name.replace("_", " ").capitalize(), "kind": "task", "role": "general",
+        "name": name, "title": name.replace("_", " ").capitalize(), "kind": "task",
+        "role": OTHER_ROLES.get(name, "general"),
         "metric": "acc", "higher_is_better": True, "margin": MARGIN, "base": 0.62, "n": 400, "coverage": 1.0,
         "checkpoint": 0.62 - loss, "delta": -loss, "degradation": loss, "ci_low": loss - half,
         "ci_high": loss + half, "verdict": verdict(loss - half, loss + half, margin=MARGIN),

@@ -59,7 +59,7 @@ def ran(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
         metrics=["acc", "acc_norm"], chance=1 / 3,
     )  # fmt: skip
     write_task(
-        tasks, "answers", pair_rows(24), kind="likelihood", prompt="{prompt}", metrics=["bits_per_byte"],
+        tasks, "own_answers", pair_rows(24), kind="likelihood", prompt="{prompt}", metrics=["bits_per_byte"],
         primary="bits_per_byte", role="target",
     )  # fmt: skip
     write_task(

@@ -32,7 +32,7 @@ class Made:
     def __init__(self, name): self.fingerprint = name
     def transcribe(self, audio, *, language):
         said = [hashlib.sha256(a.samples.tobytes()).hexdigest() for a in audio]
-        return [Output(text=f"{self.fingerprint} {text}", n_tokens=1) for text in said]
+        return [Output(text=f"{self.fingerprint} {text}", n_tokens=1, truncated=False) for text in said]
 
 class Scaled:
     sampling_rate = 16_000
@@ -42,7 +42,7 @@ class Scaled:
         return [Audio(samples=samples, sampling_rate=16_000) for samples in made]
 
 def one(): return Made("one")
-def two(): return Made("one two three")
+def two(): return Made("a cat sat " * 9)
 def loud(): return Scaled(1.0)
 def soft(): return Scaled(0.25)
 """

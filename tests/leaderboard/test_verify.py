@@ -93,7 +93,7 @@ def test_what_was_run_is_recomputed_and_the_page_shows_its_own_numbers(
 
 
 @pytest.mark.parametrize("arm", ["base", "checkpoint"])
-@pytest.mark.parametrize("task", ["choices", "answers", "refusals", "heard"])
+@pytest.mark.parametrize("task", ["choices", "own_answers", "refusals", "heard"])
 def test_any_value_that_is_changed_in_the_samples_is_named_by_file_and_row(
     ran: Made, twin: Path, arm: str, task: str
 ) -> None:

@@ -175,7 +175,7 @@ def ls(json: o.Json = False) -> None:
 
     found = definitions()
     if json:
-        write_json([{"name": d.name, "family": d.family, "about": d.about, **d.fields} for d in found])
+        write_json([{**d.fields, "name": d.name, "family": d.family, "about": d.about} for d in found])
     else:
         console().print(recipe_table([(d.name, d.family, d.fields, d.about) for d in found]))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetbench.engine.heard_again import Sources
 from forgetbench.engine.results import Result
+from forgetbench.engine.trajectories import trained_checkpoints
 from forgetbench.errors import UsageError
 from forgetbench.report import numbers
 from forgetbench.report.cost import CostLine, cost_lines, how_timed
@@ -228,7 +229,8 @@ def _over_seeds(views: Sequence[View]) -> tuple[PaperTable, Any] | None:
     if len(views) < 2:
         return None
     try:
-        table = paper_table([view.comparison for view in views])
+        trained = trained_checkpoints([view.result for view in views])
+        table = paper_table([view.comparison for view in views], [each.training for each in trained])
     except UsageError:
         return None
     return table, _roles(table.rows)
