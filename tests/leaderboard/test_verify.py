@@ -150,7 +150,7 @@ def test_duplicate_samples_and_lost_ones_are_named(ran: Made, twin: Path, edit: 
 
 
 def test_nan_and_infinity_are_refused_in_samples_and_documents(ran: Made, twin: Path, edit: Edit) -> None:
-    path = twin / "samples/base/answers.parquet"
+    path = twin / "samples/base/own_answers.parquet"
     arrow = pq.read_table(path)
     place = arrow.schema.get_field_index("bits_per_byte.num")
     values = arrow.column(place).to_pylist()

@@ -353,9 +353,7 @@ def test_noise_changes_with_the_position_and_not_with_the_run(
     def features(position: int, **changes: Any) -> torch.Tensor:
         recipe = whisper_recipe(tiny_whisper, manifest, tmp_path / "out", steps=3, **changes)
         examples = prepare_whisper(recipe, locate_base(recipe.model)).trainer.train_dataset
-        index = examples.order[position]
-        again = position if position == 0 else examples.order.index(index, 1)
-        return torch.as_tensor(examples[again]["input_features"])
+        return torch.as_tensor(examples[position]["input_features"])
 
     noise = RecipeNoise(kind="babble", snr_db=(0.0,))
     assert torch.equal(features(0, noise=noise), features(0, noise=noise))
@@ -460,7 +458,7 @@ def test_noise_for_a_language_model_is_refused(tiny_causal: Path, pairs: Path, t
 
 def test_the_models_family_chooses_the_defaults(tiny_causal: Path, tiny_whisper: Path, pairs: Path) -> None:
     made = make_recipe("lora", model=str(tiny_whisper), data=str(pairs), output="out", steps=10)
-    assert (made.family, made.steps, made.save_steps) == ("whisper", 10, (8,))
+    assert (made.family, made.steps, made.save_steps) == ("whisper", 10, None)
     assert make_recipe("lora", model=str(tiny_causal), data=str(pairs), output="out").family == "causal_lm"
     with pytest.raises(UsageError, match="recipe magic"):
         make_recipe("magic", model=str(tiny_causal), data="d", output="o")

@@ -18,6 +18,7 @@ from forgetbench.models.families import masks_of
 from forgetbench.models.interface import Draw
 from forgetbench.models.memory import free_memory, is_out_of_memory
 from forgetbench.models.seeded_sampling import SeededSampling
+from forgetbench.models.weights import learned_prompt
 
 
 @dataclass(kw_only=True)
@@ -50,7 +51,7 @@ class GreedyDecoder:
 
     def __init__(self, model: Any, tokenizer: Any, *, ends: Sequence[int], pad: int) -> None:
         self._model, self._tokenizer, self._ends, self._pad = model, tokenizer, frozenset(ends), pad
-        self._compacts = masks_of(model.config.to_dict()) is not None
+        self._compacts = learned_prompt(model) is None and masks_of(model.config.to_dict()) is not None
         supports = getattr(model, "_supports_logits_to_keep", None)
         self._last_only = {"logits_to_keep": 1} if supports is not None and supports() else {}
 

@@ -15,6 +15,7 @@ from forgetbench.models.families import masks_of
 from forgetbench.models.masks import attention_mask
 from forgetbench.models.memory import free_memory, is_out_of_memory
 from forgetbench.models.prefix import Prefix, group_by_prefix
+from forgetbench.models.weights import learned_prompt
 
 TOKEN_BUDGET = 512
 """Tokens of a forward pass, padding included: the fastest on two cores, see docs/text-engine.md."""
@@ -62,7 +63,9 @@ class TextScorer:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        can_mask = getattr(model.config, "_attn_implementation", "") in _ATTENTION
+        learned = learned_prompt(model)
+        self._n_learned = learned or 0
+        can_mask = learned is None and getattr(model.config, "_attn_implementation", "") in _ATTENTION
         self._masks = masks_of(model.config.to_dict()) if can_mask else None
         self._prefix = Prefix(self._extend)
         self._last_context: Tokens = (0,)
@@ -169,7 +172,7 @@ class TextScorer:
             inputs["attention_mask"] = attention_mask(packed, self._masks, self._model, n_prefix=n_prefix)
         # Else no mask: rows are padded on the right, where no causal attention reaches.
         ends = [(len(row.context) - 1 - n_prefix, len(row) - n_prefix) for row in part]
-        columns = torch.cat([torch.arange(*each) for each in ends])
+        columns = self._n_learned + torch.cat([torch.arange(*each) for each in ends])
         rows = torch.repeat_interleave(torch.arange(len(part)), torch.tensor([b - a for a, b in ends]))
         with self._project_only(rows, columns) as is_reduced:
             logits: Tensor = self._model(**inputs, use_cache=cache is not None).logits

@@ -225,3 +225,15 @@ def _line(error: BaseException) -> str:
         (line for line in lines if line.startswith(("size mismatch", "Missing", "Unexpected"))), lines[0]
     )
     return told[:300]
+
+
+def learned_prompt(model: Any) -> int | None:
+    """Return how many positions of a learned prompt stand before the logits of an input; None without one.
+
+    PEFT puts the vectors of prompt tuning before the input, so that their logits come first; a prefix of
+    keys and values has no logits.
+    """
+    config = getattr(model, "active_peft_config", None)
+    if config is None or not config.is_prompt_learning:
+        return None
+    return 0 if config.peft_type == "PREFIX_TUNING" else int(config.num_virtual_tokens)
