@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from forgetbench.metrics.normalise import normalise
+
+if TYPE_CHECKING:
+    from jiwer import AlignmentChunk
 
 Operation = Literal["=", "-", "+"]
 
@@ -48,12 +51,13 @@ def edits(references: Sequence[str], hypotheses: Sequence[str], *, normaliser: s
     ]
 
 
-def _edits(chunks: Sequence[object], reference: Sequence[str], hypothesis: Sequence[str]) -> Iterator[Edit]:
+def _edits(
+    chunks: Sequence[AlignmentChunk], reference: Sequence[str], hypothesis: Sequence[str]
+) -> Iterator[Edit]:
     for chunk in chunks:
-        kind = chunk.type
-        said = " ".join(reference[chunk.ref_start_idx : chunk.ref_end_idx])  # type: ignore[attr-defined]
-        written = " ".join(hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx])  # type: ignore[attr-defined]
-        if kind == "equal":
+        said = " ".join(reference[chunk.ref_start_idx : chunk.ref_end_idx])
+        written = " ".join(hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx])
+        if chunk.type == "equal":
             yield Edit("=", said)
             continue
         if said:
