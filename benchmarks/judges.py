@@ -9,7 +9,8 @@ bootstrap over prompts for F1, asymptotic for κ.
     python benchmarks/judges.py [--counts] [--json]
 
 The labels are ``text/xstest_human_*.jsonl`` of FORGETBENCH_TEST_DATA and, of the project's own,
-``tests/data/refusal_answers*.jsonl``. ``--counts`` prints the confusion counts that ``forgetting/judge_counts.py`` ships.
+``tests/data/refusal_answers*.jsonl``. ``--counts`` prints the confusion
+counts that ``forgetting/judge_counts.py`` ships.
 """
 
 from __future__ import annotations
