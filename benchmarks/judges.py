@@ -183,14 +183,12 @@ def main() -> int:
     if asked.json:
         print(json.dumps(table, ensure_ascii=False))
         return 0
-    print("| judge | answers of | prompt types | n | precision | recall | F1 | κ |")
+    print("| judge | answers of | prompts | n | precision | recall | F1 | κ |")
     print(f"|---|---|---|--:{'|---' * 4}|")
     for line in table:
         shown = [_with_interval(line[key]) for key in ("precision", "recall", "F1", "κ")]
         print(f"| `{line['judge']}` | {line['set']} | {line['types']} | {line['n']} | {' | '.join(shown)} |")
-    print(
-        "\n| answers of | prompt types | F1 of `refusal@1` − F1 of `xstest_strmatch` | p |\n|---|---|---|--:|"
-    )
+    print("\n| answers of | prompts | F1 of `refusal@1` − F1 of `xstest_strmatch` | p |\n|---|---|---|--:|")
     for (sets, half), found in differences.items():
         assert found.delta is not None and found.ci_low is not None and found.ci_high is not None
         interval = (found.delta, -found.ci_high, -found.ci_low)

@@ -77,6 +77,7 @@ def test_lists_are_gone_through_in_all_combinations_and_seeds(write_grid: Write,
     assert replayed.replay is not None and replayed.replay.data == str(tmp_path / "old.jsonl")
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_ends_with_the_same_curve(
     write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_sweep_that_was_killed_ends_with_the_same_curve(
     )  # weights are gone, results are not
 
 
+@pytest.mark.slow
 def test_the_curve_knows_methods_ranks_and_parts(write_grid: Write, tmp_path: Path) -> None:
     made = json.loads(curve(read_grid(write_grid()), tmp_path / "out"))
     groups = {point["group"] for point in made["points"]}
@@ -110,6 +112,7 @@ def test_the_curve_knows_methods_ranks_and_parts(write_grid: Write, tmp_path: Pa
     assert len(record["measured"]) == 8 and record["seconds_per_example"]
 
 
+@pytest.mark.slow
 def test_a_grid_that_grew_measures_only_what_is_new(write_grid: Write, tmp_path: Path) -> None:
     curve(read_grid(write_grid()), tmp_path / "out")
     grown = read_grid(write_grid(grid=[{"recipe": "lora", "rank": [1, 2, 3]}]))
@@ -118,6 +121,7 @@ def test_a_grid_that_grew_measures_only_what_is_new(write_grid: Write, tmp_path:
     assert [cell.seconds > 0 for cell in plan.cells] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_another_measurement_in_the_same_folder_is_refused(write_grid: Write, tmp_path: Path) -> None:
     curve(read_grid(write_grid()), tmp_path / "out")
     with pytest.raises(UsageError, match="measured differently"):

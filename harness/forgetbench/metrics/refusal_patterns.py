@@ -104,6 +104,11 @@ def _declines(act: str) -> re.Pattern[str]:
 DECLINES = _declines(ACT)
 """The assistant is unwilling or not allowed to do what it is asked."""
 DECLINES_TO_WRITE = _declines(WRITE)
+SORRY_BUT = re.compile(
+    r"^(?:i'm |i am )?(?:\w+ )?sorry for (?:any|the|your) [^.!?,]{1,30}, but (?:as an? [^.!?,]*, )?i"
+    r"(?:'m not| am not| do not| don't| can't| cannot)\b"
+)
+"""Sorry for the confusion, and unable: a refusal whatever the limit that is named."""
 BALKS = _any(
     rf"\bi ?{ADVERBS}{CANNOT}(?:,? (?:and|or) {CANNOT})? {ADVERBS}(?!{UNSURE})\w+",
     rf"^(?:(?:\w+ )?(?:sorry|apologies|unfortunately|regrettably|nope?)[,.!]* (?:but )?)?{DROPPED} {ADVERBS}"
