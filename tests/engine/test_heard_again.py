@@ -41,8 +41,8 @@ class Scaled:
         made = [(self.factor * a.samples).astype("float32") for a in audio]
         return [Audio(samples=samples, sampling_rate=16_000) for samples in made]
 
-def one(): return Made("one")
-def two(): return Made("a cat sat " * 9)
+def first(): return Made("left")
+def second(): return Made("right away please")
 def loud(): return Scaled(1.0)
 def soft(): return Scaled(0.25)
 """
@@ -58,7 +58,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def result(module: str, ask: Callable[..., Request]) -> Any:
-    request = ask(f"{module}:two", "heard", base=f"{module}:one", settings=Settings(limit=21, seed=3))
+    request = ask(f"{module}:second", "heard", base=f"{module}:first", settings=Settings(limit=21, seed=3))
     return read_result(evaluate(prepare(request)).directory)
 
 

@@ -154,7 +154,10 @@ def test_the_policy_stops_a_script_and_a_request_even_if_one_came_in(
     report_result: Path, tmp_path: Path, chromium: Any
 ) -> None:
     path = page_of(report_result, to=tmp_path)
-    smuggled = "<script>window.owned=1</script><img src='http://127.0.0.1:9/x'></main>"
+    smuggled = (
+        "<script>window.owned=1</script><img src='http://127.0.0.1:9/x'>"
+        "<iframe title='x' src='http://127.0.0.1:9/y'></iframe></main>"
+    )
     path.write_text(path.read_text().replace("</main>", smuggled))
     page = chromium.new_page()
     sent: list[str] = []
@@ -164,7 +167,7 @@ def test_the_policy_stops_a_script_and_a_request_even_if_one_came_in(
     page.goto(path.as_uri())
     assert page.evaluate("window.owned") is None
     assert [url for url in sent if url.startswith("http")] == []
-    assert sum("Content Security Policy" in text for text in failed) == 2
+    assert sum("Content Security Policy" in text for text in failed) == 3
     page.close()
 
 
