@@ -41,6 +41,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/text_engine.py
 	$(BIN)/python benchmarks/many_adapters.py
 	$(BIN)/python benchmarks/leaderboard.py
+	$(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf $(VENV) .demo

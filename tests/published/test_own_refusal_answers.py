@@ -7,27 +7,15 @@ SmolLM2-135M-Instruct (Apache-2.0) to prompts of ``safety-mini``, labelled by re
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections import Counter
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from judges_benchmark import benchmark
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@cache
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("judges", ROOT / "benchmarks" / "judges.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["judges"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from forgetbench.forgetting.judge_counts import agreement_of
+from judges_benchmark import benchmark
 
 pytestmark = pytest.mark.realdata
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@cache
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("judges", ROOT / "benchmarks" / "judges.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["judges"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ from typing import Any, get_args
 import pytest
 
 from forgetbench.errors import CheckpointError, MissingPackageError, UsageError
+from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.checkpoint import resolve
+from forgetbench.models.interface import GenerateRequest, ScoreRequest
 from forgetbench.models.load import load
 from forgetbench.recipes.make import definitions, make_recipe, read_overrides
 from forgetbench.recipes.methods import REFUSED, refusal
@@ -45,15 +47,17 @@ def causal(name: str, model: Path, data: Path, output: Path, **changes: Any) -> 
     return make_recipe(name, model=str(model), data=str(data), output=str(output), **{**SMALL, **changes})
 
 
-def score(checkpoint: Path, base: Path) -> float:
-    """What the engine says of one answer."""
-    from forgetbench.models.interface import ScoreRequest, TextModel
+def load_text(checkpoint: Path, base: Path) -> CausalLM:
+    model = load(resolve(str(checkpoint), adapter_base=str(base)).components["lm"], LoadSettings())
+    assert isinstance(model, CausalLM)
+    return model
 
-    component = resolve(str(checkpoint), adapter_base=str(base)).components["lm"]
-    model = load(component, LoadSettings())
-    assert isinstance(model, TextModel)
-    (found,) = model.score_text([ScoreRequest(context="What is 3?", continuation=" It is 3.")])
-    return found.logprob
+
+def score(checkpoint: Path, base: Path) -> float:
+    """What the engine says of one answer, in the company of others."""
+    company = [("What is 3?", " 4"), ("Who", " knows what 3 is, or whether it is 3?")]
+    asked = [ScoreRequest(context=c, continuation=a) for c, a in [("What is 3?", " It is 3."), *company]]
+    return load_text(checkpoint, base).score_text(asked)[0].logprob
 
 
 @pytest.mark.parametrize(
@@ -94,6 +98,27 @@ def direct_score(checkpoint: Path, base: Path) -> float:
         logits = model.eval()(input_ids=torch.tensor([whole])).logits[0, -len(whole) :]
     logprobs = logits.log_softmax(-1)
     return sum(float(logprobs[i - 1, whole[i]]) for i in range(len(context), len(whole)))
+
+
+@pytest.mark.parametrize("kind", ["PROMPT_TUNING", "PREFIX_TUNING"])
+def test_a_learned_prompt_is_heard_wherever_the_model_is_asked(
+    kind: str, tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    folder = run_recipe(causal("peft", tiny_causal, pairs, tmp_path / "out", peft=PREFIXES[kind]))[-1]
+    model = load_text(folder, tiny_causal)
+    request = ScoreRequest(context="What is 3?", continuation=" It is 3.")
+    (window,) = model.tokenise(request, window=64)
+    read = model.predict_tokens(window)
+    logprobs = read.logprobs(0, read.n_positions, n_tokens=read.n_tokens)
+    assert logprobs.shape[0] == len(window.targets)
+    told = sum(float(row[target]) for row, target in zip(logprobs, window.targets, strict=True))
+    assert told == pytest.approx(model.score_text([request])[0].logprob, abs=1e-4)
+    prompts = [
+        GenerateRequest(prompt=text, max_new_tokens=6) for text in ("What is 3?", "Who knows what 3 is?")
+    ]
+    together = [each.text for each in model.generate(prompts)]
+    assert together == [model.generate([prompt])[0].text for prompt in prompts]
+    assert together != [each.text for each in load_text(tiny_causal, tiny_causal).generate(prompts)]
 
 
 @pytest.mark.parametrize(
@@ -372,6 +397,6 @@ def test_an_enhancer_is_trained_and_each_checkpoint_is_an_onnx_file(manifest: Pa
 
     with torch.no_grad():
         expected = load_network(final)(torch.from_numpy(noisy[None]))[0].numpy()
-    np.testing.assert_allclose(enhanced.samples.reshape(-1), expected, atol=1e-5)
+    np.testing.assert_allclose(np.ravel(enhanced.samples), expected, atol=1e-5)
     with pytest.raises(UsageError, match="an enhancer is trained whole"):
         run_recipe(recipe.model_copy(update={"weights": "lora"}))

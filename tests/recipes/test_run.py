@@ -350,14 +350,18 @@ def test_noise_changes_with_the_position_and_not_with_the_run(
     from forgetbench.recipes.base import locate_base
     from forgetbench.recipes.whisper import prepare_whisper
 
-    def features(position: int, **changes: Any) -> torch.Tensor:
+    def features(*, again: bool = False, **changes: Any) -> torch.Tensor:
+        """What is heard at the first position, or where the same recording comes again."""
         recipe = whisper_recipe(tiny_whisper, manifest, tmp_path / "out", steps=3, **changes)
         examples = prepare_whisper(recipe, locate_base(recipe.model)).trainer.train_dataset
+        position = examples.places.index(examples.places[0], 1) if again else 0
         return torch.as_tensor(examples[position]["input_features"])
 
     noise = RecipeNoise(kind="babble", snr_db=(0.0,))
-    assert torch.equal(features(0, noise=noise), features(0, noise=noise))
-    assert not torch.equal(features(0, noise=noise), features(0))
+    assert torch.equal(features(), features(again=True))
+    assert torch.equal(features(noise=noise), features(noise=noise))
+    assert not torch.equal(features(noise=noise), features(noise=noise, again=True))
+    assert not torch.equal(features(noise=noise), features())
 
 
 def bad_data(tmp_path: Path, content: str) -> Path:

@@ -26,9 +26,8 @@ from forgetbench.models.clips import Waveform, samples_of, transcribe_pieces
 from forgetbench.models.component import Component
 from forgetbench.models.fingerprint import chat_template
 from forgetbench.models.interface import Audio, GenerateRequest, Output
-from forgetbench.models.resident_base import ResidentBase
+from forgetbench.models.resident_base import ResidentBase, weights_of
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
-from forgetbench.models.weights import load_weights
 from forgetbench.models.whisper_tokens import MAX_NEW_TOKENS
 from forgetbench.schema.run import LoadSettings
 
@@ -79,10 +78,8 @@ class AudioLM(CausalLM):
 
         extractor, tokenizer = load_extractor(component), load_speech_tokenizer(component)
         tokenizer.chat_template = _template(component)
-        if resident is None:
-            model = load_weights(Qwen2AudioForConditionalGeneration, component, settings, merge=merge)
-        else:
-            model = resident.weights(Qwen2AudioForConditionalGeneration, component, settings)
+        auto_class = Qwen2AudioForConditionalGeneration
+        model = weights_of(auto_class, component, settings, merge=merge, resident=resident)
         return cls(model, tokenizer, extractor)
 
     @torch.inference_mode()

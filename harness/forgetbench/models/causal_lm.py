@@ -22,9 +22,9 @@ from forgetbench.models.interface import (
     ScoreRequest,
     TokenWindow,
 )
-from forgetbench.models.resident_base import ResidentBase
+from forgetbench.models.resident_base import ResidentBase, weights_of
 from forgetbench.models.text_scorer import TextScorer, TokenScores, Wanted
-from forgetbench.models.weights import load_weights, without_adapter
+from forgetbench.models.weights import without_adapter
 from forgetbench.schema.run import LoadSettings
 
 _N_FIRST_TOKENS = 16
@@ -94,10 +94,7 @@ class CausalLM:
                 "has no tokenizer that can be loaded",
                 "Save it with tokenizer.save_pretrained(DIRECTORY).",
             ) from error
-        if resident is None:
-            model = load_weights(AutoModelForCausalLM, component, settings, merge=merge)
-        else:
-            model = resident.weights(AutoModelForCausalLM, component, settings)
+        model = weights_of(AutoModelForCausalLM, component, settings, merge=merge, resident=resident)
         if settings.compile:
             # The layers alone: which positions are projected changes from batch to batch.
             without_adapter(model).base_model.compile(dynamic=True)

@@ -81,12 +81,12 @@ def read_tokens(model: Any, window: TokenWindow) -> Positions:
     """
     targets = window.targets
     ids = torch.tensor([window.inputs], device=model.device)
-    projection, first = model.get_output_embeddings(), len(window.inputs) - len(targets)
+    projection, n_last = model.get_output_embeddings(), len(targets)  # a learned prompt stands before
     if projection is not None:
         kept: list[Tensor] = []
 
         def keep_states(_: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            kept.append(args[0][0, first:])
+            kept.append(args[0][0, -n_last:])
             return (args[0][:, -1:],)
 
         def keep_output(_: Any, __: Any, output: Tensor) -> None:
@@ -103,4 +103,4 @@ def read_tokens(model: Any, window: TokenWindow) -> Positions:
                 hook.remove()
         if len(kept) == 2 and torch.equal(kept[1].float(), last.float()):
             return Positions(states=kept[0], project=projection, n_tokens=len(last), targets=targets)
-    return from_logits(model(input_ids=ids, use_cache=False).logits[0, first:], targets)
+    return from_logits(model(input_ids=ids, use_cache=False).logits[0, -n_last:], targets)

@@ -75,6 +75,27 @@ class ResidentBase:
         return adapted.merge_and_unload().eval().requires_grad_(False)
 
 
+def weights_of(
+    auto_class: Any,
+    component: Component,
+    settings: LoadSettings,
+    *,
+    merge: bool,
+    resident: ResidentBase | None,
+) -> Any:
+    """Return a component's model: on the base that stays loaded, where there is one, else read anew.
+
+    Raises:
+        CheckpointError: As ``load_weights``.
+        UsageError: As ``load_weights``.
+    """
+    from forgetbench.models.weights import load_weights
+
+    if resident is not None:
+        return resident.weights(auto_class, component, settings)
+    return load_weights(auto_class, component, settings, merge=merge)
+
+
 def swaps(component: Component) -> bool:
     """Tell whether a component is a base, or a LoRA that leaves its base's vocabulary in place."""
     if component.alpha is not None and component.base is None:

@@ -33,8 +33,7 @@ def read_mapping(path: Path, *, what: str, error: type[UsageError]) -> Mapping:
     """
     text = _read_text(path, what, error)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.load(text, Loader=_UniqueKeys)
+        node, content = _parse(text)
     except yaml.YAMLError as broken:
         mark = getattr(broken, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -44,6 +43,15 @@ def read_mapping(path: Path, *, what: str, error: type[UsageError]) -> Mapping:
     if not isinstance(content, dict):
         raise error(str(path), "is not a YAML mapping", f"See `forgetbench schema {what}`.")
     return Mapping(content, node)
+
+
+def _parse(text: str) -> tuple[yaml.Node | None, Any]:
+    loader = _UniqueKeys(text)
+    try:
+        node = loader.get_single_node()
+        return node, None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def line_of(node: Any, location: Sequence[int | str]) -> int:

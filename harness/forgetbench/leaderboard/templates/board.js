@@ -4,13 +4,15 @@
   const table = document.getElementById("board");
   if (!source || !table) return;
   const data = JSON.parse(source.textContent);
+  const alphabet = new Intl.Collator();
   const body = table.tBodies[0];
   const lines = new Map([...table.querySelectorAll("tbody tr")].map((tr) => [tr.dataset.key, tr]));
+  for (const rest of [...table.tBodies].slice(1)) rest.remove();
   const entries = data.rows.map((row) => ({ ...row, line: lines.get(row.key) }));
   const place = new Map(data.columns.map((column, i) => [column.key, i]));
   const fields = ["base", "method", "decision", "level"];
   const at = (id) => document.getElementById(id);
-  const step = 100;
+  const step = Math.max(body.rows.length, 1);
   let state = {};
   let shown = step;
 
@@ -37,7 +39,7 @@
     return (a, b) => {
       const x = a.sort[column], y = b.sort[column];
       if (x === null || y === null) return (x === null) - (y === null);
-      return order * (typeof x === "string" ? x.localeCompare(y) : x - y);
+      return order * (typeof x === "string" ? alphabet.compare(x, y) : x - y);
     };
   }
 
