@@ -20,7 +20,6 @@ import argparse
 import json
 import logging
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -233,10 +232,12 @@ def peak_megabytes(label: str, name: str, n_items: int, batch_size: int) -> floa
 
 def print_peak(label: str, name: str, n_items: int, batch_size: int) -> None:
     """Score items of a set in this process, and print its peak resident memory in MB."""
+    from forgetbench.engine.peak_memory import process_peak_bytes
+
     MAKE[label](model_path(), batch_size).loglikelihood(
         make_requests(read_items(name)[:n_items]), disable_tqdm=True
     )
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(process_peak_bytes() / 2**20)
 
 
 def measure_memory(found: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from dataclasses import replace
 from pathlib import Path
 from forgetbench.data.samples import Sample
 from forgetbench.engine.divergence import compare_text
-from forgetbench.engine.peak_memory import _process_peak_bytes
+from forgetbench.engine.peak_memory import process_peak_bytes
 from forgetbench.models.checkpoint import resolve_component
 from forgetbench.models.model_pair import load_pair
 from forgetbench.schema.run import LoadSettings
@@ -46,7 +46,7 @@ task = load_registry().get("divergence_mini").task
 sample = Sample(id="long", content="", row={}, input="", reference=text, size=0.0)
 pair = load_pair(base, checkpoint, LoadSettings())
 sums = compare_text(task, sample, pair, lambda sample, model: ("", False)).prediction.divergence
-print(sums.n_positions, sums.kl / sums.n_positions, _process_peak_bytes())
+print(sums.n_positions, sums.kl / sums.n_positions, process_peak_bytes())
 """
 
 

@@ -77,6 +77,15 @@ def test_lists_are_gone_through_in_all_combinations_and_seeds(write_grid: Write,
     assert replayed.replay is not None and replayed.replay.data == str(tmp_path / "old.jsonl")
 
 
+def test_an_entry_may_take_some_of_the_seeds(write_grid: Write) -> None:
+    grid = [{"recipe": "lora", "rank": [1, 2], "seeds": [1]}, {"recipe": "full"}]
+    names = [t.recipe.name for t in trainings_of(read_grid(write_grid(seeds=[0, 1], grid=grid)))]
+    assert names == ["full-s0", "lora-r1-s1", "lora-r2-s1", "full-s1"]
+    for wrong in ([2], [], 1):
+        with pytest.raises(UsageError, match="seeds"):
+            trainings_of(read_grid(write_grid(seeds=[0, 1], grid=[{"recipe": "full", "seeds": wrong}])))
+
+
 @pytest.mark.slow
 def test_a_sweep_that_was_killed_ends_with_the_same_curve(
     write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -119,6 +128,8 @@ def test_a_grid_that_grew_measures_only_what_is_new(write_grid: Write, tmp_path:
     plan = plan_sweep(grown, tmp_path / "out")
     assert [len(cell.left) for cell in plan.cells] == [0, 0, 2]
     assert [cell.seconds > 0 for cell in plan.cells] == [False, False, True]
+    measured_s = plan.record.seconds_per_result
+    assert measured_s is not None and plan.cells[2].seconds > 2 * measured_s
 
 
 @pytest.mark.slow

@@ -55,11 +55,11 @@ def main() -> None:
     model = load(job.component, job.settings)
     for clip in job.clips:
         hear(model, clip)
-    peak = _device_peak_bytes() if job.settings.device.startswith("cuda") else _process_peak_bytes()
+    peak = _device_peak_bytes() if job.settings.device.startswith("cuda") else process_peak_bytes()
     sys.stdout.write("\n" + _ANSWER.format(peak) + "\n")
 
 
-def _process_peak_bytes() -> int:
+def process_peak_bytes() -> int:
     """Return the peak resident memory of this process.
 
     On Linux ``ru_maxrss`` starts at the size of the process that started this one; ``VmHWM`` does not.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from forgetbench.engine.noise_floor import (
     with_floors,
     with_stored_floors,
 )
+from forgetbench.engine.peak_memory import process_peak_bytes
 from forgetbench.engine.plan import Plan, make_plan
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.results import (
@@ -401,7 +401,7 @@ def _run_arm(prepared: Prepared, run: ArmRun) -> RunDocument:
         measured={
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - started, 3),
-            "peak_memory_mb": round(_peak_memory_mb(), 1),
+            "peak_memory_mb": round(process_peak_bytes() / 2**20, 1),
             "command": sys.argv,
             "tasks": outcome.measured,
             **_training(prepared, run.arm),
@@ -433,9 +433,3 @@ def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result
             updated = document.model_copy(update={"measured": measured})
             write_document(result.directory / RUN_FILE[document.arm], updated)
     return read_result(result.directory)
-
-
-def _peak_memory_mb() -> float:
-    """Peak resident memory of this process so far."""
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes / (1024 * 1024 if sys.platform == "darwin" else 1024)

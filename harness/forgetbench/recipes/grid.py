@@ -82,15 +82,31 @@ def trainings_of(grid: Grid) -> list[Training]:
     found: dict[str, Training] = {}
     for seed in grid.seeds:
         for entry in grid.grid:
-            for recipe, alphas in _of_entry(grid, entry, seed):
+            for recipe, alphas in _of_entry(grid, entry, seed) if seed in _seeds(grid, entry) else ():
                 key = recipe.model_dump_json(exclude={"name"})
                 before = found[key].alphas if key in found else ()
                 found[key] = Training(recipe=recipe, alphas=tuple(sorted({*before, *alphas})))
     return list(found.values())
 
 
+def _seeds(grid: Grid, entry: Mapping[str, Any]) -> Sequence[int]:
+    """Return the seeds that an entry is trained with: its own, which are some of the grid's.
+
+    Raises:
+        UsageError: They are not.
+    """
+    own = entry.get("seeds", grid.seeds)
+    if not isinstance(own, (list, tuple)) or not own or not set(own) <= set(grid.seeds):
+        known = ", ".join(map(str, grid.seeds))
+        raise UsageError(
+            f"grid {grid.name}", f"seeds: {own} of an entry are not some of {known}", "See docs/recipes.md."
+        )
+    return own
+
+
 def _of_entry(grid: Grid, entry: Mapping[str, Any], seed: int) -> Iterator[tuple[Recipe, tuple[float, ...]]]:
     fields = {**grid.common, **entry}
+    fields.pop("seeds", None)
     name = fields.pop("recipe", None)
     alphas = tuple(_alphas(fields.pop("interpolation", [1.0])))
     if not isinstance(name, str):

@@ -118,7 +118,7 @@ def plan_sweep(grid: Grid, output: Path, *, offline: bool = False) -> SweepPlan:
     record = _read_record(output, _measurement(grid))
     base = resolve(name, offline=offline)
     lines = forecast(prepare_selftest(request).plan, (base,))
-    each_s = sum(line.seconds or 0.0 for line in lines)
+    each_s = record.seconds_per_result or sum(line.seconds or 0.0 for line in lines)
     parameters = sum(component.parameters or 0 for component in base.components.values())
     flops_per_s = matrix_flops_per_s()
     cells = [_cell(training, record, output) for training in trainings]
@@ -186,11 +186,22 @@ def _measure(
     for (step, alpha), prepared in zip(places, everything, strict=True):
         if (step, alpha) not in cell.left:
             continue
+        start = time.perf_counter()
         result = evaluate(prepared, progress=progress, resident=resident)
+        seconds = time.perf_counter() - start
         directory = str(result.directory.relative_to(output))
         made = Measured(training=cell.key, step=step, alpha=alpha, directory=directory)
-        record = _noted(record.model_copy(update={"measured": (*record.measured, made)}), output)
+        update = {"measured": (*record.measured, made), "seconds_per_result": _mean(record, seconds)}
+        record = _noted(record.model_copy(update=update), output)
     return record
+
+
+def _mean(record: SweepRecord, seconds: float) -> float:
+    """Return the mean time of an evaluation with a new one; the first scored the base too, and is dropped."""
+    n, known = len(record.measured), record.seconds_per_result
+    if known is None or n == 1:
+        return round(seconds, 2)
+    return round(known + (seconds - known) / n, 2)
 
 
 def _noted(record: SweepRecord, output: Path) -> SweepRecord:

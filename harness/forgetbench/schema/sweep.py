@@ -37,7 +37,8 @@ class Grid(Document):
     """Fields of every recipe, such as ``steps``."""
     grid: tuple[dict[str, Any], ...] = Field(min_length=1)
     """``recipe`` and fields of it. A list is gone through, and several lists in all combinations;
-    ``interpolation`` lists the parts α of a checkpoint's change that are measured, 1 for the whole."""
+    ``interpolation`` lists the parts α of a checkpoint's change that are measured, 1 for the whole.
+    ``seeds`` are some of the grid's, where not all."""
     keep_weights: bool = False
     """Keep the weights of checkpoints once they are measured."""
     allow_contamination: bool = False
@@ -63,3 +64,5 @@ class SweepRecord(Document):
     measured: tuple[Measured, ...] = ()
     seconds_per_example: dict[str, float] = {}
     """Measured in training, by family and trained weights: what the next plan's time is estimated by."""
+    seconds_per_result: float | None = None
+    """Measured: what evaluating a checkpoint took, on average."""
