@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Self
 from filelock import FileLock
 from pydantic import ValidationError
 
+from forgetbench.engine.storage import storing
 from forgetbench.schema.sample import RawPrediction
 
 FSYNC_INTERVAL_S = 1.0
@@ -54,7 +55,8 @@ class Lines(ABC):
     @contextmanager
     def open(cls, path: Path) -> Iterator[Self]:
         """Lock, read and yield the journal at ``path``; a second run waits for the first."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             journal = cls(path)
             journal._read()
@@ -68,22 +70,25 @@ class Lines(ABC):
         """Keep a record that was read; ValueError, KeyError or TypeError where it is damaged."""
 
     def _append(self, record: dict[str, Any]) -> None:
-        if self._file is None:
-            self._file = self._path.open("ab")
         payload = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        self._file.write(f"{zlib.crc32(payload.encode()):08x} {payload}\n".encode())
+        with storing(self._path):
+            if self._file is None:
+                self._file = self._path.open("ab")
+            self._file.write(f"{zlib.crc32(payload.encode()):08x} {payload}\n".encode())
 
     def _flush(self) -> None:
         assert self._file is not None
-        self._file.flush()
-        if time.monotonic() - self._synced >= FSYNC_INTERVAL_S:
-            os.fsync(self._file.fileno())
-            self._synced = time.monotonic()
+        with storing(self._path):
+            self._file.flush()
+            if time.monotonic() - self._synced >= FSYNC_INTERVAL_S:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
 
     def _close(self) -> None:
         if self._file is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with storing(self._path):
+                os.fsync(self._file.fileno())
+                self._file.close()
 
     def _read(self) -> None:
         if not self._path.exists():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from forgetbench.atomic import write_atomically
+from forgetbench.engine.storage import storing
 from forgetbench.errors import ForgetbenchError, UsageError
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.document import Document
@@ -108,7 +109,8 @@ def write_samples(directory: Path, arm: Arm, task: str, table: pd.DataFrame) -> 
     arrow = pa.Table.from_pandas(table, schema=pa.schema(fields), preserve_index=False)
     pq.write_table(arrow.replace_schema_metadata(None), buffer, compression="zstd")
     relative = f"samples/{arm}/{task}.parquet"
-    write_atomically(directory / relative, buffer.getvalue())
+    with storing(directory / relative):
+        write_atomically(directory / relative, buffer.getvalue())
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     return SampleFile(path=relative, sha256=digest, n=len(table))
 
@@ -139,8 +141,13 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
 
 
 def write_document(path: Path, document: Document) -> None:
-    """Write a document."""
-    write_atomically(path, document.to_json().encode())
+    """Write a document.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    with storing(path):
+        write_atomically(path, document.to_json().encode())
 
 
 def read_result(directory: Path) -> Result:
