@@ -30,17 +30,27 @@ def partial_documents(
         outcomes: What they have so far; an arm that was not begun is missing.
 
     Returns:
-        None, where nothing was finished, or where an earlier result lies there that says more.
+        None, where nothing was finished or everything was, or where an earlier result lies there that says
+        more.
     """
     known = [outcomes.get(run.arm, ArmOutcome()) for run in runs]
-    if not any(outcome.found for outcome in known) or _says_more(prepared.directory):
+    tasks = [
+        results_in_order(run, outcome.found, missing=INTERRUPTED)
+        for run, outcome in zip(runs, known, strict=True)
+    ]
+    unfinished = any(INTERRUPTED in task.errors for arm in tasks for task in arm)
+    if not unfinished or not any(outcome.found for outcome in known) or _says_more(prepared.directory):
         return []
-    documents = []
-    for run, outcome in zip(runs, known, strict=True):
-        marked = replace(outcome, warnings=[PARTIAL, *outcome.warnings])
-        tasks = results_in_order(run, outcome.found, missing=INTERRUPTED)
-        documents.append(run_document(prepared, run, marked, tasks, seconds=outcome.seconds))
-    return documents
+    return [
+        run_document(
+            prepared,
+            run,
+            replace(outcome, warnings=[PARTIAL, *outcome.warnings]),
+            results,
+            seconds=outcome.seconds,
+        )
+        for run, outcome, results in zip(runs, known, tasks, strict=True)
+    ]
 
 
 def is_partial(result: Result) -> bool:

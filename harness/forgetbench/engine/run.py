@@ -36,6 +36,7 @@ from forgetbench.engine.results import (
 )
 from forgetbench.engine.run_document import run_document
 from forgetbench.engine.score import SCORING_ERROR
+from forgetbench.engine.storage import storing
 from forgetbench.engine.target import target_definitions
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
@@ -385,7 +386,12 @@ def arm_runs(prepared: Prepared, progress: Progress) -> list[ArmRun]:
 
 
 def _write(directory: Path, documents: Sequence[RunDocument]) -> Result:
-    """Write the run documents of a result, and the comparison that follows from them."""
+    """Write the run documents of a result, and the comparison that follows from them.
+
+    An earlier comparison goes first: whenever this is cut short, none lies there that follows from others.
+    """
+    with storing(directory):
+        (directory / COMPARISON_FILE).unlink(missing_ok=True)
     for document in documents:
         write_document(directory / RUN_FILE[document.arm], document)
     if len(documents) > 1:
