@@ -1,4 +1,4 @@
-"""Models that answer from a hash of the question, and fail as a test tells them to: for ``--model`` by factory.
+"""Models that answer from a hash of the question, and fail as a test tells them to; named by factory.
 
 A test puts a function into :data:`FAULTS` under the name of an arm. It gets what the model was asked and what
 it would answer, in the order of the batch, and returns what the engine gets, or raises.

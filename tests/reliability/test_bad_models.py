@@ -1,4 +1,4 @@
-"""What a bad model does stays with its sample, task or arm: coverage falls, and an error is never a number."""
+"""What a bad model does stays with its sample, task or arm; coverage falls, an error is never a number."""
 
 from __future__ import annotations
 
@@ -99,8 +99,9 @@ def spoiled(folder: Path, value: float, *, word: str | None = None) -> Path:
 def test_a_recogniser_of_nothing_but_nan_has_no_word_error_rate(
     family: str, ask: Ask, tmp_path: Path
 ) -> None:
-    import tiny_speech_models
     from safetensors.torch import load_file, save_file
+
+    import tiny_speech_models
     from tiny_models import make_whisper
 
     make = make_whisper if family == "whisper" else getattr(tiny_speech_models, f"make_{family}")

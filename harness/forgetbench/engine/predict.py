@@ -282,10 +282,7 @@ def _score(model: TextModel, groups: Sequence[tuple[str, Sequence[str], bool]]) 
         for context, continuations, rendered in groups
         for continuation in continuations
     ]
-    scores = model.score_text(requests)
-    if len(scores) != len(requests):
-        raise ValueError(f"score_text returned {len(scores)} scores for {len(requests)} requests")
-    scored = iter(scores)
+    scored = iter(model.score_text(requests))
     return [Answer(prediction=_scores(list(islice(scored, len(group[1]))))) for group in groups]
 
 
