@@ -121,6 +121,7 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
     Raises:
         ForgetbenchError: A file is missing or is not the one that the document names.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     tables = {}
@@ -128,6 +129,8 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
         if task.samples is None:
             continue
         path = directory / task.samples.path
+        if not path.resolve().is_relative_to(directory.resolve()):
+            raise UsageError(f"{task.samples.path}, samples of {task.name}", "lead out of the result")
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -136,7 +139,11 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
             ) from None
         if hashlib.sha256(content).hexdigest() != task.samples.sha256:
             raise ForgetbenchError(str(path), "differs from its run document", "Run the same command again.")
-        tables[task.name] = pq.read_table(io.BytesIO(content)).to_pandas()
+        try:
+            tables[task.name] = pq.read_table(io.BytesIO(content)).to_pandas()
+        except pa.ArrowException as error:  # the hash is right: it was never a table
+            cause = f"is no table ({str(error).splitlines()[0]})"
+            raise ForgetbenchError(str(path), cause, "Run the same command again.") from None
     return tables
 
 
