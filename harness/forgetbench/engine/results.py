@@ -141,7 +141,7 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
             raise ForgetbenchError(str(path), "differs from its run document", "Run the same command again.")
         try:
             tables[task.name] = pq.read_table(io.BytesIO(content)).to_pandas()
-        except pa.ArrowException as error:  # the hash is right: it was never a table
+        except (pa.ArrowException, OSError) as error:  # the hash is right: it was never a table
             cause = f"is no table ({str(error).splitlines()[0]})"
             raise ForgetbenchError(str(path), cause, "Run the same command again.") from None
     return tables

@@ -107,7 +107,7 @@ def _infer(
     """Return the base that the checkpoint's own files name."""
     component = checkpoint.components[role]
     if (named := checkpoint.bases.get(role)) is not None:
-        return resolve_component(named, offline=offline, trust_remote_code=trust_remote_code)
+        return resolve_component(named, offline=offline, folder=Path(), trust_remote_code=trust_remote_code)
     if component.base is not None:
         return component.base
     if component.path is None or component.format != "transformers":

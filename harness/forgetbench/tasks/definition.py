@@ -30,7 +30,7 @@ class Definition:
 
     @property
     def root(self) -> Path | None:
-        """Folder that what a task file names stays in; None for a user's own test set, which names anything."""
+        """Folder that what a task file names stays in; None for a user's own test set."""
         return self.folder if self.source.suffix in TASK_ENDINGS else None
 
 
@@ -110,7 +110,7 @@ def check_fields(path: Path, task: Task | SuiteRow) -> None:
 
 
 def _check_inside(path: Path, task: Task | SuiteRow) -> None:
-    """Refuse relative paths that leave the folder of the task file: a task from elsewhere reads its own files."""
+    """Refuse relative paths that leave the folder of the task file: a task reads its own files."""
     named: dict[str, str | None] = {}
     if isinstance(task, DatasetTask):
         named["dataset.path"] = task.dataset.path
