@@ -22,9 +22,9 @@ import soundfile
 import yaml
 
 import mutations
+from command_line import Ended, Terminal
 from forgetbench.errors import ForgetbenchError, SampleError
 from report_results import write_report_result
-from terminal import Ended, Terminal
 from tiny_tasks import choice_rows, pair_rows, write_task
 
 REFUSED = {
@@ -333,8 +333,10 @@ def test_checkpoints(judge: Judge, made: Path) -> None:
     shutil.copytree(made / "llama", folder)
     weights = (folder / "model.safetensors").read_bytes()
     length = int.from_bytes(weights[:8], "little")
-    headers = [b"{}", b"[" * 50_000, b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}', b"\xff",
-               b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [9, 4]}}']  # fmt: skip
+    headers = [
+        b"{}", b"[" * 50_000, b"\xff", b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
+        b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [9, 4]}}',
+    ]  # fmt: skip
     bad = [(f"header {h[:40]!r}", len(h).to_bytes(8, "little") + h + weights[8 + length :]) for h in headers]
     for label, content in [*mutations.of_bytes(weights[: 8 + length], n=20, seed=6), *bad]:
         (folder / "model.safetensors").write_bytes(content)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import faulty_models
+from command_line import Terminal
 from faulty_models import Fault
 from forgetbench.engine.interrupted import PARTIAL, is_partial
 from forgetbench.engine.results import Result, read_result
-from terminal import Terminal
 
 TASKS = "choices,short,leaning"
 Command = Callable[..., list[object]]
