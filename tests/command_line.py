@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,3 +47,14 @@ def terminal(capfd: pytest.CaptureFixture[str]) -> Terminal:
         return Ended(left.value.code if isinstance(left.value.code, int) else 0, said.out, said.err)
 
     return call
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """Return every file of a folder of results: documents without ``measured``, all else as bytes."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix == ".json":
+            found[path.name] = {k: v for k, v in json.loads(path.read_text()).items() if k != "measured"}
+        elif path.is_file():
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found

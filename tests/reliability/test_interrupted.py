@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 import faulty_models
-from command_line import Terminal
+from command_line import Terminal, content
 from faulty_models import Fault
 from forgetbench.engine.interrupted import PARTIAL, is_partial
 from forgetbench.engine.results import Result, read_result
@@ -37,16 +36,6 @@ def command(tiny_tasks: Path, tmp_path: Path) -> Command:
 def result_in(folder: Path) -> Result:
     (path,) = folder.rglob("run.json")
     return read_result(path.parent)
-
-
-def content(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix == ".json":
-            found[path.name] = {k: v for k, v in json.loads(path.read_text()).items() if k != "measured"}
-        elif path.is_file():
-            found[path.name] = path.read_bytes()
-    return found
 
 
 def raised_at(n: int, how: Callable[[], object]) -> Fault:
