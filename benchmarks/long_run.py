@@ -1,7 +1,7 @@
 """A run of 100 000 samples with a stub model: is memory flat, time linear, overhead small, resuming quick?
 
 The model takes no time: what is measured is all that forgetbench adds, and it is compared with a batch of a
-model that takes 10 ms. Memory is the resident set of the process while the model is asked; what it grows by from
+model that takes 10 ms. Memory is the resident set of the process while the model is asked; its growth from
 the first tenth of the run on is the answers that are kept until they are scored.
 
 python benchmarks/long_run.py [--samples 100000] [--batch-size 16]

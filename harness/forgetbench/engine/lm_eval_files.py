@@ -123,7 +123,7 @@ def _results_files(path: Path) -> list[Path]:
 def _results(file: Path, content: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(str(file), f"is not JSON ({error})", "Run lm-eval again.") from None
     if not isinstance(found, dict) or not _mapping(found.get("configs")):
         raise DataError(str(file), "is no results file of lm-eval: it has no `configs`", LOG_SAMPLES)
@@ -142,7 +142,7 @@ def _samples(file: Path, digest: Any) -> tuple[Mapping[str, Any], ...] | None:
         try:
             sample = json.loads(line)
             sample["doc_hash"], sample["metrics"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             cause = (
                 f"no sample of lm-eval: no {error}" if isinstance(error, KeyError) else f"not JSON ({error})"
             )

@@ -155,7 +155,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(str(path), f"cannot be read as JSON ({_first_line(error)})") from error
     if not isinstance(value, dict):
         raise CheckpointError(str(path), "is not a JSON object")

@@ -134,7 +134,7 @@ def _model_card_bases(path: Path) -> Iterator[str]:
         return
     try:
         front = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return
     value = front.get("base_model") if isinstance(front, dict) else None
     if isinstance(value, list) and len(value) == 1:  # of a merge of several models, none is the base
