@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from pathlib import Path
 
 from forgetbench.engine.journal import Answer, Journal, journal_path
@@ -75,6 +76,30 @@ def test_a_second_run_waits_for_the_first(tmp_path: Path) -> None:
         journal.write({"c": answer("x")})
     thread.join(timeout=10)
     assert order == [["c"]]
+
+
+def test_memory_holds_the_place_of_an_answer_and_not_the_answer(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "j.jsonl") as journal:
+        tracemalloc.start()
+        for start in range(0, 2_000, 100):
+            journal.write({f"c{i}": answer("a long answer " * 100) for i in range(start, start + 100)})
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert held < 2_000 * 400, "1 400 characters each would be more"
+        (tmp_path / "j.jsonl").unlink()
+        assert journal.answers["c1234"] == answer("a long answer " * 100), "a cache that is deleted meanwhile"
+
+
+def test_an_answer_that_is_set_is_kept_and_one_that_is_written_later_takes_its_place(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "j.jsonl") as journal:
+        journal.answers["c"] = Answer(prediction=None, error="model_error")
+        assert dict(journal.answers) == {"c": Answer(prediction=None, error="model_error")}
+        journal.write({"c": answer("x"), "d": answer("y")})
+        assert dict(journal.answers) == {"c": answer("x"), "d": answer("y")}
+        del journal.answers["c"]
+        assert ("c" in journal.answers, len(journal.answers)) == (False, 1)
+    with Journal.open(tmp_path / "j.jsonl") as journal:
+        assert set(journal.answers) == {"c", "d"}
 
 
 def test_everything_that_decides_a_prediction_is_in_the_path() -> None:

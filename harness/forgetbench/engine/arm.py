@@ -294,7 +294,7 @@ def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel | LazyPair, jour
         answers = _predict_batch(planned, samples, model.get(), run.prompting, run.progress)
         answered = {s.content: a for s, a in zip(samples, answers, strict=True)}
         journal.write({content: a for content, a in answered.items() if a.error != MODEL_ERROR})
-        journal.answers.update(answered)
+        journal.answers.update({content: a for content, a in answered.items() if a.error == MODEL_ERROR})
         run.progress.advance(len(batch))
     run.progress.end()
     return n_missing
