@@ -4,7 +4,9 @@ import threading
 import tracemalloc
 from pathlib import Path
 
-from forgetbench.engine.journal import Answer, Journal, journal_path
+import pytest
+
+from forgetbench.engine.journal import PATIENCE_S, Answer, Journal, journal_path
 from forgetbench.schema.sample import RawPrediction
 
 
@@ -65,17 +67,19 @@ def test_a_second_run_waits_for_the_first(tmp_path: Path) -> None:
     path, order = tmp_path / "j.jsonl", []
 
     def second() -> None:
-        with Journal.open(path) as journal:
+        with Journal.open(path, waiting=lambda: order.append(["waits"])) as journal:
             order.append(sorted(journal.answers))
 
     with Journal.open(path) as journal:
         thread = threading.Thread(target=second)
         thread.start()
-        thread.join(timeout=0.3)
-        assert order == []
+        thread.join(timeout=PATIENCE_S + 1)
+        assert order == [["waits"]]
         journal.write({"c": answer("x")})
     thread.join(timeout=10)
-    assert order == [["c"]]
+    assert order == [["waits"], ["c"]]
+    with Journal.open(path, waiting=lambda: pytest.fail("the lock was kept")):
+        pass
 
 
 def test_memory_holds_the_place_of_an_answer_and_not_the_answer(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from forgetbench.data.samples import Sample
@@ -257,9 +258,12 @@ def _answers(run: ArmRun, planned: PlannedTask, component: Component, model: Laz
         TaskFailure: The model cannot be asked this task.
     """
     path = journal_of(run, planned, component)
-    with Journal.open(path) as journal:
+    name = planned.task.name
+    with Journal.open(
+        path, waiting=partial(run.progress.say, f"{name}: another run asks the same")
+    ) as journal:
         if journal.damaged:
-            run.progress.say(f"{planned.task.name}: {journal.damaged} damaged cache lines are computed again")
+            run.progress.say(f"{name}: {journal.damaged} damaged cache lines are computed again")
         computed = _answer(run, planned, model, journal)
         answers = [_answer_of(sample, journal) for sample in planned.samples]
     return Given(answers=answers, computed=computed, path=path)

@@ -8,18 +8,20 @@ import os
 import time
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from forgetbench.engine.storage import storing
 from forgetbench.schema.sample import RawPrediction
 
 FSYNC_INTERVAL_S = 1.0
+PATIENCE_S = 1.0
+"""A run that has to wait longer for another says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +55,19 @@ class Lines(ABC):
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[Self]:
-        """Lock, read and yield the journal at ``path``; a second run waits for the first."""
+    def open(cls, path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[Self]:
+        """Lock, read and yield the journal at ``path``; a second run waits for the first.
+
+        Args:
+            path: The file; it need not exist.
+            waiting: Called once where another run has it.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
         with storing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        with _locked(path.with_suffix(".lock"), waiting):
             journal = cls(path)
             journal._read()
             try:
@@ -108,6 +118,20 @@ class Lines(ABC):
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 self.damaged += 1
             self._size = end + 1
+
+
+@contextmanager
+def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=PATIENCE_S)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _record(line: bytes) -> dict[str, Any]:
