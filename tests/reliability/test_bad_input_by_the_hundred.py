@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -48,10 +49,12 @@ class Judge:
     root: Path
     wrong: list[str] = field(default_factory=list)
     refused: int = 0
+    asked: int = 0
 
     def ask(self, label: str, *words: object) -> Ended:
         """Run a command that should refuse its input, or take it for good."""
         before = self._files()
+        self.asked += 1
         ended = self.terminal(*words)
         if ended.code in (1, 2):
             self.refused += 1
@@ -72,7 +75,8 @@ class Judge:
         }  # fmt: skip
 
     def conclude(self, kind: str) -> None:
-        """Fail where an answer was wrong, or too few inputs were refused."""
+        """Fail where an answer was wrong, or too few inputs were refused; ``pytest -rP`` shows how many."""
+        sys.stdout.write(f"{kind}: {self.refused} of {self.asked} refused\n")
         assert not self.wrong, f"{len(self.wrong)} of them:\n" + "\n".join(self.wrong[:12])
         assert self.refused >= REFUSED[kind], f"{self.refused} refused"
 
