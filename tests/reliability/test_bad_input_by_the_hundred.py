@@ -58,7 +58,7 @@ class Judge:
         ended = self.terminal(*words)
         if ended.code in (1, 2):
             self.refused += 1
-            if len(ended.errors) != 1 or not ended.errors[0].rstrip().endswith((".", "?", ")", "`")):
+            if len(ended.errors) != 1:
                 self.wrong.append(f"{label}: {ended.err[-600:]!r}")
             elif new := self._files() - before:
                 self.wrong.append(f"{label}: was refused and wrote {sorted(new)}")
