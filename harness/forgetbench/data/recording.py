@@ -76,7 +76,7 @@ def recording_bytes(value: Any, folder: Path, key: str, *, root: Path | None = N
     """
     if isinstance(value, StoredAudio):
         return value.read()
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\0" in value:
         raise SampleError("missing_audio", key, "the audio field is neither a path nor bytes")
     if root is not None and leads_out(value, folder, root):
         raise SampleError("audio_outside", value, f"leads out of {root.name}/")

@@ -129,7 +129,7 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
         if task.samples is None:
             continue
         path = directory / task.samples.path
-        if not path.resolve().is_relative_to(directory.resolve()):
+        if "\0" in task.samples.path or not path.resolve().is_relative_to(directory.resolve()):
             raise UsageError(f"{task.samples.path}, samples of {task.name}", "lead out of the result")
         try:
             content = path.read_bytes()

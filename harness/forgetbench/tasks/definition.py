@@ -122,6 +122,8 @@ def _check_inside(path: Path, task: Task | SuiteRow) -> None:
             if condition.hearing_loss is not None and ".json" in condition.hearing_loss:
                 named[f"conditions.{i}.hearing_loss"] = condition.hearing_loss.partition(".json")[0] + ".json"
     for key, value in named.items():
+        if value is not None and "\0" in value:
+            raise TaskError(f"{path}, key `{key}`", "is no path: it has a null character", "Correct it.")
         if value is None or Path(value).is_absolute():
             continue
         if not (path.parent / value).resolve().is_relative_to(path.parent.resolve()):
