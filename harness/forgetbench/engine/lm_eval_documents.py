@@ -107,7 +107,8 @@ def _task(task: LoggedTask, known: LmEval | None) -> tuple[TaskResult, pd.DataFr
     table = sample_table(list(records.values()), specs)
     for name in HASHES:
         hashes = {str(sample["doc_hash"]): sample.get(name) for sample in reversed(task.samples or ())}
-        table[name] = [hashes[content] for content in table["content"]]
+        found = (hashes[content] for content in table["content"])
+        table[name] = [None if value is None else str(value) for value in found]
     primary = definition.primary if definition.primary in {spec.name for spec in specs} else specs[0].name
     planned = max(_count(task, "effective") or 0, len(records))
     lost = planned - len(records)
