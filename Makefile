@@ -42,6 +42,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/many_adapters.py
 	$(BIN)/python benchmarks/leaderboard.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/long_run.py
 
 clean:
 	rm -rf $(VENV) .demo

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from forgetbench.redact import redact
+
 
 class ForgetbenchError(Exception):
-    """An expected failure, shown as one line and turned into an exit code.
+    """An expected failure, shown as one line without secrets and turned into an exit code.
 
     Args:
         thing: What the message is about: a path, a task, an option.
@@ -15,9 +17,9 @@ class ForgetbenchError(Exception):
     exit_code = 1
 
     def __init__(self, thing: str, cause: str, way_out: str = "") -> None:
-        self.thing, self.cause, self.way_out = thing, cause, way_out
-        message = f"{thing}: {cause.rstrip('.')}."
-        super().__init__(f"{message} {way_out}".strip())
+        self.thing, self.cause, self.way_out = redact(thing), redact(cause), redact(way_out)
+        message = f"{self.thing}: {self.cause.rstrip('.')}."
+        super().__init__(f"{message} {self.way_out}".strip())
 
 
 class UsageError(ForgetbenchError):
@@ -47,6 +49,10 @@ class MissingPackageError(UsageError):
     def __init__(self, thing: str, package: str, *, extra: str, then: str = "") -> None:
         commands = " && ".join(filter(None, (f"pip install 'forgetbench[{extra}]'", then)))
         super().__init__(thing, f"needs {package}", f"Run: {commands}")
+
+
+class StorageError(ForgetbenchError):
+    """A place to write that is full or cannot be written: the run stops there, and goes on from there."""
 
 
 class DataError(ForgetbenchError):

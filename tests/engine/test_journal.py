@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from pathlib import Path
 
-from forgetbench.engine.journal import Answer, Journal, journal_path
+import pytest
+
+from forgetbench.engine.journal import PATIENCE_S, Answer, Journal, journal_path
 from forgetbench.schema.sample import RawPrediction
 
 
@@ -64,17 +67,44 @@ def test_a_second_run_waits_for_the_first(tmp_path: Path) -> None:
     path, order = tmp_path / "j.jsonl", []
 
     def second() -> None:
-        with Journal.open(path) as journal:
+        with Journal.open(path, waiting=lambda: order.append(["waits"])) as journal:
             order.append(sorted(journal.answers))
 
     with Journal.open(path) as journal:
         thread = threading.Thread(target=second)
         thread.start()
-        thread.join(timeout=0.3)
-        assert order == []
+        thread.join(timeout=PATIENCE_S + 1)
+        assert order == [["waits"]]
         journal.write({"c": answer("x")})
     thread.join(timeout=10)
-    assert order == [["c"]]
+    assert order == [["waits"], ["c"]]
+    with Journal.open(path, waiting=lambda: pytest.fail("the lock was kept")):
+        pass
+
+
+def test_memory_holds_the_place_of_an_answer_and_not_the_answer(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "j.jsonl") as journal:
+        journal.write({"first": answer("what a first answer makes pydantic build")})
+        tracemalloc.start()
+        for start in range(0, 2_000, 100):
+            journal.write({f"c{i}": answer("a long answer " * 100) for i in range(start, start + 100)})
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert held < 2_000 * 700, "1 400 characters each would be more"
+        (tmp_path / "j.jsonl").unlink()
+        assert journal.answers["c1234"] == answer("a long answer " * 100), "a cache that is deleted meanwhile"
+
+
+def test_an_answer_that_is_set_is_kept_and_one_that_is_written_later_takes_its_place(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "j.jsonl") as journal:
+        journal.answers["c"] = Answer(prediction=None, error="model_error")
+        assert dict(journal.answers) == {"c": Answer(prediction=None, error="model_error")}
+        journal.write({"c": answer("x"), "d": answer("y")})
+        assert dict(journal.answers) == {"c": answer("x"), "d": answer("y")}
+        del journal.answers["c"]
+        assert ("c" in journal.answers, len(journal.answers)) == (False, 1)
+    with Journal.open(tmp_path / "j.jsonl") as journal:
+        assert set(journal.answers) == {"c", "d"}
 
 
 def test_everything_that_decides_a_prediction_is_in_the_path() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,37 @@ def test_a_hub_that_cannot_be_reached_is_one_line(attempts: list[Any]) -> None:
     with pytest.raises(CheckpointError, match=r"the hub cannot be reached\. Fetch it with: hf download"):
         resolve("acme/nothing")
     assert attempts
+
+
+def downloaded(folder: Path, made: Path, *, announced: str) -> Path:
+    """Lay files out as the hub's client does: weights as a link to a blob named by the announced sha256."""
+    snapshot = folder / "snapshots" / ("c" * 40)
+    shutil.copytree(made / "llama", snapshot)
+    (folder / "blobs").mkdir()
+    weights = (snapshot / "model.safetensors").rename(folder / "blobs" / announced)
+    (snapshot / "model.safetensors").symlink_to(weights)
+    return snapshot
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_weights_of_another_hash_than_the_hub_names_are_refused_and_deleted(
+    right: bool, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: list[Any]
+) -> None:
+    sha256 = hashlib.sha256((made / "llama" / "model.safetensors").read_bytes()).hexdigest()
+    snapshot = downloaded(tmp_path, made, announced=sha256 if right else "0" * 64)
+
+    def download(repo: str, *, local_files_only: bool = False, **_: Any) -> str:
+        if local_files_only:
+            raise OSError("not here yet")
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    if right:
+        assert resolve("acme/model").components["lm"].path == snapshot
+        return
+    with pytest.raises(CheckpointError, match=r"wrong model\.safetensors: its sha256 is not the one"):
+        resolve("acme/model")
+    assert not list((tmp_path / "blobs").iterdir())
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"])

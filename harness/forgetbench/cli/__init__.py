@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from forgetbench.errors import ForgetbenchError
+from forgetbench.redact import redact
 
 if TYPE_CHECKING:
     import typer
 
 INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -22,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows a "?"
+    _stop_as_ctrl_c()
     import typer
 
     try:
@@ -45,8 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in _FULL:
+            where = error.filename or "the disk"
+            _fail(f"{where}: {error.strerror}. Make room there; the same command goes on from here", 1)
         what = f"{type(error).__name__}: {error}"
         _fail(f"unexpected {what} (the same command with --debug shows where; please report it)", 1)
+
+
+def _stop_as_ctrl_c() -> None:
+    """Let SIGTERM, which schedulers send before they kill, end a command as Ctrl-C does."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
@@ -71,7 +86,7 @@ def _fail_usage(error: typer.TyperException) -> NoReturn:
 def _fail(message: str, code: int) -> NoReturn:
     from forgetbench.report.escape import plain
 
-    sys.stderr.write(f"error: {plain(message)}\n")
+    sys.stderr.write(f"error: {plain(redact(message))}\n")
     sys.exit(code)
 
 

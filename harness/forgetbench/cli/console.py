@@ -25,9 +25,10 @@ def write_json(value: Any) -> None:
 
 def warn(message: str) -> None:
     """Write one line of warning to stderr."""
+    from forgetbench.redact import redact
     from forgetbench.report.escape import plain
 
-    sys.stderr.write(f"warning: {plain(message)}\n")
+    sys.stderr.write(f"warning: {plain(redact(message))}\n")
 
 
 def _finite(value: Any) -> Any:

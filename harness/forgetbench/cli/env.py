@@ -11,12 +11,12 @@ from importlib.metadata import PackageNotFoundError, requires
 from typing import Any
 
 from forgetbench.cli import options as o
+from forgetbench.redact import SECRET_NAME
 
 SETTINGS = re.compile(
     r"(HF|HUGGINGFACE|TRANSFORMERS|MLFLOW|FORGETBENCH|CUDA|OMP|MKL|TOKENIZERS|TORCH|PYTORCH)_\w+"
 )
 ALSO = ("NO_COLOR", "COLUMNS", "CI", "LANG", "LC_ALL", "PYTHONIOENCODING")
-SECRET = re.compile(r"TOKEN(?!IZERS)|PASSWORD|PASSWD|SECRET|CREDENTIAL|(?:^|_)KEY|AUTH", re.IGNORECASE)
 HIDDEN = "set (hidden)"
 
 
@@ -58,7 +58,8 @@ def shown_settings(environ: Mapping[str, str]) -> dict[str, str]:
         name: value for name, value in sorted(environ.items()) if SETTINGS.fullmatch(name) or name in ALSO
     }
     return {
-        name: HIDDEN if SECRET.search(name) else without_password(value) for name, value in chosen.items()
+        name: HIDDEN if SECRET_NAME.search(name) else without_password(value)
+        for name, value in chosen.items()
     }
 
 

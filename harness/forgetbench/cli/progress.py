@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from forgetbench.redact import redact
 from forgetbench.report.escape import plain
 
 
@@ -75,4 +76,4 @@ class Bars:
 
     def say(self, message: str) -> None:
         """Write a line above the bar."""
-        self._bars.console.print(Text(plain(message), style="dim"))
+        self._bars.console.print(Text(plain(redact(message)), style="dim"))

@@ -62,19 +62,33 @@ def recording_name(value: Any) -> str:
     return value.name if isinstance(value, StoredAudio) else Path(str(value)).name
 
 
-def recording_bytes(value: Any, folder: Path, key: str) -> bytes:
+def recording_bytes(value: Any, folder: Path, key: str, *, root: Path | None = None) -> bytes:
     """Return the content of a recording's file.
 
     Args:
         value: A path, or a :class:`StoredAudio`.
         folder: Where relative paths start.
         key: What an error calls it.
+        root: Folder that relative paths, and links on the way, stay in; None for a user's own file.
 
     Raises:
-        SampleError: ``missing_audio``.
+        SampleError: ``missing_audio``, or ``audio_outside``: a relative path leads out of ``root``.
     """
     if isinstance(value, StoredAudio):
         return value.read()
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\0" in value:
         raise SampleError("missing_audio", key, "the audio field is neither a path nor bytes")
+    if root is not None and leads_out(value, folder, root):
+        raise SampleError("audio_outside", value, f"leads out of {root.name}/")
     return read_bytes(folder / value, value)
+
+
+def leads_out(path: str, folder: Path, root: Path) -> bool:
+    """Tell whether a relative path leaves a folder, by ``..`` or by a link; an absolute one was meant.
+
+    Args:
+        path: As it is written.
+        folder: Where it starts.
+        root: The folder to stay in.
+    """
+    return not Path(path).is_absolute() and not (folder / path).resolve().is_relative_to(root.resolve())

@@ -85,7 +85,13 @@ class SampleSet:
 
 
 def load_samples(
-    task: DatasetTask, folder: Path, *, seed: int, limit: int | None = None, offline: bool = False
+    task: DatasetTask,
+    folder: Path,
+    *,
+    seed: int,
+    limit: int | None = None,
+    offline: bool = False,
+    root: Path | None = None,
 ) -> SampleSet:
     """Read the data of a task and choose its samples.
 
@@ -95,6 +101,7 @@ def load_samples(
         seed: Of the choice that ``limit`` and ``dataset.sample`` make.
         limit: Use a seeded part of this many rows.
         offline: Open no socket.
+        root: Folder that relative paths to audio stay in; None for a user's own file.
 
     Raises:
         DataError: The data cannot be read, or a row lacks what the task needs (with its number).
@@ -106,7 +113,7 @@ def load_samples(
     if isinstance(task, SpeechTask):
         manifest = folder / task.dataset.path if task.dataset.path else folder
         audio_folder = manifest if manifest.is_dir() else manifest.parent
-        speech = SpeechSet(task, keyed, audio_folder, task_folder=folder, seed=seed)
+        speech = SpeechSet(task, keyed, audio_folder, task_folder=folder, seed=seed, root=root)
         if task.dataset.path:
             revision = "sha256:" + _sha256([revision, speech.digest])
     available = choose(sorted(keyed), task.dataset.sample, seed)

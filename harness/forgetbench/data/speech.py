@@ -38,6 +38,7 @@ class SpeechSet:
         rows: Rows by sample id.
         folder: Where relative audio paths start.
         task_folder: Where relative paths of the conditions start.
+        root: Folder that relative audio paths stay in; None for anywhere.
         seed: Of the conditions, together with sample id and condition.
 
     Raises:
@@ -53,8 +54,11 @@ class SpeechSet:
         *,
         task_folder: Path,
         seed: int,
+        root: Path | None = None,
     ) -> None:
         self._task, self._rows, self._folder, self._seed = task, rows, folder, seed
+        self._root = root
+        self._refused: dict[str, str] = {}
         self._scenes = {
             condition: make_scene(condition, task_folder, sampling_rate=task.sampling_rate, seed=seed)
             for condition in task.conditions
@@ -85,14 +89,16 @@ class SpeechSet:
         return (self._digests[key], self._scenes[condition].content, str(self._seed), key, talkers)
 
     def error(self, key: str) -> str | None:
-        """Return the error code of a recording that is not there."""
-        return "missing_audio" if self._digests[key] == "missing" else None
+        """Return the error code of a recording that is not there, or is not to be read."""
+        return self._refused.get(key) if self._digests[key] == "missing" else None
 
     def duration_s(self, key: str) -> float:
         """Return the duration by the manifest, else by the file's header; 0 where neither tells."""
         promised = self._promised_s(key)
         if promised is not None:
             return promised
+        if self.error(key) is not None:
+            return 0.0
         column = self._task.dataset.fields.audio
         audio = self._rows[key][column]
         try:
@@ -158,12 +164,13 @@ class SpeechSet:
         columns = [fields.audio, *([fields.clean] if fields.clean else [])]
         try:
             digests = [hashlib.sha256(self._bytes(key, column)).hexdigest() for column in columns]
-        except SampleError:
+        except SampleError as error:
+            self._refused[key] = error.code
             return "missing"
         return " ".join(digests)
 
     def _bytes(self, key: str, column: str) -> bytes:
-        return recording_bytes(self._rows[key].get(column), self._folder, key)
+        return recording_bytes(self._rows[key].get(column), self._folder, key, root=self._root)
 
     def _decoded(self, key: str, sampling_rate: int) -> Waveform:
         return self._cache.get((key, sampling_rate), lambda: self._decode(key, sampling_rate))

@@ -6,8 +6,9 @@ import gc
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from forgetbench.data.samples import Sample
@@ -23,7 +24,7 @@ from forgetbench.engine.results import sample_table, write_samples
 from forgetbench.engine.score import Scored, metrics_of, primary_of, score_answer
 from forgetbench.engine.score_audio import score_audio
 from forgetbench.engine.score_judged import score_judged
-from forgetbench.errors import ForgetbenchError
+from forgetbench.errors import ForgetbenchError, SampleError, StorageError
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
 from forgetbench.models.component import Checkpoint, Component
@@ -39,6 +40,8 @@ from forgetbench.schema.task import Divergence, Enhancement, LmEval, SpeechDiver
 
 MODEL_ERROR = "model_error"
 """Code of a failure of the model or its surroundings, which the next run tries again."""
+INTERRUPTED = "interrupted"
+"""Code of the samples of a task that was not finished when the run was interrupted."""
 
 
 class TaskFailure(Exception):
@@ -103,11 +106,12 @@ class ArmRun:
 
 @dataclass(kw_only=True)
 class ArmOutcome:
-    """Results in the plan's order, and what differs from run to run."""
+    """What an arm has so far: results by task name, and what differs from run to run."""
 
-    tasks: list[TaskResult] = field(default_factory=list)
+    found: dict[str, TaskResult] = field(default_factory=dict)
     measured: dict[str, dict[str, float]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +143,20 @@ class Answered:
         return sum(each.computed for each in self.given)
 
 
-def run_arm(run: ArmRun) -> ArmOutcome:
+def run_arm(run: ArmRun, outcome: ArmOutcome) -> list[TaskResult]:
     """Run every task of the plan; each component is loaded at most once, one at a time.
 
     Where its distributions are compared, it is loaded once more, with its base, after its other tasks. What a
     judge that is a model scores waits until the component is out of memory.
+
+    Args:
+        run: The arm.
+        outcome: Filled while tasks are finished: what it holds when the run is interrupted stands.
+
+    Returns:
+        The results, in the plan's order.
     """
-    outcome = ArmOutcome()
-    found: dict[str, TaskResult] = {}
+    found = outcome.found
     for component in run.checkpoint.components.values():
         by_reference: dict[Component | None, list[PlannedTask]] = {None: []}
         for planned in run.plan.tasks:
@@ -154,23 +164,37 @@ def run_arm(run: ArmRun) -> ArmOutcome:
                 by_reference.setdefault(run.reference_for(planned), []).append(planned)
         for reference, tasks in by_reference.items():
             model = _lazy(run, component, reference)
-            found |= _results(run, tasks, component, model, outcome)
+            _run_tasks(run, tasks, component, model, outcome)
         if any(task.component == component.fingerprint for task in found.values()):
             outcome.warnings += plain_batching(component)
+    return results_in_order(run, found)
+
+
+def results_in_order(
+    run: ArmRun, found: Mapping[str, TaskResult], *, missing: str | None = None
+) -> list[TaskResult]:
+    """Return the results of a plan in its order; those without one were skipped, or have this error."""
+    results = []
     for planned in run.plan.tasks:
-        outcome.tasks.append(found.get(planned.task.name) or _skipped(planned))
-    return outcome
+        if (result := found.get(planned.task.name)) is not None:
+            results.append(result)
+        elif planned.skipped is not None or missing is None:
+            results.append(_skipped(planned))
+        else:
+            errors = {missing: max(len(planned.samples), 1)}
+            results.append(_result(planned, status="error", reason=missing, errors=errors))
+    return results
 
 
-def _results(
+def _run_tasks(
     run: ArmRun,
     tasks: Sequence[PlannedTask],
     component: Component,
     model: LazyModel | LazyPair,
     outcome: ArmOutcome,
-) -> dict[str, TaskResult]:
+) -> None:
     """Answer and score the tasks of one loaded model, and release it before a judge is loaded."""
-    found: dict[str, TaskResult] = {}
+    found = outcome.found
     waiting: list[Answered] = []
     for planned in tasks:
         answered = _answer_task(run, planned, component, model)
@@ -183,7 +207,6 @@ def _results(
     model.release()
     for answered in waiting:
         found[answered.planned.task.name] = _score_task(run, answered, outcome)
-    return found
 
 
 def _lazy(run: ArmRun, component: Component, reference: Component | None) -> LazyModel | LazyPair:
@@ -235,9 +258,12 @@ def _answers(run: ArmRun, planned: PlannedTask, component: Component, model: Laz
         TaskFailure: The model cannot be asked this task.
     """
     path = journal_of(run, planned, component)
-    with Journal.open(path) as journal:
+    name = planned.task.name
+    with Journal.open(
+        path, waiting=partial(run.progress.say, f"{name}: another run asks the same")
+    ) as journal:
         if journal.damaged:
-            run.progress.say(f"{planned.task.name}: {journal.damaged} damaged cache lines are computed again")
+            run.progress.say(f"{name}: {journal.damaged} damaged cache lines are computed again")
         computed = _answer(run, planned, model, journal)
         answers = [_answer_of(sample, journal) for sample in planned.samples]
     return Given(answers=answers, computed=computed, path=path)
@@ -272,7 +298,7 @@ def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel | LazyPair, jour
         answers = _predict_batch(planned, samples, model.get(), run.prompting, run.progress)
         answered = {s.content: a for s, a in zip(samples, answers, strict=True)}
         journal.write({content: a for content, a in answered.items() if a.error != MODEL_ERROR})
-        journal.answers.update(answered)
+        journal.answers.update({content: a for content, a in answered.items() if a.error == MODEL_ERROR})
         run.progress.advance(len(batch))
     run.progress.end()
     return n_missing
@@ -307,6 +333,11 @@ def _predict_batch(
         return [
             _with_first_tokens(planned, s, a, model, prompting) for s, a in zip(samples, answers, strict=True)
         ]
+    except SampleError as error:
+        if len(samples) == 1:
+            return [Answer(prediction=None, error=error.code)]
+    except StorageError:
+        raise
     except ForgetbenchError as error:
         raise TaskFailure(str(error)) from error
     except Exception as error:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from forgetbench.atomic import write_atomically
-from forgetbench.errors import ForgetbenchError, SampleError
+from forgetbench.engine.storage import storing
+from forgetbench.errors import SampleError
 from forgetbench.models.interface import Audio
 from forgetbench.paths import cache_root
 from forgetbench.schema.sample import AudioFile
@@ -32,17 +33,14 @@ def put(audio: Audio, *, n_channels: int = 1) -> AudioFile:
         n_channels: How many channels were averaged to make it.
 
     Raises:
-        ForgetbenchError: The cache cannot be written.
+        StorageError: The cache cannot be written.
     """
     content = _wav(audio)
     digest = hashlib.sha256(content).hexdigest()
     path = _path(digest)
-    try:
+    with storing(path):
         if not (path.is_file() and path.read_bytes() == content):
             write_atomically(path, content)
-    except OSError as error:
-        cause = f"enhanced audio cannot be written ({error.strerror or error})"
-        raise ForgetbenchError(str(path), cause, "Free space there, or set FORGETBENCH_CACHE.") from error
     return AudioFile(
         sha256=digest,
         sampling_rate=audio.sampling_rate,

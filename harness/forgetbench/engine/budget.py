@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from forgetbench.atomic import write_atomically
-from forgetbench.engine.arm import run_arm
+from forgetbench.engine.arm import ArmOutcome, run_arm
 from forgetbench.engine.forecast import Forecast, forecast, is_timed
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.run import Prepared, Request, arm_runs, prepare
@@ -182,7 +182,7 @@ def _time_a_few(prepared: Prepared, progress: Progress) -> None:
             )
             if tasks:
                 progress.say(f"Timing {len(tasks)} tasks of unknown speed by {PILOT_SAMPLES} samples each")
-                run_arm(replace(run, plan=replace(pilot.plan, tasks=tasks)))
+                run_arm(replace(run, plan=replace(pilot.plan, tasks=tasks)), ArmOutcome())
 
 
 @dataclass(frozen=True)

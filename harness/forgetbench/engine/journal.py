@@ -8,18 +8,20 @@ import os
 import time
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from filelock import FileLock
-from pydantic import ValidationError
+from filelock import FileLock, Timeout
 
+from forgetbench.engine.storage import storing
 from forgetbench.schema.sample import RawPrediction
 
 FSYNC_INTERVAL_S = 1.0
+PATIENCE_S = 1.0
+"""A run that has to wait longer for another says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +49,25 @@ class Lines(ABC):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
+        self._size = 0
         self._synced = 0.0
         self.damaged = 0
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[Self]:
-        """Lock, read and yield the journal at ``path``; a second run waits for the first."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+    def open(cls, path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[Self]:
+        """Lock, read and yield the journal at ``path``; a second run waits for the first.
+
+        Args:
+            path: The file; it need not exist.
+            waiting: Called once where another run has it.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_suffix(".lock"), waiting):
             journal = cls(path)
             journal._read()
             try:
@@ -64,26 +76,33 @@ class Lines(ABC):
                 journal._close()
 
     @abstractmethod
-    def _take(self, record: dict[str, Any]) -> None:
-        """Keep a record that was read; ValueError, KeyError or TypeError where it is damaged."""
+    def _take(self, record: dict[str, Any], place: int) -> None:
+        """Keep a record that was read at a place; ValueError, KeyError or TypeError where it is damaged."""
 
-    def _append(self, record: dict[str, Any]) -> None:
-        if self._file is None:
-            self._file = self._path.open("ab")
-        payload = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        self._file.write(f"{zlib.crc32(payload.encode()):08x} {payload}\n".encode())
+    def _append(self, record: dict[str, Any]) -> int:
+        """Write a record, and return its place in the file."""
+        payload = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+        line = b"%08x %b\n" % (zlib.crc32(payload), payload)
+        with storing(self._path):
+            if self._file is None:
+                self._file = self._path.open("ab")
+            self._file.write(line)
+        place, self._size = self._size, self._size + len(line)
+        return place
 
     def _flush(self) -> None:
         assert self._file is not None
-        self._file.flush()
-        if time.monotonic() - self._synced >= FSYNC_INTERVAL_S:
-            os.fsync(self._file.fileno())
-            self._synced = time.monotonic()
+        with storing(self._path):
+            self._file.flush()
+            if time.monotonic() - self._synced >= FSYNC_INTERVAL_S:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
 
     def _close(self) -> None:
         if self._file is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with storing(self._path):
+                os.fsync(self._file.fileno())
+                self._file.close()
 
     def _read(self) -> None:
         if not self._path.exists():
@@ -92,14 +111,102 @@ class Lines(ABC):
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             os.truncate(self._path, len(whole))
-        for line in whole.splitlines():
-            checksum, _, payload = line.partition(b" ")
+        while self._size < len(whole):
+            end = whole.index(b"\n", self._size)
             try:
-                if int(checksum, 16) != zlib.crc32(payload):
-                    raise ValueError
-                self._take(json.loads(payload))
-            except (ValueError, KeyError, TypeError, ValidationError):
+                self._take(_record(whole[self._size : end]), self._size)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 self.damaged += 1
+            self._size = end + 1
+
+
+@contextmanager
+def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=PATIENCE_S)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """Return what a line holds; ValueError where its checksum says that it is damaged."""
+    checksum, _, payload = line.partition(b" ")
+    if int(checksum, 16) != zlib.crc32(payload):
+        raise ValueError
+    record: dict[str, Any] = json.loads(payload)
+    return record
+
+
+class Answers(MutableMapping[str, Answer]):
+    """Answers by sample content, read from their file when they are asked for: memory holds their places.
+
+    What is set from outside is kept in memory, and is in no file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: dict[str, int] = {}
+        self._kept: dict[str, Answer] = {}
+        self._file: BinaryIO | None = None
+
+    def put(self, content: str, place: int) -> None:
+        """Note where in the file an answer is; it stays open, for a cache may be deleted meanwhile."""
+        if self._file is None:
+            self._file = self._path.open("rb")
+        self._kept.pop(content, None)
+        self._places[content] = place
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def __getitem__(self, content: str) -> Answer:
+        """Return an answer."""
+        if content in self._kept:
+            return self._kept[content]
+        place = self._places[content]
+        assert self._file is not None
+        self._file.seek(place)
+        return _answer(_record(self._file.readline().rstrip(b"\n")))
+
+    def __setitem__(self, content: str, answer: Answer) -> None:
+        """Keep an answer that is in no file."""
+        self._kept[content] = answer
+
+    def __delitem__(self, content: str) -> None:
+        """Forget an answer; its line stays."""
+        found = self._kept.pop(content, None), self._places.pop(content, None)
+        if found == (None, None):
+            raise KeyError(content)
+
+    def __contains__(self, content: object) -> bool:
+        """Say whether there is an answer, without reading it."""
+        return content in self._places or content in self._kept
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the contents."""
+        return iter({**self._places, **self._kept})
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._places.keys() | self._kept.keys())
+
+
+def _answer(record: dict[str, Any]) -> Answer:
+    prediction = record["prediction"]
+    return Answer(
+        prediction=RawPrediction.model_validate(prediction) if prediction is not None else None,
+        error=record["error"],
+        first_token_ids=tuple(record["first_token_ids"]),
+        resampled_from_hz=record["resampled_from_hz"],
+    )
 
 
 class Journal(Lines):
@@ -107,7 +214,7 @@ class Journal(Lines):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.answers: dict[str, Answer] = {}
+        self.answers = Answers(path)
 
     def write(self, answers: Mapping[str, Answer]) -> None:
         """Append the answers of one batch and flush them to the operating system."""
@@ -115,7 +222,7 @@ class Journal(Lines):
             return
         for content, answer in answers.items():
             prediction = answer.prediction.model_dump(exclude_defaults=True) if answer.prediction else None
-            self._append(
+            place = self._append(
                 {
                     "content": content,
                     "prediction": prediction,
@@ -124,17 +231,16 @@ class Journal(Lines):
                     "resampled_from_hz": answer.resampled_from_hz,
                 }
             )
-            self.answers[content] = answer
+            self.answers.put(content, place)
         self._flush()
 
-    def _take(self, record: dict[str, Any]) -> None:
-        prediction = record["prediction"]
-        self.answers[record["content"]] = Answer(
-            prediction=RawPrediction.model_validate(prediction) if prediction is not None else None,
-            error=record["error"],
-            first_token_ids=tuple(record["first_token_ids"]),
-            resampled_from_hz=record["resampled_from_hz"],
-        )
+    def _take(self, record: dict[str, Any], place: int) -> None:
+        _answer(record)
+        self.answers.put(record["content"], place)
+
+    def _close(self) -> None:
+        self.answers.close()
+        super()._close()
 
 
 class ScoreJournal(Lines):
@@ -150,7 +256,7 @@ class ScoreJournal(Lines):
         self.scores[key] = dict(scores)
         self._flush()
 
-    def _take(self, record: dict[str, Any]) -> None:
+    def _take(self, record: dict[str, Any], place: int) -> None:
         self.scores[record["key"]] = {name: float(value) for name, value in record["scores"].items()}
 
 

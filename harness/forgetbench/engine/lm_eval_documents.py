@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from forgetbench import __version__
-from forgetbench.engine.lm_eval_files import LoggedRun, LoggedTask, named
+from forgetbench.engine.lm_eval_files import LoggedRun, LoggedTask, as_lm_eval_writes, named
 from forgetbench.engine.results import sample_table
 from forgetbench.forgetting.asked import HASHES
 from forgetbench.forgetting.join import NO_RECORD
@@ -50,7 +50,15 @@ def logged_document(run: LoggedRun, arm: Arm, known: Known) -> tuple[RunDocument
         arm: Which arm it is.
         known: Where a task's title, margin and primary metric come from; others get the defaults of an
             adopted task and lm-eval's first metric.
+
+    Raises:
+        DataError: The files are not of lm-eval's structure.
     """
+    with as_lm_eval_writes(run.source):
+        return _document(run, arm, known)
+
+
+def _document(run: LoggedRun, arm: Arm, known: Known) -> tuple[RunDocument, dict[str, pd.DataFrame]]:
     tables: dict[str, pd.DataFrame] = {}
     tasks = []
     for task in run.tasks.values():
@@ -99,7 +107,8 @@ def _task(task: LoggedTask, known: LmEval | None) -> tuple[TaskResult, pd.DataFr
     table = sample_table(list(records.values()), specs)
     for name in HASHES:
         hashes = {str(sample["doc_hash"]): sample.get(name) for sample in reversed(task.samples or ())}
-        table[name] = [hashes[content] for content in table["content"]]
+        found = (hashes[content] for content in table["content"])
+        table[name] = [None if value is None else str(value) for value in found]
     primary = definition.primary if definition.primary in {spec.name for spec in specs} else specs[0].name
     planned = max(_count(task, "effective") or 0, len(records))
     lost = planned - len(records)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,21 @@ def is_lm_eval_output(path: Path) -> bool:
     return path.match(RESULTS) if path.is_file() else any(path.rglob(RESULTS))
 
 
+@contextmanager
+def as_lm_eval_writes(path: Path) -> Iterator[None]:
+    """Read into the structure of files that another program wrote.
+
+    Raises:
+        DataError: They have another structure.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError, OSError) as error:
+        said = (str(error).splitlines() or [""])[0][:200]
+        cause = f"is not what lm-eval writes ({type(error).__name__}: {said})"
+        raise DataError(str(path), cause, LOG_SAMPLES) from error
+
+
 def read_logged_run(path: Path) -> LoggedRun:
     """Read a folder of lm-eval output, or one results file; of a task that was run twice, the newest.
 
@@ -82,6 +98,11 @@ def read_logged_run(path: Path) -> LoggedRun:
         DataError: A file is damaged.
     """
     files = _results_files(path)
+    with as_lm_eval_writes(path):
+        return _read(path, files)
+
+
+def _read(path: Path, files: Sequence[Path]) -> LoggedRun:
     digest = hashlib.sha256()
     tasks: dict[str, LoggedTask] = {}
     groups: dict[str, tuple[str, ...]] = {}
@@ -123,7 +144,7 @@ def _results_files(path: Path) -> list[Path]:
 def _results(file: Path, content: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(str(file), f"is not JSON ({error})", "Run lm-eval again.") from None
     if not isinstance(found, dict) or not _mapping(found.get("configs")):
         raise DataError(str(file), "is no results file of lm-eval: it has no `configs`", LOG_SAMPLES)
@@ -142,7 +163,7 @@ def _samples(file: Path, digest: Any) -> tuple[Mapping[str, Any], ...] | None:
         try:
             sample = json.loads(line)
             sample["doc_hash"], sample["metrics"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             cause = (
                 f"no sample of lm-eval: no {error}" if isinstance(error, KeyError) else f"not JSON ({error})"
             )

@@ -230,7 +230,12 @@ def _plan_task(
             return loaded, ()
         check_installed(task.metrics)
         found = load_samples(
-            task, definition.folder, seed=settings.seed, limit=settings.limit_of(task.name), offline=offline
+            task,
+            definition.folder,
+            seed=settings.seed,
+            limit=settings.limit_of(task.name),
+            offline=offline,
+            root=definition.root,
         )
         judge = _judge_of(task, offline=offline)
     except (MissingPackageError, CheckpointError) as error:

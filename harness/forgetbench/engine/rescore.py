@@ -275,11 +275,12 @@ def _score_arm(
         )
         for planned in done:
             _store_answers(run, planned, stored[planned.task.name], results[planned.task.name])
-        outcome = run_arm(run)
-    scored = {task.name: task for task in outcome.tasks}
+        outcome = ArmOutcome()
+        scored = {task.name: task for task in run_arm(run, outcome)}
     return document.model_copy(
         update={
             "run_key": plan.run_key,
+            "reproduce": document.reproduce if plan.run_key == document.run_key else "",
             "tasks": tuple(_with_floor(scored.get(task.name, task), task) for task in document.tasks),
             "warnings": tuple(dict.fromkeys((*document.warnings, *outcome.warnings))),
             "measured": _measured(source, document, outcome),

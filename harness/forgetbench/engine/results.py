@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from forgetbench.atomic import write_atomically
+from forgetbench.engine.storage import storing
 from forgetbench.errors import ForgetbenchError, UsageError
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.document import Document
@@ -108,7 +109,8 @@ def write_samples(directory: Path, arm: Arm, task: str, table: pd.DataFrame) -> 
     arrow = pa.Table.from_pandas(table, schema=pa.schema(fields), preserve_index=False)
     pq.write_table(arrow.replace_schema_metadata(None), buffer, compression="zstd")
     relative = f"samples/{arm}/{task}.parquet"
-    write_atomically(directory / relative, buffer.getvalue())
+    with storing(directory / relative):
+        write_atomically(directory / relative, buffer.getvalue())
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     return SampleFile(path=relative, sha256=digest, n=len(table))
 
@@ -119,6 +121,7 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
     Raises:
         ForgetbenchError: A file is missing or is not the one that the document names.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     tables = {}
@@ -126,6 +129,8 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
         if task.samples is None:
             continue
         path = directory / task.samples.path
+        if "\0" in task.samples.path or not path.resolve().is_relative_to(directory.resolve()):
+            raise UsageError(f"{task.samples.path}, samples of {task.name}", "lead out of the result")
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -134,13 +139,22 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
             ) from None
         if hashlib.sha256(content).hexdigest() != task.samples.sha256:
             raise ForgetbenchError(str(path), "differs from its run document", "Run the same command again.")
-        tables[task.name] = pq.read_table(io.BytesIO(content)).to_pandas()
+        try:
+            tables[task.name] = pq.read_table(io.BytesIO(content)).to_pandas()
+        except (pa.ArrowException, OSError) as error:  # the hash is right: it was never a table
+            cause = f"is no table ({str(error).splitlines()[0]})"
+            raise ForgetbenchError(str(path), cause, "Run the same command again.") from None
     return tables
 
 
 def write_document(path: Path, document: Document) -> None:
-    """Write a document."""
-    write_atomically(path, document.to_json().encode())
+    """Write a document.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    with storing(path):
+        write_atomically(path, document.to_json().encode())
 
 
 def read_result(directory: Path) -> Result:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from forgetbench.data.hub import is_unfetched, missing_offline
-from forgetbench.engine.arm import MODEL_ERROR, ArmRun, run_arm
+from forgetbench.engine.arm import INTERRUPTED, MODEL_ERROR, ArmOutcome, ArmRun, run_arm
 from forgetbench.engine.audio_store import LOST_AUDIO
 from forgetbench.engine.chat_templates import prompting_of
 from forgetbench.engine.conditions import in_conditions
 from forgetbench.engine.cost import measure_cost
-from forgetbench.engine.environment import read_environment
+from forgetbench.engine.interrupted import partial_documents
 from forgetbench.engine.noise_floor import (
     in_other_batches,
     measured_floors,
@@ -24,7 +22,6 @@ from forgetbench.engine.noise_floor import (
     with_floors,
     with_stored_floors,
 )
-from forgetbench.engine.peak_memory import process_peak_bytes
 from forgetbench.engine.plan import Plan, make_plan
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.results import (
@@ -37,9 +34,10 @@ from forgetbench.engine.results import (
     result_directory,
     write_document,
 )
+from forgetbench.engine.run_document import run_document
 from forgetbench.engine.score import SCORING_ERROR
+from forgetbench.engine.storage import storing
 from forgetbench.engine.target import target_definitions
-from forgetbench.engine.trajectories import TRAINING
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError
 from forgetbench.forgetting.pairs import compare
 from forgetbench.models.alpha import at_alpha
@@ -47,7 +45,6 @@ from forgetbench.models.component import Checkpoint
 from forgetbench.models.model_pair import why_incomparable
 from forgetbench.models.pairing import Pair, resolve_pair
 from forgetbench.models.resident_base import ResidentBase
-from forgetbench.models.training_record import training_of
 from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
 from forgetbench.schema.comparison import Comparison
@@ -210,7 +207,7 @@ def evaluate(
     progress = progress or Silent()
     result = _finished(prepared)
     if result is None:
-        result = _run(prepared, {arm: cache_root() for arm in RUN_FILE}, progress, resident or ResidentBase())
+        result = _run_or_leave_partial(prepared, progress, resident or ResidentBase())
     else:
         progress.say("This run was finished before: no score is computed anew")
         result = _with_stored_floors(result)
@@ -320,11 +317,23 @@ def _finished(prepared: Prepared) -> Result | None:
     documents = [document for document in (result.base, result.checkpoint) if document is not None]
     complete = not any(
         code in task.errors
-        for code in (MODEL_ERROR, LOST_AUDIO, SCORING_ERROR)
+        for code in (MODEL_ERROR, LOST_AUDIO, SCORING_ERROR, INTERRUPTED)
         for document in documents
         for task in document.tasks
     )
     return result if complete and result.checkpoint.run_key == prepared.plan.run_key else None
+
+
+def _run_or_leave_partial(prepared: Prepared, progress: Progress, resident: ResidentBase) -> Result:
+    """Run with the cache; on Ctrl-C, write down which tasks were finished."""
+    caches: dict[Arm, Path] = {arm: cache_root() for arm in RUN_FILE}
+    outcomes: dict[Arm, ArmOutcome] = {}
+    try:
+        return _run(prepared, caches, progress, resident, outcomes=outcomes)
+    except KeyboardInterrupt:
+        if documents := partial_documents(prepared, arm_runs(prepared, progress), outcomes):
+            _write(prepared.directory, documents)
+        raise
 
 
 def _run(
@@ -334,13 +343,20 @@ def _run(
     resident: ResidentBase,
     *,
     plans: Mapping[Arm, Plan] | None = None,
+    outcomes: dict[Arm, ArmOutcome] | None = None,
 ) -> Result:
-    """Run the arms one after the other, by their own plans or the one that both share."""
+    """Run the arms one after the other, by their own plans or the one that both share.
+
+    ``outcomes`` is filled as they go.
+    """
     documents = []
     for run in arm_runs(prepared, progress):
         plan = (plans or {}).get(run.arm, prepared.plan)
         own = replace(run, cache=caches[run.arm], plan=plan, resident=resident)
-        documents.append(with_stored_floors(_run_arm(prepared, own)))
+        outcome = ArmOutcome()
+        if outcomes is not None:
+            outcomes[run.arm] = outcome
+        documents.append(with_stored_floors(_run_arm(prepared, own, outcome)))
     return _write(prepared.directory, documents)
 
 
@@ -370,7 +386,12 @@ def arm_runs(prepared: Prepared, progress: Progress) -> list[ArmRun]:
 
 
 def _write(directory: Path, documents: Sequence[RunDocument]) -> Result:
-    """Write the run documents of a result, and the comparison that follows from them."""
+    """Write the run documents of a result, and the comparison that follows from them.
+
+    An earlier comparison goes first: whenever this is cut short, none lies there that follows from others.
+    """
+    with storing(directory):
+        (directory / COMPARISON_FILE).unlink(missing_ok=True)
     for document in documents:
         write_document(directory / RUN_FILE[document.arm], document)
     if len(documents) > 1:
@@ -385,36 +406,13 @@ def _with_stored_floors(result: Result) -> Result:
     return result if updated == documents else _write(result.directory, updated)
 
 
-def _run_arm(prepared: Prepared, run: ArmRun) -> RunDocument:
+def _run_arm(prepared: Prepared, run: ArmRun, outcome: ArmOutcome) -> RunDocument:
     started = time.perf_counter()
-    outcome = run_arm(run)
-    return RunDocument(
-        arm=run.arm,
-        run_key=run.plan.run_key,
-        checkpoint=run.checkpoint.info(),
-        settings=run.plan.settings,
-        suites_requested=run.plan.suites,
-        environment=read_environment(),
-        tasks=tuple(outcome.tasks),
-        suite_rows=run.plan.suite_rows,
-        warnings=(*prepared.pair.warnings, *run.plan.warnings, *outcome.warnings),
-        measured={
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - started, 3),
-            "peak_memory_mb": round(process_peak_bytes() / 2**20, 1),
-            "command": sys.argv,
-            "tasks": outcome.measured,
-            **_training(prepared, run.arm),
-        },
-    )
-
-
-def _training(prepared: Prepared, arm: Arm) -> dict[str, object]:
-    """Note how the checkpoint was trained: its directory may be gone when a curve is asked for."""
-    if arm == "base":
-        return {}
-    found = training_of(prepared.pair.checkpoint, prepared.pair.base)
-    return {TRAINING: found.model_dump(mode="json", exclude_none=True)}
+    try:
+        tasks = run_arm(run, outcome)
+    finally:
+        outcome.seconds = time.perf_counter() - started
+    return run_document(prepared, run, outcome, tasks, seconds=outcome.seconds)
 
 
 def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result:

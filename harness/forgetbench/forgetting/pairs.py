@@ -90,6 +90,7 @@ def compare(
     conclusion = conclude(rows, missing_suites=scope.suites)
     return Comparison(
         run_key=checkpoint.run_key,
+        reproduce=checkpoint.reproduce if base.reproduce == checkpoint.reproduce else "",
         base=base.checkpoint,
         checkpoint=checkpoint.checkpoint,
         alpha=alpha,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from forgetbench.engine.reproduce import named, setting_options
 from forgetbench.report.escape import plain
 from forgetbench.schema.comparison import Comparison
-from forgetbench.schema.run import CheckpointInfo, RunDocument, Settings
+from forgetbench.schema.run import RunDocument
 
 LONGEST_WORD = 4000
 
@@ -29,37 +30,10 @@ def run_command(comparison: Comparison, run: RunDocument, roles: Mapping[str, st
         "forgetbench",
         "run",
         "--model",
-        _named(comparison.checkpoint),
+        named(comparison.checkpoint),
         "--base",
-        _named(comparison.base),
+        named(comparison.base),
     ]
-    words += ["--tasks", ",".join(sorted(tasks)), *_options(run.settings)]
+    words += ["--tasks", ",".join(sorted(tasks)), *setting_options(run.settings)]
     words += [word for name, role in roles.items() for word in ("--role", f"{name}={role}")]
     return shlex.join([plain(word, limit=LONGEST_WORD) for word in words])
-
-
-def _named(info: CheckpointInfo) -> str:
-    def one(source: str, revision: str | None) -> str:
-        return f"{source}@{revision}" if revision and "@" not in source else source
-
-    parts = [(part.role, one(part.source, part.revision)) for part in info.components]
-    if len(parts) < 2:
-        return parts[0][1] if parts else info.name
-    return ",".join(f"{role}={named}" for role, named in parts)
-
-
-def _options(settings: Settings) -> Iterator[str]:
-    if settings.limit is not None:
-        yield from ("--limit", str(settings.limit))
-    if settings.num_fewshot is not None:
-        yield from ("--num-fewshot", str(settings.num_fewshot))
-    if settings.sampling is not None:
-        drawn = settings.sampling.model_dump(exclude_defaults=True) or {"temperature": 1.0}
-        yield from ("--gen-kwargs", ",".join(f"{key}={value}" for key, value in drawn.items()))
-    if settings.repeats > 1:
-        yield from ("--repeats", str(settings.repeats))
-    if settings.chat_template != "auto":
-        yield from ("--chat-template", settings.chat_template)
-    if settings.load.dtype != "float32":
-        yield from ("--dtype", settings.load.dtype)
-    yield from ("--seed", str(settings.seed))

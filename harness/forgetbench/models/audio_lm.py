@@ -25,6 +25,7 @@ from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.clips import Waveform, samples_of, transcribe_pieces
 from forgetbench.models.component import Component
 from forgetbench.models.fingerprint import chat_template
+from forgetbench.models.finite import FiniteLogits
 from forgetbench.models.interface import Audio, GenerateRequest, Output
 from forgetbench.models.resident_base import ResidentBase, weights_of
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
@@ -111,6 +112,8 @@ class AudioLM(CausalLM):
 
     def _hear(self, clips: Sequence[Waveform], prompt: str) -> list[Output]:
         """Answer the prompt about clips of one length."""
+        from transformers import LogitsProcessorList
+
         inputs = self._processor(
             text=[prompt] * len(clips),
             audio=list(clips),
@@ -118,7 +121,9 @@ class AudioLM(CausalLM):
             return_tensors="pt",
         ).to(self.model.device)
         inputs["input_features"] = inputs["input_features"].to(self.model.dtype)
-        output = self.model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS)
+        output = self.model.generate(
+            **inputs, max_new_tokens=MAX_NEW_TOKENS, logits_processor=LogitsProcessorList([FiniteLogits()])
+        )
         request = GenerateRequest(prompt=prompt, max_new_tokens=MAX_NEW_TOKENS, rendered=True)
         answers = [
             self._output(request, row, cut=False)

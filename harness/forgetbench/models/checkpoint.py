@@ -10,7 +10,7 @@ from pathlib import Path
 from forgetbench.errors import CheckpointError
 from forgetbench.models.component import Checkpoint, Component, Role
 from forgetbench.models.directory import Origin, is_adapter, is_ctranslate2, read_adapter, read_model
-from forgetbench.models.factory import is_factory, read_factory
+from forgetbench.models.factory import READY, is_factory, read_factory
 from forgetbench.models.faster_whisper import read_faster_whisper
 from forgetbench.models.fingerprint import combine, fingerprint_file, read_json
 from forgetbench.models.hub import is_hub_id, locate
@@ -76,8 +76,8 @@ def resolve_component(
         name: As for ``resolve``, without systems.
         offline: Open no socket.
         adapter_base: Used for adapters whose own base is not here.
-        folder: Where a relative path is looked up before the working directory.
-        trust_remote_code: As for ``resolve``.
+        folder: Of the file that names the model, where one does: a relative path is looked up there first.
+        trust_remote_code: As for ``resolve``; also, run a Python factory that a file names.
 
     Raises:
         CheckpointError: It does not exist, is not a checkpoint, or cannot be evaluated.
@@ -86,6 +86,12 @@ def resolve_component(
         raise CheckpointError("checkpoint", "the name is empty")
     path = _existing(name, folder)
     if path is None and is_factory(name):
+        if folder is not None and name not in READY and not trust_remote_code:
+            raise CheckpointError(
+                name,
+                "is Python code that a file names, and naming it would run it",
+                "Name it yourself with --model or --base, or trust the file with --trust-remote-code.",
+            )
         return read_factory(name)
     if path is not None:
         origin, place = Origin(source=path.resolve().name), path

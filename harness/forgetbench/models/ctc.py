@@ -25,6 +25,7 @@ from torch import Tensor
 from forgetbench.models.clips import Waveform, by_length, samples_of
 from forgetbench.models.component import Component
 from forgetbench.models.distributions import Positions, from_logits
+from forgetbench.models.finite import check_finite
 from forgetbench.models.interface import Audio, Output, SpeechRecogniser
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
 from forgetbench.models.weights import load_weights
@@ -122,7 +123,7 @@ class CtcRecogniser:
 
     def _frames(self, clips: Sequence[Waveform]) -> list[Tensor]:
         """Return the likeliest token of each frame of each clip, int64 of shape (frames,)."""
-        return [logits.argmax(dim=-1) for logits in self._logits(clips)]
+        return [_likeliest(logits) for logits in self._logits(clips)]
 
     def _logits(self, clips: Sequence[Waveform]) -> list[Tensor]:
         """Return the logits of each frame of each clip, shape (frames, vocabulary)."""
@@ -142,7 +143,7 @@ class CtcRecogniser:
 
     def _stitched(self, clip: Waveform) -> Iterator[Tensor]:
         """Yield the likeliest tokens of a long recording's frames, window by window."""
-        return (logits.argmax(dim=-1) for logits in self._stitched_logits(clip))
+        return map(_likeliest, self._stitched_logits(clip))
 
     def _stitched_logits(self, clip: Waveform) -> Iterator[Tensor]:
         """Yield the frames' logits of a long recording, window by window, without those for context only."""
@@ -162,6 +163,11 @@ class CtcRecogniser:
             tokens, group_tokens=False, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return Output(text=" ".join(text.split()), n_tokens=len(tokens), truncated=False)
+
+
+def _likeliest(logits: Tensor) -> Tensor:
+    check_finite(logits)
+    return logits.argmax(dim=-1)
 
 
 def _can_be_masked(config: Any) -> bool:

@@ -17,15 +17,17 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from forgetbench.errors import CheckpointError
 from forgetbench.models.component import Component, Role
 from forgetbench.models.fingerprint import combine, fingerprint_file, text_digest
 from forgetbench.models.interface import Audio, GenerateRequest, Loglikelihood, Model, Output, ScoreRequest
 from forgetbench.schema.task import Capability
+
+R = TypeVar("R")
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _CAPABILITIES: tuple[Capability, ...] = ("score_text", "generate", "transcribe", "enhance")
@@ -111,11 +113,11 @@ class FactoryText:
 
     def score_text(self, requests: Sequence[ScoreRequest]) -> list[Loglikelihood]:
         """Score one batch, in order."""
-        return list(self._made.score_text(requests))
+        return _one_each(self._made.score_text(requests), requests)
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[Output]:
         """Generate for one batch, in order."""
-        return list(self._made.generate(requests))
+        return _one_each(self._made.generate(requests), requests)
 
     @property
     def sampling_rate(self) -> int:
@@ -124,11 +126,11 @@ class FactoryText:
 
     def transcribe(self, audio: Sequence[Audio], *, language: str) -> list[Output]:
         """Transcribe one batch, in order."""
-        return list(self._made.transcribe(audio, language=language))
+        return _one_each(self._made.transcribe(audio, language=language), audio)
 
     def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
         """Enhance one batch, in order."""
-        return list(self._made.enhance(audio))
+        return _one_each(self._made.enhance(audio), audio)
 
 
 class FactorySpeech:
@@ -140,11 +142,11 @@ class FactorySpeech:
 
     def transcribe(self, audio: Sequence[Audio], *, language: str) -> list[Output]:
         """Transcribe one batch, in order; audio is at ``sampling_rate``."""
-        return list(self._made.transcribe(audio, language=language))
+        return _one_each(self._made.transcribe(audio, language=language), audio)
 
     def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
         """Enhance one batch, in order."""
-        return list(self._made.enhance(audio))
+        return _one_each(self._made.enhance(audio), audio)
 
 
 class FactoryEnhancer:
@@ -156,7 +158,19 @@ class FactoryEnhancer:
 
     def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
         """Enhance one batch, in order; audio is at ``sampling_rate``."""
-        return list(self._made.enhance(audio))
+        return _one_each(self._made.enhance(audio), audio)
+
+
+def _one_each(answers: Iterable[R], asked: Sequence[object]) -> list[R]:
+    """Return the answers to a batch, in order.
+
+    Raises:
+        ValueError: There is not one for each.
+    """
+    found = list(answers)
+    if len(found) != len(asked):
+        raise ValueError(f"{len(found)} answers to {len(asked)} requests")
+    return found
 
 
 def _role(capabilities: Sequence[Capability]) -> Role:

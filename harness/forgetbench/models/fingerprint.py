@@ -155,7 +155,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(str(path), f"cannot be read as JSON ({_first_line(error)})") from error
     if not isinstance(value, dict):
         raise CheckpointError(str(path), "is not a JSON object")
@@ -203,7 +203,7 @@ def _without_provenance(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {k: _without_provenance(item, k) for k, item in value.items() if k not in _PROVENANCE}
     if isinstance(value, list) and key in {"target_modules", "modules_to_save", "exclude_modules"}:
-        return sorted(value)
+        return sorted(value, key=str)
     return [_without_provenance(item) for item in value] if isinstance(value, list) else value
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from forgetbench.models.families import masks_of
+from forgetbench.models.finite import FiniteLogits, check_finite
 from forgetbench.models.interface import Draw
 from forgetbench.models.memory import free_memory, is_out_of_memory
 from forgetbench.models.seeded_sampling import SeededSampling
@@ -61,6 +62,7 @@ class GreedyDecoder:
 
         Raises:
             RuntimeError: Not even one row fits into memory.
+            SampleError: ``nonfinite_score``: logits of a row are NaN or infinite.
         """
         try:
             (self._decode if self._compacts else self._generate)(asked)
@@ -90,6 +92,7 @@ class GreedyDecoder:
                 **self._last_only,
             ).logits
             scores = logits[:, -1].float()
+            check_finite(scores)
             tokens = (sampling(ids, scores) if sampling else scores).argmax(dim=-1)
             for each, token in zip(live, tokens.tolist(), strict=True):
                 each.new.append(token)
@@ -121,7 +124,7 @@ class GreedyDecoder:
             attention_mask=seen,
             max_new_tokens=max(each.max_new_tokens for each in asked),
             stopping_criteria=StoppingCriteriaList([step]),
-            logits_processor=LogitsProcessorList([sampling] if sampling else []),
+            logits_processor=LogitsProcessorList([FiniteLogits(), *([sampling] if sampling else [])]),
         )
 
     def _padded(self, asked: Sequence[Decoding]) -> tuple[Tensor, Tensor]:

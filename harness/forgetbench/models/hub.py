@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from forgetbench.errors import CheckpointError
 from forgetbench.offline import is_offline
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ALLOW = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md"]
 _IGNORE = ["*/*", "*.fp32*", "*.fp16*"]
 _TIMEOUT_S = 10.0
@@ -109,7 +111,27 @@ def _download(name: str) -> Located | str:
         return "is neither a directory here nor a model on the hub (a private one needs HF_TOKEN)"
     except Exception:  # the hub's client raises its HTTP library's errors, and has changed that library twice
         return "is not in the local Hugging Face cache, and the hub cannot be reached"
+    if (wrong := _forget_wrong(Path(path))) is not None:
+        return f"was downloaded with a wrong {wrong}: its sha256 is not the one that the hub names"
     return _located(Path(path), revision)
+
+
+def _forget_wrong(snapshot: Path) -> str | None:
+    """Delete files whose content is not what they were announced as, and return the name of one.
+
+    The hub's client keeps a large file under the sha256 that the hub names, and compares sizes only.
+    """
+    wrong = None
+    for file in sorted(snapshot.glob("*.safetensors")):
+        blob = file.resolve()
+        if _SHA256.fullmatch(blob.name):
+            with blob.open("rb") as content:
+                found = hashlib.file_digest(content, "sha256").hexdigest()
+            if found != blob.name:
+                wrong = file.name
+                blob.unlink()
+                file.unlink()
+    return wrong
 
 
 def _located(snapshot: Path, revision: str) -> Located:

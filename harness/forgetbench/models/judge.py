@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, get_args
 
-from forgetbench.errors import CheckpointError
+from forgetbench.errors import CheckpointError, SampleError
 from forgetbench.metrics.judgement import Judgement
 from forgetbench.models.checkpoint import resolve_component
 from forgetbench.models.component import Component
@@ -162,7 +162,7 @@ class SequenceJudge:
             model.config.pad_token_id = tokenizer.pad_token_id
 
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        """Return one verdict per exchange, in order."""
+        """Return one verdict per exchange, in order; an empty one where the logits are not finite."""
         return [verdict for batch in _batches(exchanges) for verdict in self._judge_batch(batch)]
 
     def _judge_batch(self, exchanges: Sequence[Exchange]) -> Iterator[Verdict]:
@@ -178,11 +178,12 @@ class SequenceJudge:
         ).to(self.model.device)
         with torch.inference_mode():
             logits = self.model(**encoded).logits.float()
+        yield from (self._verdict(row) if bool(torch.isfinite(row).all()) else Verdict() for row in logits)
+
+    def _verdict(self, logits: Any) -> Verdict:
         if self.source.kind == "regressor":
-            yield from (Verdict(harmfulness=min(max(value, 0.0), 4.0)) for value in logits[:, 0].tolist())
-            return
-        names = [self.model.config.id2label[int(i)] for i in logits.argmax(-1)]
-        yield from (Verdict(judgement=self.source.labels[name]) for name in names)
+            return Verdict(harmfulness=min(max(float(logits[0]), 0.0), 4.0))
+        return Verdict(judgement=self.source.labels[self.model.config.id2label[int(logits.argmax())]])
 
 
 class ChatJudge:
@@ -197,11 +198,17 @@ class ChatJudge:
 
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         """Return one verdict per exchange, in order; an empty one where the reply is anything but a class."""
-        return [
-            Verdict(judgement=parse_verdict(output.text))
-            for batch in _batches(exchanges)
-            for output in self.model.generate(list(self._requests(batch)))
-        ]
+        return [verdict for batch in _batches(exchanges) for verdict in self._judge_batch(batch)]
+
+    def _judge_batch(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
+        """Ask about a batch; where logits are not finite, about each alone."""
+        try:
+            replies = self.model.generate(list(self._requests(exchanges)))
+        except SampleError:
+            if len(exchanges) == 1:
+                return [Verdict()]
+            return [verdict for each in exchanges for verdict in self._judge_batch([each])]
+        return [Verdict(judgement=parse_verdict(reply.text)) for reply in replies]
 
     def _requests(self, exchanges: Iterable[Exchange]) -> Iterator[GenerateRequest]:
         for exchange in exchanges:

@@ -107,7 +107,7 @@ def _infer(
     """Return the base that the checkpoint's own files name."""
     component = checkpoint.components[role]
     if (named := checkpoint.bases.get(role)) is not None:
-        return resolve_component(named, offline=offline, trust_remote_code=trust_remote_code)
+        return resolve_component(named, offline=offline, folder=Path(), trust_remote_code=trust_remote_code)
     if component.base is not None:
         return component.base
     if component.path is None or component.format != "transformers":
@@ -134,7 +134,7 @@ def _model_card_bases(path: Path) -> Iterator[str]:
         return
     try:
         front = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return
     value = front.get("base_model") if isinstance(front, dict) else None
     if isinstance(value, list) and len(value) == 1:  # of a merge of several models, none is the base

@@ -53,7 +53,7 @@ def read_header(path: Path) -> tuple[Tensor, ...]:
                 for name, entry in sorted(header.items())
                 if name != "__metadata__"
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(
                 str(path), "has a safetensors header that cannot be read", _WAY_OUT
             ) from error

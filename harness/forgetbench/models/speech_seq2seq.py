@@ -20,6 +20,7 @@ from forgetbench.errors import SampleError
 from forgetbench.models.clips import Waveform, samples_of, transcribe_pieces
 from forgetbench.models.component import Component
 from forgetbench.models.distributions import Positions, from_logits
+from forgetbench.models.finite import FiniteLogits
 from forgetbench.models.interface import Audio, Output
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
 from forgetbench.models.weights import load_weights, without_adapter
@@ -125,7 +126,10 @@ class SpeechSeq2Seq:
 
     def _decode(self, clips: Sequence[Waveform]) -> list[Output]:
         """Decode clips of one length."""
-        rows = self._net.generate(**self._heard(clips), max_new_tokens=self.limit)
+        from transformers import LogitsProcessorList
+
+        checked = LogitsProcessorList([FiniteLogits()])
+        rows = self._net.generate(**self._heard(clips), max_new_tokens=self.limit, logits_processor=checked)
         return [self._output(row) for row in rows[:, 1:].tolist()]
 
     def _output(self, tokens: list[int]) -> Output:

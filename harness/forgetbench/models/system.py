@@ -54,7 +54,7 @@ def read_system(file: Path) -> System:
     """
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
         cause = " ".join(str(error).split())[:200]
         raise CheckpointError(str(file), f"cannot be read as YAML ({cause})") from error
     if not isinstance(document, dict) or "components" not in document:

@@ -20,6 +20,7 @@ from forgetbench.models.clips import Waveform, samples_of
 from forgetbench.models.component import Component
 from forgetbench.models.directory import tokenizer_path
 from forgetbench.models.distributions import Positions
+from forgetbench.models.finite import FiniteLogits, check_finite
 from forgetbench.models.interface import Audio, Output
 from forgetbench.models.speech_files import extractor_path
 from forgetbench.models.weights import load_weights, without_adapter
@@ -164,6 +165,7 @@ class WhisperRecogniser:
                 input_ids=ids, encoder_hidden_states=heard, past_key_values=cache, use_cache=True
             ).last_hidden_state
             logits = net.proj_out(states[:, -1])
+            check_finite(logits)
             logits[:, banned if step else banned_first] = -torch.inf
             tokens = logits.argmax(dim=-1).tolist()
             for row, token in zip(rows, tokens, strict=True):
@@ -192,12 +194,15 @@ class WhisperRecogniser:
 
     def _transcribe_long(self, clip: Waveform, language: str) -> Output:
         """Transcribe more than 30 s by Whisper's sequential algorithm (Radford et al. 2022), greedily."""
+        from transformers import LogitsProcessorList
+
         features = self._features([clip], truncation=False, padding="longest")
         limit = self._limit(1 + _N_SPECIAL)
         with _without_advice():
             result = self.model.generate(
                 features,
                 generation_config=self._long_form_config(limit),
+                logits_processor=LogitsProcessorList([FiniteLogits()]),
                 return_timestamps=True,
                 return_segments=True,
                 condition_on_prev_tokens=False,

@@ -89,7 +89,7 @@ def read_overrides(words: Sequence[str]) -> dict[str, Any]:
             raise UsageError(word, "is no override", "Write KEY=VALUE, such as rank=32.")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise UsageError(word, "has a value that is no YAML") from None
         outer, _, inner = key.partition(".")
         fields = _merged(fields, {outer: {inner: _number(value)} if inner else _number(value)})

@@ -172,7 +172,7 @@ def _present_index(head: str) -> tuple[int | None, int, Any]:
     try:
         node = yaml.compose(plain_head, Loader=yaml.SafeLoader)
         content = yaml.safe_load(plain_head)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 2}" if mark else ""
         raise DataError(f"model card{line}", "the front matter is no YAML", "Mend it.") from None

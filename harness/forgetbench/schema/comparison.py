@@ -238,6 +238,8 @@ class Comparison(Document):
 
     schema_version: Literal[1] = 1
     run_key: str
+    reproduce: str = ""
+    """The command that makes the pair again; empty where the arms come from different runs."""
     base: CheckpointInfo
     checkpoint: CheckpointInfo
     alpha: float

@@ -213,6 +213,8 @@ class RunDocument(Document):
     checkpoint: CheckpointInfo
     settings: Settings
     suites_requested: tuple[str, ...] = ()
+    reproduce: str = ""
+    """The command that makes this document again, with names in place of paths; empty where none does."""
     environment: Environment
     tasks: tuple[TaskResult, ...]
     suite_rows: tuple[SuiteRowInfo, ...] = ()

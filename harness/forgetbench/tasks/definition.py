@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from forgetbench.errors import TaskError
 from forgetbench.metrics.word_classes import NORMALISER, WORD_CLASSES
-from forgetbench.schema.task import DEFINITION, Asr, DatasetTask, LmEval, SuiteRow, Task
+from forgetbench.schema.task import DEFINITION, Asr, DatasetTask, LmEval, SpeechTask, SuiteRow, Task
 from forgetbench.tasks.strict_yaml import line_of, read_mapping
+
+TASK_ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,11 @@ class Definition:
     def folder(self) -> Path:
         """Folder of the task file."""
         return self.source.parent
+
+    @property
+    def root(self) -> Path | None:
+        """Folder that what a task file names stays in; None for a user's own test set."""
+        return self.folder if self.source.suffix in TASK_ENDINGS else None
 
 
 def read_definition(path: Path) -> Definition:
@@ -41,6 +48,7 @@ def read_definition(path: Path) -> Definition:
     except ValidationError as error:
         raise _task_error(path, node, error) from None
     check_fields(path, task)
+    _check_inside(path, task)
     return Definition(task=task, source=path)
 
 
@@ -99,6 +107,28 @@ def check_fields(path: Path, task: Task | SuiteRow) -> None:
             "is absolute",
             f"Give it relative to {root.name}/ so that it travels.",
         )
+
+
+def _check_inside(path: Path, task: Task | SuiteRow) -> None:
+    """Refuse relative paths that leave the folder of the task file: a task reads its own files."""
+    named: dict[str, str | None] = {}
+    if isinstance(task, DatasetTask):
+        named["dataset.path"] = task.dataset.path
+    if isinstance(task, LmEval):
+        named["include_path"] = task.include_path
+    if isinstance(task, SpeechTask):
+        for i, condition in enumerate(task.conditions):
+            named[f"conditions.{i}.recordings"] = condition.recordings
+            if condition.hearing_loss is not None and ".json" in condition.hearing_loss:
+                named[f"conditions.{i}.hearing_loss"] = condition.hearing_loss.partition(".json")[0] + ".json"
+    for key, value in named.items():
+        if value is not None and "\0" in value:
+            raise TaskError(f"{path}, key `{key}`", "is no path: it has a null character", "Correct it.")
+        if value is None or Path(value).is_absolute():
+            continue
+        if not (path.parent / value).resolve().is_relative_to(path.parent.resolve()):
+            cause = f"leads out of {path.parent.name}/"
+            raise TaskError(f"{path}, key `{key}`", cause, "Keep the data beside the task file.")
 
 
 def _check_normaliser(path: Path, task: Asr) -> None:

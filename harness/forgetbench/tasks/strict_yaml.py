@@ -40,6 +40,10 @@ def read_mapping(path: Path, *, what: str, error: type[UsageError]) -> Mapping:
         problem = getattr(broken, "problem", None) or "not valid YAML"
         files = f"{what.capitalize()} files are plain YAML mappings."
         raise error(f"{path}{line}", str(problem), files) from None
+    except RecursionError:
+        raise error(str(path), "is nested too deeply", f"See `forgetbench schema {what}`.") from None
+    except ValueError as broken:  # a date or a number that is none
+        raise error(str(path), f"holds a value that cannot be read ({broken})", "Quote it.") from None
     if not isinstance(content, dict):
         raise error(str(path), "is not a YAML mapping", f"See `forgetbench schema {what}`.")
     return Mapping(content, node)
@@ -78,6 +82,8 @@ class _UniqueKeys(yaml.SafeLoader):
         """Return the mapping of a node."""
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no text", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} comes twice", key.start_mark

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from forgetbench.redact import redact
 from forgetbench.schema.curve import Curve, CurvePoint
 from forgetbench.tracking import store
 from forgetbench.tracking.client import experiment_id_of, mlflow_quietly
@@ -36,7 +37,7 @@ def log_curve(
         with mlflow_quietly():
             _log(curve, files, address, name)
     except Exception as error:  # whatever a tracker does wrong, the files on disk are good
-        cause = store.without_password(" ".join(str(error).split()))[:120]
+        cause = redact(" ".join(str(error).split()))[:120]
         shown = store.without_password(address)
         return f"MLflow at {shown}: the curve was not logged ({cause}). When MLflow is back, run this again."
     return None

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from forgetbench.atomic import write_atomically
+from forgetbench.engine.interrupted import is_partial
 from forgetbench.engine.results import Result, read_result
 from forgetbench.errors import UsageError
+from forgetbench.redact import redact
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.cost import Cost
 from forgetbench.schema.document import Document
@@ -112,7 +114,7 @@ def log_pair(
             run_ids = _log(result, pair, address, name, made)
     except Exception as error:
         # Whatever a tracker does wrong, the result on disk is good and must be reported.
-        cause = store.without_password(" ".join(str(error).split()))[:300]
+        cause = redact(" ".join(str(error).split()))[:300]
         record = {"tracking_uri": store.without_password(address), "experiment": name, "cause": cause}
         _write(result_dir / PENDING, record)
         return (
@@ -131,7 +133,10 @@ def sync(
     experiment: str | None = None,
     files: MakeFiles | None = None,
 ) -> list[Synced]:
-    """Log every result at or below a directory that is not in MLflow yet; see :func:`log_pair`."""
+    """Log every result at or below a directory that is not in MLflow yet; see :func:`log_pair`.
+
+    Self-tests are left out, and what an interrupted run left.
+    """
     results = sorted(path.parent for path in directory.rglob("run.json")) if directory.is_dir() else []
     if not results:
         raise UsageError(
@@ -140,7 +145,7 @@ def sync(
     return [
         _sync_one(result, tracking_uri, experiment, files)
         for result in results
-        if not _is_selftest(read_result(result))
+        if not (_is_selftest(read_result(result)) or is_partial(read_result(result)))
     ]
 
 

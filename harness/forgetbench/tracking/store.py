@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
+from forgetbench.redact import without_credentials
+
 DEFAULT_URI = "sqlite:///mlflow.db"
 DEFAULT_EXPERIMENT = "forgetbench"
 SQLITE = re.compile(r"^sqlite(?:\+\w+)?:///(?P<path>[^?]*)(?P<query>\?.*)?$")
-CREDENTIALS = re.compile(r"//[^/\s]*@")
 QUIET_AND_IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
@@ -55,9 +56,7 @@ def artifact_root(uri: str) -> str | None:
     return None if database is None else (database.parent / "mlartifacts").as_uri()
 
 
-def without_password(text: str) -> str:
-    """Return a URI, or a text with URIs in it, that can be shown: user and password are hidden."""
-    return CREDENTIALS.sub("//***@", text)
+without_password = without_credentials
 
 
 @contextmanager

@@ -1,0 +1,110 @@
+"""The ``forgetbench run`` that makes a run document again, from what the document itself may say."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forgetbench.models.pairing import Pair
+from forgetbench.redact import redact
+from forgetbench.schema.run import CheckpointInfo, Settings
+from forgetbench.schema.task import Condition
+
+if TYPE_CHECKING:
+    from forgetbench.engine.run import Request
+
+
+def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float | None = None) -> str:
+    """Return the command in one line.
+
+    Files and directories stand in it by their names alone, as in the rest of a document: no path of the
+    machine that made it is published. Output, cache and tracker are left out, for no result depends on them.
+
+    Args:
+        request: What was asked.
+        pair: The checkpoints; a hub id has the commit that it was resolved to.
+        settings: Of the plan.
+        alpha: The part of the checkpoint's change that was measured.
+    """
+    words = ["--model", named(pair.checkpoint.info())]
+    if pair.base is not None:
+        words += ["--base", named(pair.base.info())]
+    if request.tasks:
+        words += ["--tasks", ",".join(request.tasks)]
+    if request.target is not None:
+        words += ["--target", request.target.name]
+    words += _repeated("--role", (f"{name}={role}" for name, role in (request.roles or {}).items()))
+    words += _repeated("--include-path", (Path(path).name for path in request.include_paths))
+    words += _repeated("--condition", map(_condition, request.conditions))
+    if alpha is not None:
+        words += ["--alpha", f"{alpha:g}"]
+    words += setting_options(settings)
+    words += _load_options(settings)
+    flags = {
+        "--trust-remote-code": request.trust_remote_code,
+        "--confirm-run-unsafe-code": request.confirm_run_unsafe_code,
+    }
+    words += [flag for flag, wanted in flags.items() if wanted]
+    line = redact(shlex.join(["forgetbench", "run", *words]))
+    return f"{line}  # {_shared_out(settings.limits)}" if settings.limits else line
+
+
+def named(info: CheckpointInfo) -> str:
+    """Return how ``--model`` names a checkpoint: a system by its components, a hub id with its commit."""
+
+    def one(source: str, revision: str | None) -> str:
+        return f"{source}@{revision}" if revision and "@" not in source else source
+
+    parts = [(part.role, one(part.source, part.revision)) for part in info.components]
+    if len(parts) < 2:
+        return parts[0][1] if parts else info.name
+    return ",".join(f"{role}={source}" for role, source in parts)
+
+
+def setting_options(settings: Settings) -> Iterator[str]:
+    """Yield the options of what a run key is made of; defaults are left out, but for the seed."""
+    if settings.limit is not None:
+        yield from ("--limit", str(settings.limit))
+    if settings.num_fewshot is not None:
+        yield from ("--num-fewshot", str(settings.num_fewshot))
+    if settings.sampling is not None:
+        drawn = settings.sampling.model_dump(exclude_defaults=True) or {"temperature": 1.0}
+        yield from ("--gen-kwargs", ",".join(f"{key}={value}" for key, value in drawn.items()))
+    if settings.repeats > 1:
+        yield from ("--repeats", str(settings.repeats))
+    if settings.chat_template != "auto":
+        yield from ("--chat-template", settings.chat_template)
+    if settings.load.dtype != "float32":
+        yield from ("--dtype", settings.load.dtype)
+    yield from ("--seed", str(settings.seed))
+
+
+def _load_options(settings: Settings) -> Iterator[str]:
+    """Yield what changes rounding alone: no run key depends on it, equal bits do."""
+    defaults = Settings()
+    if settings.batch_size != defaults.batch_size:
+        yield from ("--batch-size", str(settings.batch_size))
+    if settings.load.device != defaults.load.device:
+        yield from ("--device", settings.load.device)
+    if settings.load.compile:
+        yield "--compile"
+
+
+def _repeated(option: str, values: Iterator[str]) -> Iterator[str]:
+    for value in values:
+        yield from (option, value)
+
+
+def _condition(condition: Condition) -> str:
+    given = condition.model_dump(mode="json", exclude_defaults=True)
+    for key in ("recordings", "hearing_loss"):
+        if key in given:
+            given[key] = Path(given[key]).name
+    return ",".join(f"{key}={value}" for key, value in given.items())
+
+
+def _shared_out(limits: Mapping[str, int]) -> str:
+    shares = ", ".join(f"{task} {n}" for task, n in limits.items())
+    return f"samples by task, as --budget shared them out: {shares}"
