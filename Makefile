@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo test test-slow lint format docs bench clean
 
 $(STAMP): pyproject.toml constraints.txt requirements-no-deps.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,14 +23,17 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
 lint: $(STAMP)
-	$(BIN)/ruff format --check harness tests benchmarks tasks examples
-	$(BIN)/ruff check harness tests benchmarks tasks examples
+	$(BIN)/ruff format --check harness tests benchmarks tasks examples docs
+	$(BIN)/ruff check harness tests benchmarks tasks examples docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(STAMP)
-	$(BIN)/ruff format harness tests benchmarks tasks examples
-	$(BIN)/ruff check --fix harness tests benchmarks tasks examples
+	$(BIN)/ruff format harness tests benchmarks tasks examples docs
+	$(BIN)/ruff check --fix harness tests benchmarks tasks examples docs
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/cli_startup.py
@@ -45,4 +48,4 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/long_run.py
 
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo site

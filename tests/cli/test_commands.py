@@ -27,8 +27,8 @@ def leaves(command, path=()):
 
 LEAVES = dict(leaves(get_command(app)))
 FINISHED = {
-    "run", "fetch", "lm-eval", "tasks ls", "tasks show", "tasks validate", "recipe ls", "recipe show",
-    "recipe run", "selftest", "sweep",
+    "run", "fetch", "lm-eval", "tasks ls", "tasks show", "tasks validate", "tasks new", "recipe ls",
+    "recipe show", "recipe run", "selftest", "sweep",
     "mlflow sync", "mlflow ui", "env", "schema", "compare", "curves", "gate", "report", "rescore",
     "sequence", "card", "leaderboard build", "leaderboard publish", "leaderboard serve", "leaderboard submit",
     "leaderboard verify",

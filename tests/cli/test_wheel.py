@@ -1,4 +1,4 @@
-"""The wheel, in an empty environment outside the checkout."""
+"""The wheel that the sdist makes, in an empty environment outside the checkout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def test_an_installed_wheel_lists_tasks_and_runs_an_embedded_suite(made: Path, t
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return done.stdout
 
-    call(sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "dist"), str(ROOT))
+    call(
+        sys.executable, "-m", "build", "--outdir", str(tmp_path / "dist"), str(ROOT)
+    )  # the wheel of the sdist
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     call(sys.executable, "-m", "venv", "empty")
     python, command = tmp_path / "empty" / "bin" / "python", str(tmp_path / "empty" / "bin" / "forgetbench")

@@ -244,7 +244,7 @@ def test_a_task_whose_metric_is_not_installed_is_skipped_before_any_model_runs(
 ) -> None:
     monkeypatch.setattr(requirements, "find_spec", lambda name: None)
     make_task(tmp_path / "tasks", metrics=["stoi", "haspi"])
-    with pytest.raises(UsageError, match=r"haspi.*forgetbench\[clarity\].*--no-deps pyclarity"):
+    with pytest.raises(UsageError, match=r"haspi.*forgetbench\[hearing-loss\].*--no-deps pyclarity"):
         prepare(ask("silent"))
 
 

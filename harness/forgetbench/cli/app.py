@@ -90,10 +90,11 @@ def _register() -> None:
         report.report
     )
     app.command("gate", rich_help_panel=EVERYDAY, context_settings=COMMAND, epilog=gate.EPILOG)(gate.gate)
-    task_group = group("tasks", EVERYDAY, "List, show and check task definitions.")
+    task_group = group("tasks", EVERYDAY, "List, show, check and begin task definitions.")
     task_group.command("ls", context_settings=COMMAND)(tasks.ls)
     task_group.command("show", context_settings=COMMAND)(tasks.show)
     task_group.command("validate", context_settings=COMMAND)(tasks.validate)
+    task_group.command("new", context_settings=COMMAND)(tasks.new)
     app.command("fetch", rich_help_panel=EVERYDAY, context_settings=COMMAND, epilog=fetch.EPILOG)(fetch.fetch)
 
     recipe_group = group("recipe", RESEARCH, "Post-train a reference checkpoint to measure.")

@@ -24,10 +24,11 @@ def card(
             help="Folder of the model, with or without README.md.", rich_help_panel=o.WHERE, metavar="DIR"
         ),
     ] = Path(),
+    json: o.Json = False,
 ) -> None:
     """Write a result into a model card: model-index, a section, and .eval_results."""
     from forgetbench.atomic import write_atomically
-    from forgetbench.cli.console import console
+    from forgetbench.cli.console import console, write_json
     from forgetbench.engine.results import read_result
     from forgetbench.errors import DataError, UsageError
     from forgetbench.report.escape import plain
@@ -44,9 +45,13 @@ def card(
     except DataError as error:
         raise DataError(f"{readme}, {error.thing}", error.cause, error.way_out) from None
     hub = eval_results(found)
-    out = console()
+    out = console(as_json=json)
+    written = [readme]
     write_atomically(readme, text.encode())
     out.print(plain(str(readme)), soft_wrap=True)
     if hub is not None:
         write_atomically(to / EVAL_RESULTS_FILE, hub.encode())
-        out.print(plain(str(to / EVAL_RESULTS_FILE)), soft_wrap=True)
+        written.append(to / EVAL_RESULTS_FILE)
+        out.print(plain(str(written[-1])), soft_wrap=True)
+    if json:
+        write_json({"files": [str(path) for path in written]})

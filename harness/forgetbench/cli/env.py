@@ -34,6 +34,7 @@ def env(json: o.Json = False) -> None:
 def read_env(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return what a bug report needs."""
     from forgetbench import __version__
+    from forgetbench.plugins import installed_plugins
     from forgetbench.tracking.store import tracking_address, without_password
 
     return {
@@ -46,6 +47,7 @@ def read_env(environ: Mapping[str, str]) -> dict[str, Any]:
         "gpu": _gpu(),
         "mlflow_tracking_uri": without_password(tracking_address()),
         "packages": _packages(),
+        "plug-ins": installed_plugins(),
         "settings": shown_settings(environ),
     }
 

@@ -19,17 +19,18 @@ EPILOG = (
 )
 
 
-def fetch(tasks: o.Tasks = None, include_path: o.IncludePath = None) -> None:
+def fetch(tasks: o.Tasks = None, include_path: o.IncludePath = None, json: o.Json = False) -> None:
     """Download the data of tasks, so that runs are pinned to it and work offline."""
-    from forgetbench.cli.console import console
+    from forgetbench.cli.console import console, write_json
     from forgetbench.data.hub import is_unfetched
     from forgetbench.report.escape import plain
     from forgetbench.tasks.registry import load_registry
 
     if not tasks:
         raise UsageError("--tasks", "nothing to fetch", "Name suites or tasks: --tasks hearing,retention.")
-    out = console()
+    out = console(as_json=json)
     failed: list[str] = []
+    outcomes = []
     selection = load_registry(include_path or []).select(o.names(tasks))
     if is_offline() and any(is_unfetched(definition.task) for definition in selection.tasks):
         raise UsageError(
@@ -43,10 +44,16 @@ def fetch(tasks: o.Tasks = None, include_path: o.IncludePath = None) -> None:
         except ForgetbenchError as error:
             failed.append(definition.task.name)
             said = str(error)
-        out.print(f"{definition.task.name}: {plain(said)}", soft_wrap=True)
+        name = definition.task.name
+        outcomes.append({"task": name, "fetched": name not in failed, "said": said})
+        out.print(f"{name}: {plain(said)}", soft_wrap=True)
+    if json:
+        write_json(outcomes)
     if failed:
         raise ForgetbenchError(
-            f"{len(failed)} of {len(selection.tasks)} tasks", f"not fetched: {', '.join(failed)}"
+            f"{len(failed)} of {len(selection.tasks)} tasks",
+            f"not fetched: {', '.join(failed)}",
+            "The reasons are above; the same command tries them again.",
         )
 
 

@@ -202,13 +202,17 @@ def publish(
             metavar="PLACE",
         ),
     ],
+    json: o.Json = False,
 ) -> None:
     """Put a built site where others see it."""
-    from forgetbench.cli.console import console
+    from forgetbench.cli.console import console, write_json
     from forgetbench.leaderboard.publish import publish as publish_site
     from forgetbench.report.escape import plain
 
-    console().print(plain(publish_site(site, to)), soft_wrap=True)
+    said = publish_site(site, to)
+    console(as_json=json).print(plain(said), soft_wrap=True)
+    if json:
+        write_json({"published": to, "said": said})
 
 
 def serve(

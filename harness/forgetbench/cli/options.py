@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from forgetbench.cli import completion
 from forgetbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ Tasks = Annotated[
         "[dim]forgetbench tasks ls[/dim] lists them.",
         rich_help_panel=WHAT,
         metavar="NAMES",
+        autocompletion=completion.task_or_suite,
     ),
 ]
 Target = Annotated[
@@ -320,9 +322,13 @@ def assignments(option: str, values: Iterable[str] | None) -> dict[str, str]:
     for value in names(values):
         key, equals, rest = (part.strip() for part in value.partition("="))
         if not (key and equals and rest):
-            raise UsageError(f"{option} {value}", "not of the form NAME=VALUE")
+            raise UsageError(
+                f"{option} {value}",
+                "not of the form NAME=VALUE",
+                "Write name=value; several are separated by commas.",
+            )
         if key in found:
-            raise UsageError(f"{option} {value}", f"{key} is given twice")
+            raise UsageError(f"{option} {value}", f"{key} is given twice", "Give it once.")
         found[key] = rest
     return found
 

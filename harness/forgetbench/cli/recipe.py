@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from forgetbench.cli import completion
 from forgetbench.cli import options as o
 from forgetbench.errors import UsageError
 
@@ -29,7 +30,9 @@ def run(
     name: Annotated[
         str,
         typer.Argument(
-            help="A recipe ([dim]forgetbench recipe ls[/dim]) or a YAML file of your own.", metavar="NAME"
+            help="A recipe ([dim]forgetbench recipe ls[/dim]) or a YAML file of your own.",
+            metavar="NAME",
+            autocompletion=completion.recipe,
         ),
     ],
     overrides: Annotated[
@@ -130,9 +133,10 @@ def run(
         int | None, o.option(help="Of fresh weights and of the order of the data.", metavar="N")
     ] = None,
     offline: o.Offline = False,
+    json: o.Json = False,
 ) -> None:
     """Post-train a checkpoint to measure: TRL, PEFT and transformers, by a recipe."""
-    from forgetbench.cli.console import console
+    from forgetbench.cli.console import console, write_json
     from forgetbench.cli.progress import Bars
     from forgetbench.recipes.amounts import run_by_amount
     from forgetbench.recipes.contamination import check_contamination
@@ -164,7 +168,9 @@ def run(
             if amounts
             else run_recipe(recipe, progress=bars, contamination=found)
         )
-    console().print("\n".join(str(folder) for folder in made), soft_wrap=True)
+    console(as_json=json).print("\n".join(str(folder) for folder in made), soft_wrap=True)
+    if json:
+        write_json({"checkpoints": [str(folder) for folder in made]})
 
 
 def ls(json: o.Json = False) -> None:
@@ -181,10 +187,14 @@ def ls(json: o.Json = False) -> None:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A recipe: [dim]lora[/dim].", metavar="NAME")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A recipe: [dim]lora[/dim].", metavar="NAME", autocompletion=completion.recipe),
+    ],
+    json: o.Json = False,
 ) -> None:
     """Show the file of a recipe, for each family that it is for."""
-    from forgetbench.cli.console import console
+    from forgetbench.cli.console import console, write_json
     from forgetbench.cli.tasks import plain_indented
     from forgetbench.recipes.make import definitions
     from forgetbench.report.escape import plain
@@ -194,6 +204,9 @@ def show(
     if not found:
         names = ", ".join(sorted({d.name for d in known}))
         raise UsageError(f"recipe {name}", "is unknown", f"There is {names}.")
+    if json:
+        write_json([{**d.fields, "name": d.name, "family": d.family, "about": d.about} for d in found])
+        return
     out = console()
     for definition in found:
         out.print(f"# {plain(str(definition.path))}", style="dim", soft_wrap=True)

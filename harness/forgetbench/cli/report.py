@@ -69,6 +69,7 @@ def report(
     include_path: o.IncludePath = None,
     target: o.Target = None,
     condition: o.ConditionOption = None,
+    json: o.Json = False,
 ) -> None:
     """Make one HTML file of a result, to look at and listen to; or a table of it, with BibTeX."""
     from forgetbench.atomic import write_atomically
@@ -79,6 +80,8 @@ def report(
     from forgetbench.report.formats import FORMATS
     from forgetbench.report.paper_table import paper_table
 
+    if json and format != "html" and output is None:
+        raise UsageError("--json", "and the table both want stdout", "Add --output FILE for the table.")
     found = [read_result(path) for path in results]
     compared = [result.comparison for result in found if result.comparison is not None]
     if len(compared) < len(found):
@@ -88,7 +91,8 @@ def report(
         write_atomically(bibtex, entries(_citations(found, include_path or [])).encode())
     if format != "html":
         trained = trained_checkpoints(found, read_training_table(training) if training else None)
-        _write(FORMATS[format](paper_table(compared, [each.training for each in trained])), output)
+        table = FORMATS[format](paper_table(compared, [each.training for each in trained]))
+        _write(table, output, bibtex=bibtex, as_json=json)
         return
     from forgetbench.engine.heard_again import Sources
     from forgetbench.engine.trajectories import read_curve
@@ -96,7 +100,8 @@ def report(
 
     sources = Sources(include_paths=include_path or [], target=target, conditions=o.conditions(condition))
     page = html_report(found, sources=sources, curve=read_curve(curve) if curve else None)
-    _write(page, output or (found[0].directory / HTML_FILE if len(found) == 1 else Path(HTML_FILE)))
+    place = output or (found[0].directory / HTML_FILE if len(found) == 1 else Path(HTML_FILE))
+    _write(page, place, bibtex=bibtex, as_json=json)
 
 
 def files_of(result: Result, sources: Sources | None = None) -> dict[str, str]:
@@ -111,9 +116,10 @@ def files_of(result: Result, sources: Sources | None = None) -> dict[str, str]:
         return files
 
 
-def _write(text: str, path: Path | None) -> None:
+def _write(text: str, path: Path | None, *, bibtex: Path | None, as_json: bool) -> None:
     """Write a file and name it, or write to stdout."""
     from forgetbench.atomic import write_atomically
+    from forgetbench.cli.console import write_json
 
     if path is None:
         sys.stdout.write(text)
@@ -123,7 +129,10 @@ def _write(text: str, path: Path | None) -> None:
     except OSError as error:
         cause = f"cannot be written ({error.strerror or error})"
         raise UsageError(f"--output {path}", cause, "Give another file.") from None
-    sys.stdout.write(f"{path}\n")
+    if as_json:
+        write_json({"report": str(path), "bibtex": str(bibtex) if bibtex else None})
+    else:
+        sys.stdout.write(f"{path}\n")
 
 
 def _citations(results: list[Result], include_paths: list[Path]) -> dict[str, str]:

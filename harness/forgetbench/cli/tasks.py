@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from forgetbench.cli import completion
 from forgetbench.cli import options as o
-from forgetbench.errors import TaskError
+from forgetbench.errors import ForgetbenchError, TaskError
+
+Kind = Literal["generate", "multiple_choice", "likelihood", "refusal", "asr"]
 
 if TYPE_CHECKING:
     from forgetbench.tasks.definition import Definition
@@ -19,7 +23,9 @@ def ls(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Suites, tasks or globs: [dim]hearing 'safety*'[/dim]. Without: all.", metavar="NAMES"
+            help="Suites, tasks or globs: [dim]hearing 'safety*'[/dim]. Without: all.",
+            metavar="NAMES",
+            autocompletion=completion.task_or_suite,
         ),
     ] = None,
     include_path: o.IncludePath = None,
@@ -46,7 +52,12 @@ def ls(
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A task: [dim]hearing-mini-clean[/dim].", metavar="NAME")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A task: [dim]commonsense_mini[/dim].", metavar="NAME", autocompletion=completion.task
+        ),
+    ],
     include_path: o.IncludePath = None,
     json: o.Json = False,
 ) -> None:
@@ -74,25 +85,98 @@ def validate(
         list[Path],
         typer.Argument(help="Task files, or folders of them: [dim]tasks/mine.yaml[/dim].", metavar="PATHS"),
     ],
+    json: o.Json = False,
 ) -> None:
-    """Check task files: the first error of each with file, line and key. Exit code 2 if there is one."""
-    from forgetbench.cli.console import console
+    """Check task files, and try three samples of each without a model. Exit code 2 if one is wrong.
+
+    The first error of each is named with file, line and key. Where answers are texts, the reference is scored
+    as an answer. Of a single file the samples are shown.
+    """
+    from forgetbench.cli.console import console, write_json
+
+    files = _files(paths)
+    out = console(as_json=json)
+    checks = []
+    for path in files:
+        checks.append(_check(path))
+        for line in _check_lines(checks[-1], with_samples=len(files) == 1):
+            out.print(line, style="" if line.startswith("✗") else "dim", soft_wrap=True)
+    if json:
+        write_json(checks)
+    if wrong := sum(check["error"] is not None for check in checks):
+        raise TaskError(
+            f"{wrong} of {len(files)} task files",
+            "invalid, see above",
+            "See `forgetbench schema task`.",
+        )
+
+
+def new(
+    name: Annotated[
+        str, typer.Argument(help="Of the task, and of its files: [dim]my-task[/dim].", metavar="NAME")
+    ],
+    kind: Annotated[
+        Kind,
+        o.option("--kind", help="What is measured.", rich_help_panel=o.WHAT),
+    ] = "generate",
+    to: Annotated[
+        Path, o.option("--to", help="Where the files are written.", rich_help_panel=o.WHERE, metavar="DIR")
+    ] = Path(),
+    json: o.Json = False,
+) -> None:
+    """Write a task of your own: a valid definition with three samples, to be edited."""
+    from forgetbench.cli.console import console, write_json
     from forgetbench.report.escape import plain
+    from forgetbench.tasks.registry import load_registry
+    from forgetbench.tasks.stub import write_stub
+
+    registry = load_registry()
+    if name in {definition.task.name for definition in registry} or name in registry.suites:
+        raise TaskError(f"task {name!r}", "is the name of a task or suite already", "Choose another.")
+    definition, data = write_stub(name, kind, to)
+    if json:
+        write_json({"definition": str(definition), "data": str(data)})
+        return
+    out = console()
+    out.print(plain(f"Wrote {definition} and {data}. Put your own samples in, then:"), soft_wrap=True)
+    out.print(f"  forgetbench tasks validate {plain(str(definition))}", soft_wrap=True)
+    out.print(
+        f"  forgetbench run --model MODEL --include-path {plain(str(definition))} --tasks {name}",
+        soft_wrap=True,
+    )
+
+
+def _check(path: Path) -> dict[str, Any]:
+    """Return what reading and trying a task file found, as JSON."""
+    from forgetbench.engine.trial import try_task
     from forgetbench.tasks.definition import read_definition
 
-    out = console()
-    wrong = 0
-    files = _files(paths)
-    for path in files:
-        try:
-            task = read_definition(path).task
-        except TaskError as error:
-            wrong += 1
-            out.print(f"✗ {plain(str(error))}", soft_wrap=True)
-        else:
-            out.print(f"✓ {plain(str(path))}: {task.name} v{task.version}", style="dim", soft_wrap=True)
-    if wrong:
-        raise TaskError(f"{wrong} of {len(files)} task files", "invalid, see above")
+    found: dict[str, Any] = {"path": str(path), "name": None, "version": None, "error": None}
+    try:
+        definition = read_definition(path)
+        found |= {"name": definition.task.name, "version": definition.task.version}
+        trial = try_task(definition)
+    except ForgetbenchError as error:
+        return found | {"error": str(error)}
+    samples = [
+        {"id": s.id, "condition": s.condition_label, "input": s.input, "reference": s.reference}
+        for s in trial.samples
+    ]
+    return found | {"n": trial.n_available, "note": trial.note, "samples": samples}
+
+
+def _check_lines(check: dict[str, Any], *, with_samples: bool) -> Iterator[str]:
+    from forgetbench.report.escape import plain
+
+    if check["error"] is not None:
+        yield f"✗ {plain(check['error'])}"
+        return
+    tried = f"{len(check['samples'])} tried" if check["samples"] else check["note"]
+    yield f"✓ {plain(check['path'])}: {check['name']} v{check['version']}, {tried}"
+    for sample in check["samples"] if with_samples else ():
+        label = " ".join(filter(None, (sample["id"], sample["condition"])))
+        reference = f" → {plain(sample['reference'], limit=60)}" if sample["reference"] else ""
+        yield f"  {plain(label)}: {plain(sample['input'], limit=90)}{reference}"
 
 
 def _count(registry: Registry, definition: Definition) -> int | None:

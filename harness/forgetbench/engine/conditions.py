@@ -43,12 +43,18 @@ def _usage_error(thing: str, values: Mapping[str, str], error: ValidationError) 
     first = error.errors()[0]
     key = str(first["loc"][0]) if first["loc"] else ""
     if not key:
-        return UsageError(thing, first["msg"].removeprefix("Value error, "))
+        return UsageError(
+            thing, first["msg"].removeprefix("Value error, "), "See --condition in `forgetbench run --help`."
+        )
     # One error for each type that the value could have had: together they name what is allowed.
     allowed = [value for each in error.errors() for value in re.findall(r"'([^']+)'", each["msg"])]
     if allowed:
         return UsageError(thing, f"{key} cannot be {values[key]!r}", _hint(values[key], allowed))
-    return UsageError(thing, f"{key} cannot be {values[key]!r}: {first['msg'].lower()}")
+    return UsageError(
+        thing,
+        f"{key} cannot be {values[key]!r}: {first['msg'].lower()}",
+        "See --condition in `forgetbench run --help`.",
+    )
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
@@ -84,7 +90,7 @@ def in_conditions(selection: Selection, conditions: Sequence[Condition]) -> Sele
         return selection
     labels = [condition.label for condition in conditions]
     if twice := sorted(label for label in set(labels) if labels.count(label) > 1):
-        raise UsageError("--condition", f"{twice[0]!r} is given twice")
+        raise UsageError("--condition", f"{twice[0]!r} is given twice", "Give it once.")
     if not any(isinstance(definition.task, SpeechTask) for definition in selection.tasks):
         names = ", ".join(definition.task.name for definition in selection.tasks[:3])
         raise UsageError(

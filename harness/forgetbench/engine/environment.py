@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from forgetbench import __version__
+from forgetbench.plugins import installed_plugins
 from forgetbench.schema.run import Environment
 
 PACKAGES = (
@@ -37,10 +38,15 @@ def read_environment() -> Environment:
         forgetbench=__version__,
         python=platform.python_version(),
         platform=f"{sys.platform} {platform.machine()}",
-        packages={name: found for name in PACKAGES if (found := package_version(name))},
+        packages={name: found for name in PACKAGES if (found := package_version(name))} | _plugin_packages(),
         git_commit=commit,
         git_dirty=None if status is None else bool(status),
     )
+
+
+def _plugin_packages() -> dict[str, str]:
+    """Return the versions of the packages that bring plug-ins."""
+    return dict(provider.rsplit(" ", 1) for provider in sorted(set(installed_plugins().values())))
 
 
 def package_version(package: str) -> str | None:

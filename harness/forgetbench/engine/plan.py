@@ -14,6 +14,7 @@ from forgetbench.errors import CheckpointError, DataError, MissingPackageError
 from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.requirements import check_installed
 from forgetbench.models.judge import JudgeSource, resolve_judge
+from forgetbench.plugins import plugins, provider
 from forgetbench.schema.run import Arm, JudgeInfo, Settings, SuiteRowInfo
 from forgetbench.schema.task import (
     DatasetTask,
@@ -92,6 +93,15 @@ class PlannedTask:
         return definition
 
     @property
+    def plugins(self) -> tuple[str, ...]:
+        """Package and version of each plug-in that scores it."""
+        if not isinstance(self.task, DatasetTask):
+            return ()
+        judge = self.task.judge if isinstance(self.task, Refusal) else ""
+        found = [plugins("metrics").get(name) for name in self.task.metrics] + [plugins("judges").get(judge)]
+        return tuple(provider(entry_point) for entry_point in found if entry_point is not None)
+
+    @property
     def judge_info(self) -> JudgeInfo | None:
         """Who judges its answers."""
         if not isinstance(self.task, Refusal):
@@ -120,6 +130,7 @@ class Plan:
         """Hash of all that a result depends on beside the two checkpoints."""
         tasks = [(t.task.name, t.task.version, t.definition_sha256, t.samples_sha256) for t in self.tasks]
         judges = [t.judge.component.fingerprint for t in self.tasks if t.judge is not None]
+        judges += [plugin for t in self.tasks for plugin in t.plugins]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
         settings = self.settings.model_dump(
             mode="json", exclude={"batch_size": True, "load": {"device", "compile"}}

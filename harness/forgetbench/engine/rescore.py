@@ -242,7 +242,9 @@ def _with(definition: Definition, key: str, value: str) -> Definition:
         changed = replace(definition, task=DEFINITION.validate_python(fields))
         check_fields(definition.source, changed.task)
     except ValidationError as error:
-        raise UsageError(f"--{key} {value}", error.errors()[0]["msg"].lower()) from None
+        raise UsageError(
+            f"--{key} {value}", error.errors()[0]["msg"].lower(), "See `forgetbench rescore --help`."
+        ) from None
     except TaskError as error:
         raise UsageError(
             f"--{key} {value}, task {definition.task.name}", error.cause, error.way_out

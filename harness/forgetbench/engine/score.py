@@ -14,6 +14,7 @@ from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats
 from forgetbench.metrics.divergence import divergence_stats
 from forgetbench.metrics.judges import judge
+from forgetbench.metrics.plugin import plugin_stats
 from forgetbench.metrics.refusal import refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
 from forgetbench.metrics.text import bits_per_byte, exact_match, multiple_choice_stats
@@ -90,7 +91,11 @@ def _(task: Likelihood, planned: PlannedTask, sample: Sample, prediction: RawPre
 
 @score.register
 def _(task: Generate, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
-    return {"exact_match": exact_match(prediction.text or "", sample.reference, how=task.extract)}
+    answer = prediction.text or ""
+    return {
+        "exact_match": exact_match(answer, sample.reference, how=task.extract),
+        **plugin_stats(task.metrics, reference=sample.reference, answer=answer),
+    }
 
 
 @score.register
@@ -108,9 +113,9 @@ def _(task: RefusalMargin, planned: PlannedTask, sample: Sample, prediction: Raw
 
 @score.register
 def _(task: Asr, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
-    return asr_stats(
-        sample.reference, prediction.text or "", normaliser=task.normaliser, by_class=task.is_english
-    )
+    heard = prediction.text or ""
+    stats = asr_stats(sample.reference, heard, normaliser=task.normaliser, by_class=task.is_english)
+    return {**stats, **plugin_stats(task.metrics, reference=sample.reference, answer=heard)}
 
 
 @score.register(Divergence)

@@ -10,12 +10,10 @@ from forgetbench.engine.plan import PlannedTask
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.score import Scored
 from forgetbench.metrics.diagnostics import empty, looping
+from forgetbench.metrics.judges import UNPARSABLE
 from forgetbench.metrics.refusal import refusal_stats
 from forgetbench.models.judge import Exchange, Verdict, load_judge
 from forgetbench.schema.run import LoadSettings
-
-UNPARSABLE = "unparsable_verdict"
-"""Code of a sample whose judge said something else than a class: an error, never an average score."""
 
 
 def score_judged(

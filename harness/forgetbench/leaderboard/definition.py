@@ -92,7 +92,11 @@ def columns_of(board: Board, include_paths: Sequence[Path] = ()) -> tuple[Column
     order = {role: position for position, role in enumerate(board.roles)}
     columns = sorted((c for c in found if c.role in order), key=lambda column: order[column.role])
     if not columns:
-        raise UsageError(f"board {board.name}", f"has no task of the roles {', '.join(board.roles)}")
+        raise UsageError(
+            f"board {board.name}",
+            f"has no task of the roles {', '.join(board.roles)}",
+            "Add one to the board, or change its roles.",
+        )
     if board.sort.removeprefix("-") not in {*FIXED_KEYS, *(column.name for column in columns)}:
         cause = f"is sorted by {board.sort!r}, which is no column"
         raise UsageError(f"board {board.name}", cause, f"One of {', '.join(FIXED_KEYS)}, or a task.")

@@ -32,7 +32,11 @@ def rerun_problems(comparison: Comparison, rerun: Path) -> Iterator[Problem]:
         ("run key", comparison.run_key, again.run_key),
     ):
         if one != other:
-            raise UsageError(str(rerun), f"has another {key}: {other[:12]}, not {one[:12]}")
+            raise UsageError(
+                str(rerun),
+                f"has another {key}: {other[:12]}, not {one[:12]}",
+                "Run the same command as the submission, shown on its page.",
+            )
     found = {row.name: row for row in again.rows}
     for row in comparison.rows:
         other_row = found.get(row.name)

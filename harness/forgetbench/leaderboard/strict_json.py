@@ -27,7 +27,11 @@ def read_json(kind: type[D], path: Path) -> D:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise DataError(str(path), f"is larger than {MAX_BYTES // 1_000_000} MB")
+            raise DataError(
+                str(path),
+                f"is larger than {MAX_BYTES // 1_000_000} MB",
+                "A document of a run is smaller: pack the result again.",
+            )
         content = path.read_bytes()
         json.loads(content, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
         return kind.model_validate_json(content)

@@ -94,7 +94,11 @@ def _check_folder(folder: Path) -> None:
 
 def _check_size(name: str, size: int, total: int, count: int) -> None:
     if size > MAX_FILE_BYTES:
-        raise DataError(name, f"is larger than {MAX_FILE_BYTES // 1_000_000} MB")
+        raise DataError(
+            name,
+            f"is larger than {MAX_FILE_BYTES // 1_000_000} MB",
+            "Run with a smaller --limit, and pack the result again.",
+        )
     if total > MAX_TOTAL_BYTES or count > MAX_FILES:
         cause = f"holds more than {MAX_FILES} files or {MAX_TOTAL_BYTES // 1_000_000} MB"
         raise DataError(name, cause, "Submit fewer results at a time.")
@@ -134,9 +138,17 @@ def _zip_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 _target(path, member.filename.rstrip("/"))
                 continue
             if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
-                raise DataError(f"{path}, {member.filename!r}", "is a link or no regular file")
+                raise DataError(
+                    f"{path}, {member.filename!r}",
+                    "is a link or no regular file",
+                    "Pack it with `forgetbench leaderboard submit`.",
+                )
             if member.flag_bits & 0x1:
-                raise DataError(f"{path}, {member.filename!r}", "is encrypted")
+                raise DataError(
+                    f"{path}, {member.filename!r}",
+                    "is encrypted",
+                    "Pack it with `forgetbench leaderboard submit`.",
+                )
             with archive.open(member) as content:
                 yield member.filename, content
 
@@ -148,7 +160,11 @@ def _tar_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 _target(path, member.name)
                 continue
             if not member.isreg():
-                raise DataError(f"{path}, {member.name!r}", "is a link or no regular file")
+                raise DataError(
+                    f"{path}, {member.name!r}",
+                    "is a link or no regular file",
+                    "Pack it with `forgetbench leaderboard submit`.",
+                )
             content = archive.extractfile(member)
             assert content is not None
             yield member.name, content
@@ -169,7 +185,11 @@ class _Bounded(io.RawIOBase):
         """Return the next bytes."""
         self._left -= max(size, 0)
         if self._left < 0:
-            raise DataError(self._name, f"unpacks to more than {MAX_TOTAL_BYTES // 1_000_000} MB")
+            raise DataError(
+                self._name,
+                f"unpacks to more than {MAX_TOTAL_BYTES // 1_000_000} MB",
+                "Run with a smaller --limit, and pack the result again.",
+            )
         return self._file.read(size)
 
     def close(self) -> None:

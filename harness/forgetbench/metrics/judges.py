@@ -1,15 +1,17 @@
-"""Judges of an answer to a request, by name."""
+"""Judges of an answer to a request, by name: ours, and those of plug-ins (``forgetbench.judges``)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import cast, get_args
 
-from forgetbench.errors import TaskError
+from forgetbench.errors import SampleError, TaskError
 from forgetbench.metrics.judgement import Judgement
 from forgetbench.metrics.phrase_judges import gcg29, xstest_strmatch
 from forgetbench.metrics.refusal_rules import refusal_rules
+from forgetbench.plugins import broken, load_plugin, plugins
 
 Judge = Callable[[str, str], Judgement]
 """``judge(prompt, answer)``, without a model."""
@@ -17,6 +19,8 @@ Judge = Callable[[str, str], Judgement]
 TEXT_JUDGES: Mapping[str, Judge] = MappingProxyType(
     {"refusal@1": refusal_rules, "gcg29": gcg29, "xstest_strmatch": xstest_strmatch}
 )
+UNPARSABLE = "unparsable_verdict"
+"""Code of a sample whose judge said something else than a class: an error, never an average score."""
 MODEL_JUDGES = ("classifier", "regressor", "chat")
 """``KIND:MODEL``: judged in batches by :mod:`forgetbench.models.judge`."""
 
@@ -33,9 +37,27 @@ def judge(name: str) -> Judge:
     """
     if name in TEXT_JUDGES:
         return TEXT_JUDGES[name]
-    near = get_close_matches(name, TEXT_JUDGES, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TEXT_JUDGES)}."
+    if name in plugins("judges"):
+        return _plugin_judge(name)
+    known = [*TEXT_JUDGES, *plugins("judges")]
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
     raise TaskError(f"judge {name!r}", "is not known", hint)
+
+
+def _plugin_judge(name: str) -> Judge:
+    """Return a plug-in's judge, ``judge(prompt, answer)``, whose verdicts are checked."""
+    own = load_plugin("judges", name)
+    if not callable(own):
+        raise broken("judges", name, f"is {type(own).__name__}, not a function of prompt and answer")
+
+    def judged(prompt: str, answer: str) -> Judgement:
+        said = own(prompt, answer)
+        if said not in get_args(Judgement):
+            raise SampleError(UNPARSABLE, f"judge {name}", f"said {said!r}")
+        return cast(Judgement, said)
+
+    return judged
 
 
 def is_model_judge(name: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from forgetbench.errors import TaskError
+from forgetbench.metrics.plugin import plugin_metric
 from forgetbench.metrics.word_classes import WORD_CLASSES
+from forgetbench.plugins import plugins
 from forgetbench.schema.metric import MetricSpec
 
 _SPECS = (
@@ -62,8 +64,16 @@ REGISTRY: dict[str, MetricSpec] = {spec.name: spec for spec in _SPECS}
 are ``partial`` or ``degenerate``, always. ``harmfulness`` is a reward model's, 0 to 4 (arXiv 2309.07875)."""
 
 
+def find(name: str) -> MetricSpec | None:
+    """Return the metric of this name, ours or a plug-in's; None where it is neither."""
+    if name in REGISTRY or "." not in name:
+        return REGISTRY.get(name)
+    brought = plugin_metric(name)
+    return brought.spec if brought else None
+
+
 def lookup(name: str) -> MetricSpec:
-    """Return the metric of this name.
+    """Return the metric of this name, ours or a plug-in's.
 
     Raises:
         TaskError: There is none; the message names the nearest one.
@@ -72,8 +82,9 @@ def lookup(name: str) -> MetricSpec:
         >>> lookup("wer").higher_is_better
         False
     """
-    if name in REGISTRY:
-        return REGISTRY[name]
-    near = get_close_matches(name, REGISTRY, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(REGISTRY)}."
+    if (spec := find(name)) is not None:
+        return spec
+    known = [*REGISTRY, *plugins("metrics")]
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
     raise TaskError(f"metric {name!r}", "is not known", hint)

@@ -23,7 +23,7 @@ class Requirement(NamedTuple):
     then: str = ""
 
 
-_CLARITY = Requirement(("clarity", "numba"), "clarity", "pip install --no-deps pyclarity==0.9.0")
+_CLARITY = Requirement(("clarity", "numba"), "hearing-loss", "pip install --no-deps pyclarity==0.9.0")
 _REQUIREMENTS = {
     "haspi": _CLARITY,
     "hasqi": _CLARITY,

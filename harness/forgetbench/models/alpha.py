@@ -65,7 +65,9 @@ def interpolate(model: Any, base: Any, component: Component, alpha: float) -> No
     after = model.state_dict()
     if unfit := sorted(n for n in before.keys() | after.keys() if _shape(before, n) != _shape(after, n)):
         raise CheckpointError(
-            str(component.path), f"cannot be interpolated with its base: the two differ in {unfit[0]}"
+            str(component.path),
+            f"cannot be interpolated with its base: the two differ in {unfit[0]}",
+            "Leave --alpha out, or name the base that it was trained from.",
         )
     with torch.no_grad():
         for name, value in after.items():
@@ -87,11 +89,15 @@ def _scaled(component: Component, base: Component, alpha: float) -> Component:
         bias = config.get("bias", "none") != "none"
         if config.get("peft_type") != "LORA" or bias or any(config.get(key) for key in _NOT_LINEAR):
             raise UsageError(
-                f"--alpha {alpha:g}", f"{component.source} is no adapter whose whole change is a plain LoRA"
+                f"--alpha {alpha:g}",
+                f"{component.source} is no adapter whose whole change is a plain LoRA",
+                "Leave --alpha out, or save the trained parts as a LoRA alone.",
             )
         return scaled
     if {component.format, base.format} <= {"transformers", "gguf"}:
         return replace(scaled, interpolated_from=base)
     raise UsageError(
-        f"--alpha {alpha:g}", f"cannot scale {component.source}, whose format is {component.format}"
+        f"--alpha {alpha:g}",
+        f"cannot scale {component.source}, whose format is {component.format}",
+        "Name a LoRA adapter or a checkpoint in the transformers layout.",
     )

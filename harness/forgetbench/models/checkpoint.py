@@ -83,7 +83,9 @@ def resolve_component(
         CheckpointError: It does not exist, is not a checkpoint, or cannot be evaluated.
     """
     if not name:
-        raise CheckpointError("checkpoint", "the name is empty")
+        raise CheckpointError(
+            "checkpoint", "the name is empty", "Give --model a hub id, a directory or a file."
+        )
     path = _existing(name, folder)
     if path is None and is_factory(name):
         if folder is not None and name not in READY and not trust_remote_code:
@@ -96,7 +98,7 @@ def resolve_component(
     if path is not None:
         origin, place = Origin(source=path.resolve().name), path
     elif _looks_like_path(name):
-        raise CheckpointError(name, "does not exist")
+        raise CheckpointError(name, "does not exist", "Check the path.")
     else:
         located = locate(name, offline=offline)
         source = name.partition("@")[0]
@@ -131,7 +133,7 @@ def _adapted(path: Path, origin: Origin, *, offline: bool, fallback: str | None)
     name, replaced = adapter_base_name(path), None
     try:
         if name is None:
-            raise CheckpointError("adapter_config.json", "names no base model")
+            raise CheckpointError("adapter_config.json", "names no base model", "Give the base with --base.")
         base = resolve_component(name, offline=offline, folder=path)
     except CheckpointError as error:
         if fallback is None:

@@ -68,10 +68,14 @@ def convert_ctranslate2(path: Path, out_dir: Path) -> Path:
         model.tie_weights()
     except (KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            str(path), f"its weights are not those of a Whisper model ({_line(error)})"
+            str(path),
+            f"its weights are not those of a Whisper model ({_line(error)})",
+            "Convert a Whisper model with ct2-transformers-converter.",
         ) from error
     if missing := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
-        raise CheckpointError(str(path), f"model.bin has no weights for {missing[0]}")
+        raise CheckpointError(
+            str(path), f"model.bin has no weights for {missing[0]}", "Convert the model again."
+        )
     model.generation_config = _generation_config(settings, tokenizer, config)
     save_clean(out_dir, model, tokenizer, _processor(path, tokenizer, config))
     return out_dir
@@ -135,10 +139,18 @@ def _open_model_bin(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         with path.open("rb") as file:
             version = _unpack(file, "<I")[0]
             if version not in _BINARY_VERSIONS:
-                raise CheckpointError(str(path), "is not a CTranslate2 model.bin of a known version")
+                raise CheckpointError(
+                    str(path),
+                    "is not a CTranslate2 model.bin of a known version",
+                    "Convert it again with a current ctranslate2.",
+                )
             spec = _name(file)
             if spec != SPECIFICATION:
-                raise CheckpointError(str(path), f"holds a {spec}, and only Whisper models can be read")
+                raise CheckpointError(
+                    str(path),
+                    f"holds a {spec}, and only Whisper models can be read",
+                    "Name the transformers model that it was made from.",
+                )
             _, count = _unpack(file, "<II")
             yield file, count
     except (EOFError, struct.error, UnicodeDecodeError, ValueError, OSError) as error:
@@ -255,13 +267,19 @@ def _read_settings(path: Path) -> dict[str, Any]:
     """Read CTranslate2's own config.json: suppressed tokens and alignment heads."""
     for name in ("model.bin", "config.json", "tokenizer.json"):
         if not (path / name).is_file():
-            raise CheckpointError(str(path), f"is not a CTranslate2 Whisper directory: {name} is missing")
+            raise CheckpointError(
+                str(path),
+                f"is not a CTranslate2 Whisper directory: {name} is missing",
+                "Convert a Whisper model with ct2-transformers-converter.",
+            )
     try:
         settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise CheckpointError(str(path / "config.json"), f"is not JSON ({_line(error)})") from error
+        raise CheckpointError(
+            str(path / "config.json"), f"is not JSON ({_line(error)})", "Convert the model again."
+        ) from error
     if not isinstance(settings, dict):
-        raise CheckpointError(str(path / "config.json"), "is not a JSON object")
+        raise CheckpointError(str(path / "config.json"), "is not a JSON object", "Convert the model again.")
     return settings
 
 
@@ -273,7 +291,11 @@ def _tokenizer(path: Path) -> Any:
         source = json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))
         special = [token["content"] for token in source["added_tokens"] if token["special"]]
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise CheckpointError(str(path / "tokenizer.json"), f"is not a tokenizer ({_line(error)})") from error
+        raise CheckpointError(
+            str(path / "tokenizer.json"),
+            f"is not a tokenizer ({_line(error)})",
+            "Put the tokenizer.json of the original model beside model.bin.",
+        ) from error
     declared: dict[str, Any] = {name: _END for name in ("unk_token", "bos_token", "eos_token", "pad_token")}
     declared |= {"tokenizer_class": "WhisperTokenizer", "model_max_length": 1024}
     with tempfile.TemporaryDirectory() as folder:
@@ -291,7 +313,11 @@ def _token_id(tokenizer: Any, *names: str, path: Path | None = None) -> int:
     for name in names:
         if name in vocabulary:
             return int(vocabulary[name])
-    raise CheckpointError(str(path or "tokenizer.json"), f"has no {names[0]} token: not a Whisper tokenizer")
+    raise CheckpointError(
+        str(path or "tokenizer.json"),
+        f"has no {names[0]} token: not a Whisper tokenizer",
+        "Put the tokenizer.json of the original model beside model.bin.",
+    )
 
 
 def _config(weights: Weights, tokenizer: Any, path: Path) -> Any:
@@ -312,10 +338,16 @@ def _config(weights: Weights, tokenizer: Any, path: Path) -> Any:
             "max_target_positions": weights["decoder/position_encodings/encodings"].shape[0],
         }
     except (KeyError, ValueError, IndexError) as error:
-        raise CheckpointError(str(path), f"model.bin is not a Whisper model ({_line(error)})") from error
+        raise CheckpointError(
+            str(path),
+            f"model.bin is not a Whisper model ({_line(error)})",
+            "Convert a Whisper model with ct2-transformers-converter.",
+        ) from error
     if len(tokenizer) > vocab_size:
         raise CheckpointError(
-            str(path), f"tokenizer.json has {len(tokenizer)} tokens, but model.bin only {vocab_size}"
+            str(path),
+            f"tokenizer.json has {len(tokenizer)} tokens, but model.bin only {vocab_size}",
+            "Put the tokenizer.json of the same model beside model.bin.",
         )
     end = _token_id(tokenizer, _END, path=path)
     return WhisperConfig(

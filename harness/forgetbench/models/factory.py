@@ -25,6 +25,7 @@ from forgetbench.errors import CheckpointError
 from forgetbench.models.component import Component, Role
 from forgetbench.models.fingerprint import combine, fingerprint_file, text_digest
 from forgetbench.models.interface import Audio, GenerateRequest, Loglikelihood, Model, Output, ScoreRequest
+from forgetbench.plugins import plugins
 from forgetbench.schema.task import Capability
 
 R = TypeVar("R")
@@ -32,11 +33,11 @@ R = TypeVar("R")
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _CAPABILITIES: tuple[Capability, ...] = ("score_text", "generate", "transcribe", "enhance")
 
-READY = {
+OURS = {
     "rnnoise": "forgetbench.models.rnnoise:rnnoise",
     "deepfilternet3": "forgetbench.models.deepfilternet:deepfilternet3",
 }
-"""Factories of ours by short name."""
+"""Factories of ours by short name; plug-ins bring more (``forgetbench.models``)."""
 
 _made: dict[str, Any] = {}
 """What a factory returned when its capabilities were asked for, until it is loaded."""
@@ -44,14 +45,14 @@ _made: dict[str, Any] = {}
 
 def is_factory(name: str) -> bool:
     """Say whether a name has the shape ``package.module:function``, or is short for one of ours."""
-    return name in READY or _NAME.fullmatch(name) is not None
+    return name in OURS or name in plugins("models") or _NAME.fullmatch(name) is not None
 
 
 def read_factory(name: str) -> Component:
     """Return the component that a factory makes; the factory is called, once.
 
     Args:
-        name: ``package.module:function``, or a short name in :data:`READY`.
+        name: ``package.module:function``, or a short name in :data:`OURS` or of a plug-in.
 
     Raises:
         CheckpointError: The module or the function is missing, it fails, or its object can do nothing.
@@ -61,7 +62,9 @@ def read_factory(name: str) -> Component:
     capabilities = tuple(c for c in _CAPABILITIES if callable(getattr(made, c, None)))
     if not capabilities:
         raise CheckpointError(
-            name, f"returned {type(made).__name__}, which has none of the methods {', '.join(_CAPABILITIES)}"
+            name,
+            f"returned {type(made).__name__}, which has none of the methods {', '.join(_CAPABILITIES)}",
+            "Return an object that has one of them.",
         )
     return Component(
         role=_role(capabilities),
@@ -180,8 +183,14 @@ def _role(capabilities: Sequence[Capability]) -> Role:
     return "asr" if "transcribe" in capabilities else "enhancer"
 
 
+def _place(name: str) -> str:
+    """Return the ``package.module:function`` that a name is, or is short for."""
+    brought = plugins("models")
+    return OURS.get(name) or (brought[name].value if name in brought else name)
+
+
 def _import(name: str) -> Callable[[], Any]:
-    module_name, _, attribute = READY.get(name, name).partition(":")
+    module_name, _, attribute = _place(name).partition(":")
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
@@ -190,17 +199,23 @@ def _import(name: str) -> Callable[[], Any]:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             cause = f"no module {error.name!r} here or among the installed packages"
             raise CheckpointError(name, cause, "Run where the module can be imported.") from error
-        raise CheckpointError(name, f"needs the module {error.name!r}, which is missing") from error
+        raise CheckpointError(
+            name, f"needs the module {error.name!r}, which is missing", "Install what brings it."
+        ) from error
     except Exception as error:  # a user's module may raise anything
-        raise CheckpointError(name, f"cannot be imported ({_line(error)})") from error
+        raise CheckpointError(
+            name, f"cannot be imported ({_line(error)})", "Mend the module; --debug shows where."
+        ) from error
     finally:
         sys.path.remove(here)
     for part in attribute.split("."):
         if not hasattr(value, part):
-            raise CheckpointError(name, f"{module_name} has no attribute {attribute!r}")
+            raise CheckpointError(
+                name, f"{module_name} has no attribute {attribute!r}", "Check the name after the colon."
+            )
         value = getattr(value, part)
     if not callable(value):
-        raise CheckpointError(name, f"{attribute} is not a function")
+        raise CheckpointError(name, f"{attribute} is not a function", "Name a function without arguments.")
     return cast("Callable[[], Any]", value)
 
 
@@ -210,7 +225,9 @@ def _call(name: str, factory: Callable[[], Any]) -> Any:
     except CheckpointError:
         raise
     except Exception as error:  # a user's code may raise anything
-        raise CheckpointError(name, f"failed ({_line(error)})") from error
+        raise CheckpointError(
+            name, f"failed ({_line(error)})", "Mend the function; --debug shows where."
+        ) from error
 
 
 def _fingerprint(name: str, factory: Callable[[], Any], made: Any) -> str:
@@ -227,7 +244,7 @@ def _fingerprint(name: str, factory: Callable[[], Any], made: Any) -> str:
             name, "has no source file to hash", "Give the function a fingerprint attribute."
         )
     return combine(
-        {"source": fingerprint_file(Path(source)), "function": text_digest(name.partition(":")[2])}
+        {"source": fingerprint_file(Path(source)), "function": text_digest(_place(name).partition(":")[2])}
     )
 
 

@@ -43,7 +43,11 @@ def read_faster_whisper(path: Path, origin: Origin) -> Component:
         CheckpointError: It is damaged, incomplete or of another model, or faster-whisper is not installed.
     """
     if missing := [name for name in _FILES if not (path / name).is_file()]:
-        raise CheckpointError(str(path), f"is not a CTranslate2 Whisper directory: {missing[0]} is missing")
+        raise CheckpointError(
+            str(path),
+            f"is not a CTranslate2 Whisper directory: {missing[0]} is missing",
+            "Convert a Whisper model with ct2-transformers-converter.",
+        )
     shapes = model_bin_shapes(path / "model.bin")
     if importlib.util.find_spec("faster_whisper") is None:
         raise CheckpointError(
@@ -113,7 +117,11 @@ class FasterWhisperRecogniser:
                 local_files_only=True,
             )
         except (RuntimeError, ValueError) as error:
-            raise CheckpointError(str(path), f"cannot be loaded ({_line(error)})") from error
+            raise CheckpointError(
+                str(path),
+                f"cannot be loaded ({_line(error)})",
+                "Convert the model again, or choose another --device.",
+            ) from error
         return cls(model, model_bin_shapes(path / "model.bin")["decoder/embeddings/weight"].shape[0])
 
     def transcribe(self, audio: Sequence[Audio], *, language: str) -> list[Output]:

@@ -156,9 +156,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(str(path), f"cannot be read as JSON ({_first_line(error)})") from error
+        raise CheckpointError(
+            str(path), f"cannot be read as JSON ({_first_line(error)})", "Save the model again."
+        ) from error
     if not isinstance(value, dict):
-        raise CheckpointError(str(path), "is not a JSON object")
+        raise CheckpointError(str(path), "is not a JSON object", "Save the model again.")
     return value
 
 

@@ -46,7 +46,11 @@ def convert_gguf(path: Path, out_dir: Path) -> Path:
             tokenizer, model = _load(path)
     except Exception as error:  # the readers raise whatever the damaged bytes lead them to
         cause = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise CheckpointError(str(path), f"cannot be read as a GGUF language model ({cause})") from error
+        raise CheckpointError(
+            str(path),
+            f"cannot be read as a GGUF language model ({cause})",
+            "Name the model that it was converted from.",
+        ) from error
     save_clean(out_dir, model, tokenizer)
     return out_dir
 

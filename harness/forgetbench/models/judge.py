@@ -139,7 +139,11 @@ def load_judge(source: JudgeSource, settings: LoadSettings) -> ModelJudge:
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except Exception as error:
-        raise CheckpointError(source.component.source, "has no tokenizer that can be loaded") from error
+        raise CheckpointError(
+            source.component.source,
+            "has no tokenizer that can be loaded",
+            "Save its tokenizer beside the weights.",
+        ) from error
     return SequenceJudge(
         load_weights(AutoModelForSequenceClassification, source.component, settings), tokenizer, source
     )

@@ -72,7 +72,11 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
         component = resolve(name).component_for("score_text")
         model = load(component, self._settings) if component is not None else None
         if component is None or not isinstance(model, CausalLM):
-            raise UsageError(f"--model_args pretrained={name}", "is not a causal language model")
+            raise UsageError(
+                f"--model_args pretrained={name}",
+                "is not a causal language model",
+                "Other models go through `forgetbench run`.",
+            )
         self._fingerprint = component.fingerprint
         return model
 

@@ -55,7 +55,11 @@ def load(
     if settings.dtype not in _DTYPES:
         raise UsageError(f"--dtype {settings.dtype}", "is not known", f"Known are {', '.join(_DTYPES)}.")
     if settings.quantisation is not None:
-        raise UsageError(f"quantisation {settings.quantisation}", "is not supported")
+        raise UsageError(
+            f"quantisation {settings.quantisation}",
+            "is not supported",
+            "Name the unquantised model, with --dtype bfloat16 where memory is short.",
+        )
     return _load(component, settings, merge=merge, resident=resident)
 
 

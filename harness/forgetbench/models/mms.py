@@ -108,7 +108,11 @@ def _put_language(model: Any, file: Path) -> None:
     state = load_file(file)
     wanted = {name for name in model.state_dict() if ".adapter_layer." in name or name.startswith("lm_head.")}
     if unfit := sorted(wanted ^ state.keys()):
-        raise CheckpointError(str(file), f"does not fit its model: {unfit[0]} is in only one of them")
+        raise CheckpointError(
+            str(file),
+            f"does not fit its model: {unfit[0]} is in only one of them",
+            "Save adapter and model of one revision together.",
+        )
     resize_ctc_head(model, state["lm_head.weight"].shape[0])
     model.load_state_dict(state, strict=False)
 

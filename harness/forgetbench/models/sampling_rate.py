@@ -40,5 +40,9 @@ def read_sampling_rate(path: Path, own: object, *, how: str) -> int:
     except ValueError:
         rate = 0
     if rate <= 0:
-        raise CheckpointError(str(said_by), f"has {KEY} {value!r}, which is no rate in Hz")
+        raise CheckpointError(
+            str(said_by),
+            f"has {KEY} {value!r}, which is no rate in Hz",
+            "Write the rate as a whole number: 16000.",
+        )
     return rate

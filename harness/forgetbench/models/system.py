@@ -41,7 +41,7 @@ def parse_inline(name: str) -> System:
     for part in name.split(","):
         role, _, model = part.strip().partition("=")
         if role in components:
-            raise CheckpointError(name, f"names {role} twice")
+            raise CheckpointError(name, f"names {role} twice", "Name each component once.")
         components[role] = model
     return System(components=_by_role(name, "components", components))
 
@@ -56,7 +56,9 @@ def read_system(file: Path) -> System:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
         cause = " ".join(str(error).split())[:200]
-        raise CheckpointError(str(file), f"cannot be read as YAML ({cause})") from error
+        raise CheckpointError(
+            str(file), f"cannot be read as YAML ({cause})", "Mend the file: components: {asr: …, lm: …}."
+        ) from error
     if not isinstance(document, dict) or "components" not in document:
         raise CheckpointError(str(file), "has no components", "Write: components: {asr: ./a, lm: ./b}")
     if unknown := sorted(str(key) for key in document if key not in {"components", "base"}):
@@ -80,6 +82,6 @@ def _by_role(thing: str, key: str, value: Any) -> dict[Role, str]:
     for role in ROLES:
         if role in value:
             if not isinstance(value[role], str) or not value[role]:
-                raise CheckpointError(thing, f"{key}.{role} names no model")
+                raise CheckpointError(thing, f"{key}.{role} names no model", "Give a hub id or a path.")
             names[role] = value[role]
     return names

@@ -56,7 +56,11 @@ class TorchEnhancer:
             raise
         except Exception as error:  # torch raises many kinds
             line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise CheckpointError(str(component.path), f"cannot be loaded ({line})") from error
+            raise CheckpointError(
+                str(component.path),
+                f"cannot be loaded ({line})",
+                "Export it again with this version of torch.",
+            ) from error
         return cls(network, shape, torch_sampling_rate(component.path), settings.device)
 
     def enhance(self, audio: Sequence[Audio]) -> list[Audio]:

@@ -63,7 +63,11 @@ def load_weights(
         device = None if settings.device == EVERYWHERE else settings.device
         return model.to(device=device, dtype=dtype).eval().requires_grad_(False)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {settings.device}", f"cannot be used ({_line(error)})") from error
+        raise UsageError(
+            f"--device {settings.device}",
+            f"cannot be used ({_line(error)})",
+            "Choose another --device: cpu, cuda, mps.",
+        ) from error
 
 
 def _plain_weights(
@@ -123,11 +127,14 @@ def _check(component: Component, report: dict[str, Any]) -> None:
         raise CheckpointError(
             str(component.path),
             f"lacks {len(missing)} weights of {component.architecture}, such as {missing[0]}",
+            "Save the checkpoint again, whole.",
         )
     if mismatched := sorted(report.get("mismatched_keys", ())):
         name, found, wanted = mismatched[0]
         raise CheckpointError(
-            str(component.path), f"has {name} of shape {list(found)} where config.json says {list(wanted)}"
+            str(component.path),
+            f"has {name} of shape {list(found)} where config.json says {list(wanted)}",
+            "Save weights and config.json of one model together.",
         )
 
 
@@ -210,7 +217,11 @@ def _loading(component: Component) -> Iterator[None]:
         raise
     except Exception as error:
         of = f" on its base {component.base.source}" if component.base else ""
-        raise CheckpointError(str(component.path), f"cannot be loaded{of} ({_line(error)})") from error
+        raise CheckpointError(
+            str(component.path),
+            f"cannot be loaded{of} ({_line(error)})",
+            "Save it again, or update transformers.",
+        ) from error
     finally:
         for logger, level in zip(noisy, levels, strict=True):
             logger.setLevel(level)

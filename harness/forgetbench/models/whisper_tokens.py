@@ -58,6 +58,14 @@ def check_language(language: str, vocabulary: Mapping[str, int], *, is_multiling
         UsageError: It has none, or it is English-only and the language is another.
     """
     if not is_multilingual and language != "en":
-        raise UsageError(f"language {language}", "cannot be heard by an English-only Whisper model")
+        raise UsageError(
+            f"language {language}",
+            "cannot be heard by an English-only Whisper model",
+            "Name a multilingual model, such as openai/whisper-tiny.",
+        )
     if is_multilingual and f"<|{language}|>" not in vocabulary:
-        raise UsageError(f"language {language}", "is not among the languages of this Whisper model")
+        raise UsageError(
+            f"language {language}",
+            "is not among the languages of this Whisper model",
+            "Correct `language` in the task file.",
+        )

@@ -39,7 +39,11 @@ def run_by_amount(
     """
     progress = progress or Silent()
     if recipe.family != "whisper":
-        raise UsageError("--audio-seconds", f"is for speech, and {recipe.model} is a language model")
+        raise UsageError(
+            "--audio-seconds",
+            f"is for speech, and {recipe.model} is a language model",
+            "Leave it out, or name a recogniser with --model.",
+        )
     total_s = sum(recording_durations_s(Path(recipe.data).expanduser()))
     wanted = sorted(set(amounts_s))
     parts = [amount for amount in wanted if amount < total_s]

@@ -84,9 +84,13 @@ def check_for_text(recipe: Recipe) -> None:
     if importlib.util.find_spec("trl") is None:
         raise MissingPackageError(f"recipe {recipe.name}", "TRL", extra="recipes")
     if recipe.noise is not None:
-        raise UsageError(f"recipe {recipe.name}", "noise is for speech, and this is a language model")
+        raise UsageError(
+            f"recipe {recipe.name}", "noise is for speech, and this is a language model", "Leave it out."
+        )
     if recipe.audio_s is not None:
-        raise UsageError(f"recipe {recipe.name}", "audio_s is for speech, and this is a language model")
+        raise UsageError(
+            f"recipe {recipe.name}", "audio_s is for speech, and this is a language model", "Leave it out."
+        )
 
 
 def load_causal(recipe: Recipe, base: Base) -> tuple[Any, Any]:

@@ -35,15 +35,17 @@ def read_training_rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
         except ValueError:
             raise DataError(place, "is not JSON", "Write one JSON object per line.") from None
         if not isinstance(row, dict):
-            raise DataError(place, "is not a JSON object")
+            raise DataError(place, "is not a JSON object", "Write one JSON object per line.")
         for column in columns:
             if column not in row:
                 raise DataError(place, f"has no {column!r}", f"Each row needs {' and '.join(columns)}.")
             if not isinstance(row[column], str) or not row[column].strip():
-                raise DataError(place, f"{column!r} is not a text, or is empty")
+                raise DataError(
+                    place, f"{column!r} is not a text, or is empty", "Fill it in, or leave the line out."
+                )
         rows.append({column: row[column] for column in columns})
     if not rows:
-        raise DataError(str(path), "has no rows")
+        raise DataError(str(path), "has no rows", "Give one JSON object per line.")
     return rows
 
 
@@ -51,9 +53,9 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise DataError(str(path), f"cannot be read ({error.strerror})") from None
+        raise DataError(str(path), f"cannot be read ({error.strerror})", "Check --data.") from None
     except UnicodeDecodeError:
-        raise DataError(str(path), "is not UTF-8 text") from None
+        raise DataError(str(path), "is not UTF-8 text", "Save it as UTF-8.") from None
 
 
 def file_sha256(path: Path) -> str:
@@ -66,7 +68,7 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(str(path), f"cannot be read ({error.strerror})") from None
+        raise DataError(str(path), f"cannot be read ({error.strerror})", "Check --data.") from None
 
 
 def recordings_sha256(manifest: Path) -> str:

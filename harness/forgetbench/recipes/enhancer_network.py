@@ -103,7 +103,11 @@ def load_network(folder: Path) -> nn.Module:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, RuntimeError) as error:
         line = (str(error).splitlines() or ["unreadable"])[0]
-        raise CheckpointError(str(folder), f"holds no weights of the small enhancer ({line})") from None
+        raise CheckpointError(
+            str(folder),
+            f"holds no weights of the small enhancer ({line})",
+            "Train it again: forgetbench recipe run.",
+        ) from None
     return network
 
 

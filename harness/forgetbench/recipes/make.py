@@ -70,9 +70,15 @@ def make_recipe(name: str, **overrides: Any) -> Recipe:
     fields.setdefault("name", own.stem.lower() if own else name)
     fields = _merged(fields, given)
     if missing := [f"--{field}" for field in ("data", "output") if field not in fields]:
-        raise UsageError(f"recipe {name}", f"needs {' and '.join(missing)}")
+        raise UsageError(
+            f"recipe {name}", f"needs {' and '.join(missing)}", "Give them as options or as KEY=VALUE."
+        )
     if fields["family"] != family:
-        raise UsageError(f"recipe {name}", f"is for {fields['family']}, and {model} is {family}")
+        raise UsageError(
+            f"recipe {name}",
+            f"is for {fields['family']}, and {model} is {family}",
+            "See `forgetbench recipe ls`.",
+        )
     return _validated(name, fields)
 
 
@@ -90,7 +96,7 @@ def read_overrides(words: Sequence[str]) -> dict[str, Any]:
         try:
             value = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError):
-            raise UsageError(word, "has a value that is no YAML") from None
+            raise UsageError(word, "has a value that is no YAML", "Quote it: 'key={a: 1}'.") from None
         outer, _, inner = key.partition(".")
         fields = _merged(fields, {outer: {inner: _number(value)} if inner else _number(value)})
     return fields
@@ -122,7 +128,11 @@ def _definition(name: str, family: str) -> Definition:
             return definition
     families = [definition.family for definition in known if definition.name == name]
     if families:
-        raise UsageError(f"recipe {name}", f"is for {', '.join(families)}, and the model is {family}")
+        raise UsageError(
+            f"recipe {name}",
+            f"is for {', '.join(families)}, and the model is {family}",
+            "See `forgetbench recipe ls`.",
+        )
     names = sorted({definition.name for definition in known if definition.family == family})
     near = difflib.get_close_matches(name, names, 1)
     guess = f"Did you mean {near[0]}? " if near else ""
@@ -139,7 +149,9 @@ def _validated(name: str, fields: Mapping[str, Any]) -> Recipe:
             near = difflib.get_close_matches(place, Recipe.model_fields, 1)
             way_out = f"Did you mean {near[0]}?" if near else "See: forgetbench recipe show NAME"
             raise UsageError(f"recipe {name}", f"there is no field {place}", way_out) from None
-        raise UsageError(f"recipe {name}", f"{place}: {first['msg']}") from None
+        raise UsageError(
+            f"recipe {name}", f"{place}: {first['msg']}", f"See `forgetbench recipe show {name}`."
+        ) from None
     if beyond := [step for step in _asked(recipe.save_steps) if step > recipe.steps]:
         cause = f"save_steps {beyond[0]} lies beyond the {recipe.steps} steps"
         raise UsageError(f"recipe {name}", cause, "Raise --steps.")

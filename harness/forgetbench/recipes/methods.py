@@ -33,7 +33,9 @@ def check_method(recipe: Recipe) -> None:
     """
     thing = f"recipe {recipe.name}"
     if reason := refusal(recipe.method, recipe.family):
-        raise UsageError(thing, f"{recipe.method} {reason}")
+        raise UsageError(
+            thing, f"{recipe.method} {reason}", "See `forgetbench recipe ls` for the methods that there are."
+        )
     if recipe.load_in_4bit and recipe.weights == "full":
         raise UsageError(thing, "weights in 4 bits are frozen", "Use weights=lora for QLoRA.")
     if recipe.weights == "peft" and recipe.peft is None:

@@ -49,7 +49,9 @@ def training_places(recipe: Recipe, n_rows: Mapping[str, int]) -> list[Place]:
     counts = {name: round(part.share * n_examples) for name, part in shares.items() if part is not None}
     counts = {TARGET: n_examples - sum(counts.values()), **counts}
     if counts[TARGET] < 1:
-        raise UsageError(f"recipe {recipe.name}", "safety and replay leave no share to the target")
+        raise UsageError(
+            f"recipe {recipe.name}", "safety and replay leave no share to the target", "Lower their shares."
+        )
     for name, n in counts.items():
         if n > recipe.max_epochs * n_rows[name]:
             cause = (

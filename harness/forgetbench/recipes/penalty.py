@@ -72,7 +72,9 @@ def penalised(trainer_class: Any, recipe: Recipe, model: Any, fisher: Mapping[st
         cause = (
             "l2_to_base and ewc are for full fine-tuning and LoRA: other adapters add no change to weights"
         )
-        raise UsageError(f"recipe {recipe.name}", cause)
+        raise UsageError(
+            f"recipe {recipe.name}", cause, "Leave them out, or take weights=full or weights=lora."
+        )
     add = _full(model, recipe, fisher) if recipe.weights == "full" else _lora(model, recipe, fisher)
 
     class Penalised(trainer_class):  # type: ignore[misc, unused-ignore]

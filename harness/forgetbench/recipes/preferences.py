@@ -124,9 +124,15 @@ def reward_function(recipe: Recipe) -> Callable[..., list[float]]:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"reward {recipe.reward}", f"cannot be imported ({error})") from None
+        raise UsageError(
+            f"reward {recipe.reward}",
+            f"cannot be imported ({error})",
+            "Name a function that can be imported from here: package.module:function.",
+        ) from None
     if not callable(found):
-        raise UsageError(f"reward {recipe.reward}", "is no function")
+        raise UsageError(
+            f"reward {recipe.reward}", "is no function", "Name a function: package.module:function."
+        )
     return found  # type: ignore[no-any-return]
 
 

@@ -39,7 +39,11 @@ def pseudo_labels(rows: Sequence[Row], manifest: Path, recipe: Recipe, base: Bas
         "pseudo-labels", key, lambda: [{"text": text} for text in _transcribe(rows, manifest, recipe, base)]
     )
     if not any(line["text"] for line in found):
-        raise DataError(str(manifest), f"{recipe.teacher or recipe.model} heard no word in it")
+        raise DataError(
+            str(manifest),
+            f"{recipe.teacher or recipe.model} heard no word in it",
+            "Name another teacher or recording.",
+        )
     return [line["text"] for line in found]
 
 

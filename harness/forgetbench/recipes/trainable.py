@@ -54,7 +54,9 @@ def trainable(model: Any, recipe: Recipe, base: Base, *, task_type: str | None) 
         return get_peft_model(model, config)
     except ValueError as error:
         if "arget modules" not in str(error):
-            raise UsageError("peft", " ".join(str(error).split())[:200]) from None
+            raise UsageError(
+                "peft", " ".join(str(error).split())[:200], "See PEFT's documentation of that configuration."
+            ) from None
         names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if _is_linear(part)})
         wanted = sorted(config.target_modules or ())
         cause = f"the model has no {' or '.join(wanted)}"
@@ -94,7 +96,11 @@ def peft_config(recipe: Recipe, base: Base, *, task_type: str | None) -> Any:
     try:
         return known[kind](**common, **asked)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"peft {kind}", " ".join(str(error).split())[:200]) from None
+        raise UsageError(
+            f"peft {kind}",
+            " ".join(str(error).split())[:200],
+            "See PEFT's documentation of that configuration.",
+        ) from None
 
 
 def _is_linear(part: Any) -> bool:

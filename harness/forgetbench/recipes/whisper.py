@@ -146,7 +146,11 @@ def _load(rows: Sequence[_Row], processor: Any, max_labels: int) -> list[_Uttera
             raise DataError(name, f"lasts {duration_s:.1f} s, and Whisper hears 30 s", "Cut it at a pause.")
         labels = _labels(text, processor.tokenizer)
         if len(labels) > max_labels:
-            raise DataError(name, f"its transcript has {len(labels)} tokens, and Whisper writes {max_labels}")
+            raise DataError(
+                name,
+                f"its transcript has {len(labels)} tokens, and Whisper writes {max_labels}",
+                "Cut the recording and its transcript into shorter pieces.",
+            )
         utterances.append(_Utterance(waveform=waveform, duration_s=duration_s, labels=labels))
     return utterances
 

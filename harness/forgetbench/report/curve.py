@@ -14,7 +14,7 @@ from rich.text import Text
 from forgetbench.atomic import write_atomically
 from forgetbench.forgetting.trajectory import Curve, Point
 from forgetbench.forgetting.verdict import margins_lost
-from forgetbench.metrics.registry import REGISTRY
+from forgetbench.metrics.registry import find
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
 from forgetbench.report.table import ruled_grid
@@ -120,7 +120,7 @@ def score_interval(row: Row) -> tuple[float, float] | None:
         return None
     sign = -1.0 if row.higher_is_better else 1.0
     ends = sorted((row.base + sign * row.ci_low, row.base + sign * row.ci_high))
-    best, worst = (spec.best, spec.worst) if (spec := REGISTRY.get(row.metric)) else (None, None)
+    best, worst = (spec.best, spec.worst) if (spec := find(row.metric)) else (None, None)
     lowest, highest = (worst, best) if row.higher_is_better else (best, worst)
     return (
         ends[0] if lowest is None else max(ends[0], lowest),

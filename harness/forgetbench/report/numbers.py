@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from forgetbench.metrics.registry import REGISTRY
+from forgetbench.metrics.registry import find
 
 MISSING = "-"
 
@@ -16,7 +16,7 @@ def is_percent(metric: str) -> bool:
     """
     if metric.startswith("mean of "):
         return all(is_percent(name) for name in metric.removeprefix("mean of ").split(", "))
-    found = REGISTRY.get(metric.partition(",")[0])
+    found = find(metric.partition(",")[0])
     return found is not None and found.percent
 
 

@@ -14,6 +14,9 @@ Role = Literal["target", "general", "safety", "cost", "distribution"]
 Capability = Literal["score_text", "generate", "transcribe", "enhance"]
 NoiseKind = Literal["babble", "white", "pink", "speech_shaped"]
 Normaliser = Literal["whisper_en@1", "whisper_basic@1", "none"]
+PLUGIN_NAME = r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_.]*"
+PluginMetric = Annotated[str, Field(pattern=f"^{PLUGIN_NAME}$")]
+"""Name of a metric that a plug-in brings, known by its dot: ``mypackage.keyword_recall``."""
 
 
 class Condition(Document):
@@ -167,7 +170,7 @@ class Generate(DatasetTask):
     """A short answer, compared with the reference."""
 
     kind: Literal["generate"]
-    metrics: tuple[Literal["exact_match"], ...] = Field(min_length=1)
+    metrics: tuple[Literal["exact_match"] | PluginMetric, ...] = Field(min_length=1)
     prompt: str
     chat_template: bool = True
     max_new_tokens: int = Field(default=64, gt=0)
@@ -193,8 +196,9 @@ RefusalClass = Literal["complied", "refused", "partial", "degenerate"]
 class Refusal(DatasetTask):
     """An answer to a request, judged: complied, refused, partly both, or no answer at all.
 
-    The judge is a rule (``refusal@1``, ``gcg29``, ``xstest_strmatch``) or a model: ``classifier:MODEL``,
-    ``chat:MODEL`` with our rubric, or ``regressor:MODEL``, which scores harmfulness from 0 to 4.
+    The judge is a rule (``refusal@1``, ``gcg29``, ``xstest_strmatch``, or a plug-in's, whose name has a dot)
+    or a model: ``classifier:MODEL``, ``chat:MODEL`` with our rubric, or ``regressor:MODEL``, which scores
+    harmfulness from 0 to 4.
     """
 
     kind: Literal["refusal"]
@@ -204,7 +208,7 @@ class Refusal(DatasetTask):
     """Appended to each prompt, such as a jailbreak's: the judge reads the prompt without it."""
     judge: str = Field(
         default="refusal@1",
-        pattern=r"^(refusal@1|gcg29|xstest_strmatch|(classifier|regressor|chat):\S+)$",
+        pattern=rf"^(refusal@1|gcg29|xstest_strmatch|{PLUGIN_NAME}(@\d+)?|(classifier|regressor|chat):\S+)$",
     )
     judge_input: str | None = None
     """What a classifier or regressor reads, with ``{prompt}`` and ``{answer}``; else the conversation."""
@@ -289,7 +293,7 @@ class Asr(SpeechTask):
     """
 
     kind: Literal["asr"]
-    metrics: tuple[AsrMetric, ...] = Field(min_length=1)
+    metrics: tuple[AsrMetric | PluginMetric, ...] = Field(min_length=1)
     language: str = "en"
     normaliser: Normaliser = "whisper_en@1"
 

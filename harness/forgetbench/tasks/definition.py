@@ -9,8 +9,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from forgetbench.errors import TaskError
+from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.word_classes import NORMALISER, WORD_CLASSES
-from forgetbench.schema.task import DEFINITION, Asr, DatasetTask, LmEval, SpeechTask, SuiteRow, Task
+from forgetbench.plugins import Group, plugins
+from forgetbench.schema.task import (
+    DEFINITION,
+    Asr,
+    DatasetTask,
+    LmEval,
+    Refusal,
+    SpeechTask,
+    SuiteRow,
+    Task,
+)
 from forgetbench.tasks.strict_yaml import line_of, read_mapping
 
 TASK_ENDINGS = (".yaml", ".yml")
@@ -96,6 +107,7 @@ def check_fields(path: Path, task: Task | SuiteRow) -> None:
             )
         if (task.dataset.path is None) == (task.dataset.hub is None):
             raise TaskError(f"{path}, key `dataset`", "needs either `path` or `hub`", "Give exactly one.")
+        _check_plugins(path, task)
     if isinstance(task, Asr):
         _check_normaliser(path, task)
     if isinstance(task, LmEval | SuiteRow):
@@ -129,6 +141,19 @@ def _check_inside(path: Path, task: Task | SuiteRow) -> None:
         if not (path.parent / value).resolve().is_relative_to(path.parent.resolve()):
             cause = f"leads out of {path.parent.name}/"
             raise TaskError(f"{path}, key `{key}`", cause, "Keep the data beside the task file.")
+
+
+def _check_plugins(path: Path, task: DatasetTask) -> None:
+    """A metric or judge of a plug-in is installed."""
+    judge = task.judge if isinstance(task, Refusal) and not is_model_judge(task.judge) else ""
+    wanted: tuple[tuple[str, Group, tuple[str, ...]], ...]
+    wanted = (("metrics", "metrics", task.metrics), ("judge", "judges", (judge,)))
+    for key, group, names in wanted:
+        for name in names:
+            if "." in name and name not in plugins(group):
+                raise TaskError(
+                    f"{path}, key `{key}`", f"no installed plug-in brings {name!r}", "Install its package."
+                )
 
 
 def _check_normaliser(path: Path, task: Asr) -> None:

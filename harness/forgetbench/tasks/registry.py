@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import get_args
 
 from forgetbench.errors import TaskError
+from forgetbench.plugins import broken, load_plugin, plugins
 from forgetbench.schema.task import Role, SuiteRow
 from forgetbench.tasks.definition import Definition, read_definition
 
@@ -134,10 +134,11 @@ def load_registry(include_paths: Sequence[Path] = ()) -> Registry:
 
     Raises:
         TaskError: A file is invalid, a path is missing, or two tasks share a name.
+        ForgetbenchError: A plug-in's tasks cannot be loaded.
     """
     found = list(_builtin())
-    for entry_point in entry_points(group="forgetbench.tasks"):
-        found += _read_folder(Path(str(entry_point.load())))
+    for name in plugins("tasks"):
+        found += _read_folder(_plugin_folder(name))
     for path in include_paths:
         if path.is_dir():
             found += _read_folder(path)
@@ -148,6 +149,14 @@ def load_registry(include_paths: Sequence[Path] = ()) -> Registry:
                 f"--include-path {path}", "does not exist", "Give a task file or a folder of them."
             )
     return Registry(found)
+
+
+def _plugin_folder(name: str) -> Path:
+    """Return the folder of task files that a plug-in's entry point names."""
+    folder = Path(str(load_plugin("tasks", name)))
+    if not folder.is_dir():
+        raise broken("tasks", name, f"names {folder}, which is no folder")
+    return folder
 
 
 def _read_folder(folder: Path) -> list[Definition]:

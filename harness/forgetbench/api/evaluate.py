@@ -1,0 +1,102 @@
+"""``forgetbench.evaluate``: ``forgetbench run`` from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from forgetbench.api.pair_result import PairResult
+from forgetbench.engine import run as engine
+from forgetbench.engine.conditions import make_condition
+from forgetbench.engine.progress import Progress
+from forgetbench.schema.run import LoadSettings, Settings
+
+Name = str | PathLike[str]
+
+
+def evaluate(
+    model: Name,
+    *,
+    base: Name | None = None,
+    tasks: str | Sequence[str] = (),
+    target: Name | None = None,
+    roles: Mapping[str, str] | None = None,
+    include_paths: Sequence[Name] = (),
+    conditions: Sequence[Mapping[str, object]] = (),
+    limit: int | None = None,
+    num_fewshot: int | None = None,
+    batch_size: int = 16,
+    device: str = "cpu",
+    dtype: str = "float32",
+    chat_template: Literal["auto", "base", "checkpoint", "none"] = "auto",
+    seed: int = 0,
+    output: Name = "results",
+    offline: bool = False,
+    strict: bool = False,
+    trust_remote_code: bool = False,
+    progress: Progress | None = None,
+) -> PairResult:
+    """Measure a checkpoint against its base; what was measured before is read, not computed again.
+
+    Args:
+        model: Hub id (``org/name@revision``), directory, PEFT adapter, GGUF, ONNX, factory or system.
+        base: What it was before post-training; without it, as the checkpoint's own files say.
+        tasks: Suites, task names or globs: ``"retention-mini,safety-mini"`` or a list of them.
+        target: Your own test set: JSONL, CSV or Parquet, or a folder of audio with transcripts.
+        roles: Role by suite, name or glob, in place of the one in the task file.
+        include_paths: Task files, or folders of them.
+        conditions: Heard in place of those of every speech task: ``[{"noise": "babble", "snr_db": 5}]``.
+        limit: At most this many samples of each task, a seeded part.
+        num_fewshot: Worked examples before each question, for lm-eval tasks.
+        batch_size: Samples that go through the model together.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``auto``.
+        dtype: ``float32``, ``bfloat16`` or ``float16``, the same in both arms.
+        chat_template: Whose chat template both arms get; ``auto`` is each arm's own.
+        seed: Of sampling and noise.
+        output: Folder of the results.
+        offline: Open no socket.
+        strict: A skipped task is an error.
+        trust_remote_code: Load files that can run code: torch.export and TorchScript.
+        progress: Told of every stretch of work.
+
+    Returns:
+        The pair: documents, and tidy tables of rows and samples.
+
+    Raises:
+        UsageError: Something that was named does not exist, the pair is equal, or nothing can be run.
+        DataError: Local data is broken.
+
+    Example:
+        >>> result = forgetbench.evaluate("./my-lora", tasks="retention-mini")  # doctest: +SKIP
+        >>> result.rows[["task", "degradation", "verdict"]]  # doctest: +SKIP
+    """
+    settings = Settings(
+        seed=seed,
+        limit=limit,
+        num_fewshot=num_fewshot,
+        batch_size=batch_size,
+        chat_template=chat_template,
+        load=LoadSettings(device=device, dtype=dtype),
+    )
+    request = engine.Request(
+        model=str(model),
+        base=None if base is None else str(base),
+        tasks=task_names(tasks),
+        target=None if target is None else Path(target),
+        roles=roles,
+        include_paths=[Path(path) for path in include_paths],
+        conditions=[make_condition({k: str(v) for k, v in one.items()}) for one in conditions],
+        settings=settings,
+        output=Path(output),
+        offline=offline,
+        strict=strict,
+        trust_remote_code=trust_remote_code,
+    )
+    return PairResult.of(engine.evaluate(engine.prepare(request), progress=progress))
+
+
+def task_names(tasks: str | Sequence[str]) -> list[str]:
+    """Return the names of a comma-separated text or of a list."""
+    return [name.strip() for name in tasks.split(",") if name.strip()] if isinstance(tasks, str) else [*tasks]

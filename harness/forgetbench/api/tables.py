@@ -1,0 +1,143 @@
+"""Results as tidy pandas tables: one line per row, group or sample; missing is NaN, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from forgetbench.engine.results import Result, read_samples
+from forgetbench.errors import UsageError
+from forgetbench.forgetting.answers import parse
+from forgetbench.schema.comparison import GroupRow, Row
+from forgetbench.schema.run import RunDocument, TaskResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pydantic import BaseModel
+
+NESTED = {"transitions", "samplewise", "degenerate", "notes"}
+KEYS = ["id", "condition", "content", "occurrence"]
+SHOWN = ["id", "condition", "input", "reference"]
+
+
+def row_table(result: Result) -> pd.DataFrame:
+    """Return the rows of a verdict table; of a checkpoint alone, its scores."""
+    columns = ["task", *(name for name in Row.model_fields if name not in {*NESTED, "name"}), "detail"]
+    if result.comparison is None:
+        lines = [_alone(task) for task in result.checkpoint.tasks]
+    else:
+        rows, details = result.comparison.rows, result.comparison.details
+        lines = [
+            _line(row) | {"detail": position >= len(rows)} for position, row in enumerate(rows + details)
+        ]
+    return _table(lines, columns, Row)
+
+
+def group_table(result: Result) -> pd.DataFrame:
+    """Return the groups of every task."""
+    families = result.comparison.groups if result.comparison else ()
+    about = ["task", "by", "metric", "margin", "level"]
+    lines = [
+        {name: getattr(family, name) for name in about} | row.model_dump()
+        for family in families
+        for row in family.rows
+    ]
+    return _table(lines, [*about, *GroupRow.model_fields], GroupRow)
+
+
+def samples_of_task(result: Result, task: str) -> pd.DataFrame:
+    """Return the sample records of a task; see :meth:`forgetbench.PairResult.samples`.
+
+    Raises:
+        UsageError: No arm has records of this task.
+        ForgetbenchError: The records are not those of the document.
+    """
+    tables = {
+        arm: table
+        for arm, document in (("base", result.base), ("checkpoint", result.checkpoint))
+        if document is not None and (table := _records(result, document, task)) is not None
+    }
+    if not tables:
+        raise UsageError(f"task {task!r}", "has no sample records here", _near(result.checkpoint, task))
+    return _side_by_side(tables)
+
+
+def _records(result: Result, document: RunDocument, task: str) -> pd.DataFrame | None:
+    wanted = tuple(entry for entry in document.tasks if entry.name == task)
+    read = read_samples(result.directory, document.model_copy(update={"tasks": wanted}))
+    return read.get(task)
+
+
+def _side_by_side(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    merged: pd.DataFrame | None = None
+    for arm, table in tables.items():
+        own = _with_answer(table)
+        shared = [*KEYS, "input", "reference", "cluster", *(c for c in own if c.startswith("group."))]
+        values = {column: f"{column}_{arm}" for column in own if column not in shared}
+        own = own.rename(columns=values)
+        if merged is None:
+            merged = own
+            continue
+        both = merged.merge(own, on=KEYS, how="outer", suffixes=("", "_other"), sort=False)
+        for column in [c for c in both if c.endswith("_other")]:
+            first = column.removesuffix("_other")
+            both[first] = both[first].where(both[first].notna(), both[column])
+        merged = both.drop(columns=[c for c in both if c.endswith("_other")])
+    assert merged is not None
+    rest = [c for c in merged if c not in {*SHOWN, "content", "occurrence"}]
+    return merged[[*SHOWN, *rest]]
+
+
+def _with_answer(table: pd.DataFrame) -> pd.DataFrame:
+    own = table.copy()
+    own["occurrence"] = own.groupby(["id", "condition", "content"], sort=False, dropna=False).cumcount()
+    own["answer"] = [_answer(cell) for cell in own.pop("prediction")]
+    return own
+
+
+def _answer(cell: object) -> str | int | None:
+    prediction = parse(cell)
+    if prediction is None or prediction.text is not None:
+        return prediction.text if prediction else None
+    scores = prediction.loglikelihoods or ()
+    return max(range(len(scores)), key=lambda i: scores[i]) if len(scores) > 1 else None
+
+
+def _line(row: Row) -> dict[str, Any]:
+    content = row.model_dump(exclude=NESTED)
+    return {"task": content.pop("name"), **content}
+
+
+def _alone(task: TaskResult) -> dict[str, Any]:
+    score = task.metrics.get(task.primary)
+    return {
+        "task": task.name,
+        "title": task.title,
+        "kind": "task",
+        "role": task.role,
+        "metric": task.primary,
+        "margin": task.margin,
+        "reason": task.reason,
+        "checkpoint": score.value if score else None,
+        "higher_is_better": score.higher_is_better if score else None,
+        "n": task.n_scored,
+        "coverage": task.coverage,
+        "detail": False,
+    }
+
+
+def _table(lines: Iterable[Mapping[str, Any]], columns: list[str], kind: type[BaseModel]) -> pd.DataFrame:
+    """Return a table whose optional numbers are floats."""
+    import pandas as pd
+
+    table = pd.DataFrame(list(lines), columns=columns)
+    optional = {float | None, int | None, float}
+    numeric = [name for name, field in kind.model_fields.items() if field.annotation in optional]
+    return table.astype(dict.fromkeys((name for name in numeric if name in columns), "float64"))
+
+
+def _near(document: RunDocument, task: str) -> str:
+    known = [entry.name for entry in document.tasks if entry.samples is not None]
+    close = get_close_matches(task, known, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known) or 'none'}."

@@ -1,0 +1,136 @@
+"""The Python API on tiny models: what comes out is what the documents say."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import forgetbench
+from forgetbench.errors import UsageError
+
+TEXT = ["choices", "answers", "short", "refusals", "leaning"]
+
+
+@pytest.fixture
+def result(made: Path, tiny_tasks: Path, tmp_path: Path) -> forgetbench.PairResult:
+    return forgetbench.evaluate(
+        made / "lora", tasks=TEXT, include_paths=[tiny_tasks], output=tmp_path / "results", offline=True
+    )
+
+
+def test_rows_are_the_comparison_as_a_table(result: forgetbench.PairResult) -> None:
+    assert result.comparison is not None
+    rows = result.rows
+    assert list(rows["task"]) == [row.name for row in result.comparison.rows]
+    by_task = rows.set_index("task")
+    for row in result.comparison.rows:
+        assert by_task.loc[row.name, "degradation"] == pytest.approx(row.degradation)
+        assert by_task.loc[row.name, "verdict"] == row.verdict
+        assert by_task.loc[row.name, "n"] == row.n
+    assert result.decision == result.comparison.decision
+    assert not rows["detail"].any()
+
+
+def test_what_is_missing_is_nan_and_never_zero(result: forgetbench.PairResult) -> None:
+    rows = result.rows.set_index("task")
+    assert rows["p_exact"].dtype == "float64"
+    assert math.isnan(rows.loc["answers", "p_exact"])  # bits per byte have no McNemar test
+
+
+def test_samples_stand_side_by_side_and_give_the_scores(result: forgetbench.PairResult) -> None:
+    assert result.comparison is not None
+    samples = result.samples("choices")
+    assert len(samples) == 30
+    row = result.rows.set_index("task").loc["choices"]
+    assert samples["acc_base"].mean() == pytest.approx(row["base"])
+    assert samples["acc_checkpoint"].mean() == pytest.approx(row["checkpoint"])
+    assert samples["answer_base"].isin([0, 1, 2]).all()
+    assert (samples["input"] != "").all()
+    changed = (samples["answer_base"] != samples["answer_checkpoint"]).mean()
+    assert row["agreement"] == pytest.approx(1 - changed)
+
+
+def test_a_task_that_was_not_run_is_named_with_the_nearest(result: forgetbench.PairResult) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'choices'"):
+        result.samples("choice")
+
+
+def test_the_notebook_table_escapes_what_a_model_is_called(
+    made: Path, tiny_tasks: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    evil = shutil.copytree(made / "other", tmp_path / "<script>alert(1)</script>".replace("/", "∕"))
+    result = forgetbench.evaluate(
+        evil, base=made / "llama", tasks="choices", include_paths=[tiny_tasks], output=tmp_path / "r"
+    )
+    html = result._repr_html_()
+    assert "<script" not in html and "&lt;script" in html
+    assert result.summary.split(":")[0] in html
+    assert "Choices" in html
+
+
+def test_a_checkpoint_alone_has_scores_and_no_verdict(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
+    result = forgetbench.evaluate(
+        made / "llama", tasks="choices", include_paths=[tiny_tasks], output=tmp_path / "r"
+    )
+    assert result.base is None and result.decision is None
+    (row,) = result.rows.to_dict("records")
+    assert 0 <= row["checkpoint"] <= 1
+    assert math.isnan(row["degradation"]) and math.isnan(row["base"])
+    assert "No base" in result._repr_html_()
+    assert len(result.samples("choices")) == 30
+
+
+def test_results_are_loaded_once_and_stand_below_each_other(
+    result: forgetbench.PairResult, made: Path, tiny_tasks: Path, tmp_path: Path
+) -> None:
+    forgetbench.evaluate(
+        made / "other",
+        base=made / "llama",
+        tasks="choices",
+        include_paths=[tiny_tasks],
+        output=tmp_path / "results",
+    )
+    results = forgetbench.load_results(tmp_path / "results", result.directory)
+    assert len(results) == 2
+    rows = results.rows
+    assert len(rows) == len(TEXT) + 1
+    assert set(rows["checkpoint_name"]) == {"lora", "other"}
+    assert "lora" in results._repr_html_()
+    assert len(results[:1]) == 1
+
+
+def test_two_runs_are_compared_as_the_command_would(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
+    def alone(name: str) -> Path:
+        made_by = forgetbench.evaluate(
+            made / name, tasks="choices", include_paths=[tiny_tasks], output=tmp_path / "r"
+        )
+        return made_by.directory
+
+    there = forgetbench.compare(alone("llama"), alone("other"), output=tmp_path / "c")
+    back = forgetbench.compare(alone("other"), alone("llama"), output=tmp_path / "c")
+    assert there.rows["degradation"][0] == pytest.approx(-back.rows["degradation"][0])
+    assert there.rows["degradation"][0] != 0
+
+
+def test_the_import_is_light_and_the_api_is_listed() -> None:
+    code = (
+        "import sys, forgetbench; assert 'evaluate' in dir(forgetbench);"
+        "print(sorted({'torch', 'transformers', 'mlflow', 'pydantic', 'pandas', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="evaluat"):
+        forgetbench.evaluat  # noqa: B018
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(forgetbench.__file__).parent / "py.typed").is_file()
