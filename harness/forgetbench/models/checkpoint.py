@@ -10,7 +10,7 @@ from pathlib import Path
 from forgetbench.errors import CheckpointError
 from forgetbench.models.component import Checkpoint, Component, Role
 from forgetbench.models.directory import Origin, is_adapter, is_ctranslate2, read_adapter, read_model
-from forgetbench.models.factory import READY, is_factory, read_factory
+from forgetbench.models.factory import is_factory, read_factory
 from forgetbench.models.faster_whisper import read_faster_whisper
 from forgetbench.models.fingerprint import combine, fingerprint_file, read_json
 from forgetbench.models.hub import is_hub_id, locate
@@ -88,7 +88,8 @@ def resolve_component(
         )
     path = _existing(name, folder)
     if path is None and is_factory(name):
-        if folder is not None and name not in READY and not trust_remote_code:
+        is_short = ":" not in name  # ours, or an installed plug-in's
+        if folder is not None and not is_short and not trust_remote_code:
             raise CheckpointError(
                 name,
                 "is Python code that a file names, and naming it would run it",
