@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NESTED = {"transitions", "samplewise", "degenerate", "notes"}
 KEYS = ["id", "condition", "content", "occurrence"]
+OTHER = "_of the other arm"
 SHOWN = ["id", "condition", "input", "reference"]
 
 
@@ -70,22 +71,22 @@ def _records(result: Result, document: RunDocument, task: str) -> pd.DataFrame |
 
 
 def _side_by_side(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    merged: pd.DataFrame | None = None
+    """Join the tables of the arms; what a sample is comes from the first arm that has it."""
+    named = []
     for arm, table in tables.items():
         own = _with_answer(table)
-        shared = [*KEYS, "input", "reference", "cluster", *(c for c in own if c.startswith("group."))]
-        values = {column: f"{column}_{arm}" for column in own if column not in shared}
-        own = own.rename(columns=values)
-        if merged is None:
-            merged = own
-            continue
-        both = merged.merge(own, on=KEYS, how="outer", suffixes=("", "_other"), sort=False)
-        for column in [c for c in both if c.endswith("_other")]:
-            first = column.removesuffix("_other")
-            both[first] = both[first].where(both[first].notna(), both[column])
-        merged = both.drop(columns=[c for c in both if c.endswith("_other")])
-    assert merged is not None
-    rest = [c for c in merged if c not in {*SHOWN, "content", "occurrence"}]
+        columns = [str(column) for column in own.columns]
+        shared = {*KEYS, "input", "reference", "cluster", *(c for c in columns if c.startswith("group."))}
+        named.append(own.rename(columns={c: f"{c}_{arm}" for c in columns if c not in shared}))
+    merged, *others = named
+    for other in others:
+        merged = merged.merge(other, on=KEYS, how="outer", suffixes=("", OTHER), sort=False)
+        twice = [name for column in merged.columns if (name := str(column)).endswith(OTHER)]
+        for name in twice:
+            first = name.removesuffix(OTHER)
+            merged[first] = merged[first].where(merged[first].notna(), merged[name])
+        merged = merged.drop(columns=twice)
+    rest = [c for c in merged.columns if c not in {*SHOWN, "content", "occurrence"}]
     return merged[[*SHOWN, *rest]]
 
 

@@ -130,7 +130,11 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
             continue
         path = directory / task.samples.path
         if "\0" in task.samples.path or not path.resolve().is_relative_to(directory.resolve()):
-            raise UsageError(f"{task.samples.path}, samples of {task.name}", "lead out of the result")
+            raise UsageError(
+                f"{task.samples.path}, samples of {task.name}",
+                "lead out of the result",
+                "Take the result from who made it, and read it there.",
+            )
         try:
             content = path.read_bytes()
         except OSError as error:

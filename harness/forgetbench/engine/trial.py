@@ -13,7 +13,7 @@ from forgetbench.metrics.judges import is_model_judge, judge
 from forgetbench.metrics.registry import find
 from forgetbench.metrics.requirements import check_installed
 from forgetbench.schema.sample import RawPrediction
-from forgetbench.schema.task import Asr, DatasetTask, Generate, Refusal, SpeechTask
+from forgetbench.schema.task import Asr, DatasetTask, Generate, Refusal, SpeechTask, Task
 from forgetbench.tasks.definition import Definition
 
 SAMPLES = 3
@@ -60,7 +60,7 @@ def try_task(definition: Definition, *, seed: int = 0) -> Trial:
     return Trial(samples=found.samples, n_available=found.n_available)
 
 
-def _try_sample(definition: Definition, task: DatasetTask, found: SampleSet, sample: Sample) -> None:
+def _try_sample(definition: Definition, task: Task, found: SampleSet, sample: Sample) -> None:
     thing = f"{definition.source}, sample {sample.id!r}"
     planned = PlannedTask(task=task, speech=found.speech)
     try:
