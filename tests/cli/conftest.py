@@ -82,7 +82,11 @@ class Engine:
         progress.end()
         base = (document("base"), comparison()) if self.with_base else (None, None)
         return SimpleNamespace(
-            directory=self.directory, base=base[0], comparison=base[1], checkpoint=document("checkpoint")
+            directory=self.directory,
+            base=base[0],
+            comparison=base[1],
+            checkpoint=document("checkpoint"),
+            attribution=None,
         )
 
     def forecast(self, plan: Any, arms: Any, identical: frozenset[str] = frozenset()) -> list[Any]:

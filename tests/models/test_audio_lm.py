@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from forgetbench.models.interface import (
     GenerateRequest,
     ScoreRequest,
     SpeechRecogniser,
+    SpokenRequest,
     TextModel,
 )
 from forgetbench.models.load import load
@@ -63,7 +65,7 @@ def test_one_component_can_do_everything(speech_models: Models, model: AudioLM) 
     checkpoint = resolve(str(speech_models("qwen2-audio")))
     assert list(checkpoint.components) == ["lm"]
     component = checkpoint.components["lm"]
-    assert component.capabilities == ("score_text", "generate", "transcribe")
+    assert component.capabilities == ("score_text", "generate", "transcribe", "answer_audio")
     assert all(checkpoint.component_for(c) is component for c in component.capabilities)
     assert isinstance(model, TextModel) and isinstance(model, SpeechRecogniser)
 
@@ -190,3 +192,22 @@ def test_pickled_weights_are_refused(speech_models: Models, tmp_path: Path) -> N
     (path / "model.safetensors").rename(path / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"only as a pickle \(pytorch_model.bin\)"):
         resolve(str(path))
+
+
+def test_a_spoken_request_is_answered_under_the_tasks_own_words(model: AudioLM) -> None:
+    """The answer to an instruction is what transcription gives under the same words."""
+    clips = [speech_like(seed, duration_s) for seed, duration_s in ((1, 0.7), (2, 1.3))]
+    instruction = "Transcribe the speech in English. Write only the words that are said."
+    requests = [SpokenRequest(audio=clip, instruction=instruction, max_new_tokens=12) for clip in clips]
+    answers = model.answer_audio(requests)
+    assert [a.text.strip() for a in answers] == [o.text for o in model.transcribe(clips, language="en")]
+    (alone,) = model.answer_audio([SpokenRequest(audio=clips[0], instruction="", max_new_tokens=3)])
+    assert alone.n_tokens <= 3
+    long = SpokenRequest(audio=speech_like(3, 2.5), instruction="", max_new_tokens=3)
+    assert model.answer_audio([long])[0].truncated, "2.5 s do not fit into its window of 2 s"
+
+
+def test_the_whole_spoken_suite_runs_on_one_model(speech_models: Models, ask_spoken: Any) -> None:
+    result = evaluate(prepare(ask_spoken(str(speech_models("qwen2-audio")), tasks="questions,requests")))
+    assert [task.status for task in result.checkpoint.tasks] == ["done", "done"]
+    assert "contains_answer_as_text" in result.checkpoint.tasks[0].metrics

@@ -290,6 +290,15 @@ Cost = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
+Attribute = Annotated[
+    bool,
+    option(
+        "--attribute",
+        help="Of two systems that answer speech: swap their components one by one, and say which of them the "
+        "loss comes from.",
+        rich_help_panel=WHAT,
+    ),
+]
 Json = Annotated[
     bool,
     option(

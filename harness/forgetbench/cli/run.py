@@ -28,6 +28,7 @@ EPILOG = (
     "forgetbench run --model ./my-lora --tasks retention-mini,safety-mini\n\n"
     "forgetbench run --model ckpt --base org/base@main --target test.jsonl --tasks retention --dry-run\n\n"
     "forgetbench run --model asr=./whisper-lora,lm=./chat-lora --tasks hearing-mini\n\n"
+    "forgetbench run --model asr=./whisper-lora,lm=./chat-lora --tasks spoken-mini --attribute\n\n"
     "forgetbench run --model ./my-lora --target test.jsonl --tasks retention-mini --alpha 0.25,0.5,0.75,1\n\n"
     "forgetbench run --model './mine/audio-*' --target user.jsonl --tasks hearing-mini\n\n"
     "The same command again goes on where it stopped; once more, it computes nothing. "
@@ -47,6 +48,7 @@ def run(
     budget: o.Budget = None,
     alpha: o.Alpha = None,
     cost: o.Cost = False,
+    attribute: o.Attribute = False,
     dry_run: Annotated[
         bool,
         o.option(
@@ -129,6 +131,7 @@ def run(
         strict=strict,
         trust_remote_code=trust_remote_code,
         cost=cost,
+        attribute=attribute,
         confirm_run_unsafe_code=confirm_run_unsafe_code,
     )
     if asked is not None:
@@ -286,12 +289,16 @@ def show(result: Result, *, as_json: bool) -> None:
 def show_table(result: Result, gated: Gate | None = None, *, as_json: bool) -> None:
     """Print the verdict table, by the margins of a gate if there is one, and where the documents are."""
     from forgetbench.cli.console import console
+    from forgetbench.report.attribution import attribution_table
     from forgetbench.report.escape import plain
     from forgetbench.report.table import single_table, verdict_table
     from forgetbench.schema.cost import Cost
 
     out = console(as_json=as_json)
     out.print()
+    if result.attribution is not None:
+        out.print(attribution_table(result.attribution))
+        out.print()
     if result.comparison is None:
         out.print(single_table(result.checkpoint))
     else:
@@ -319,6 +326,7 @@ def result_json(result: Result, gated: Gate | None = None) -> dict[str, Any]:
             name: document.model_dump(mode="json") if document else None
             for name, document in documents.items()
         },
+        **({"attribution": result.attribution.model_dump(mode="json")} if result.attribution else {}),
         **({"gate": gated.as_json()} if gated else {}),
     }
 

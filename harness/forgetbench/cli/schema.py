@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 Name = Literal[
-    "task", "run", "comparison", "sample", "metric", "cost", "curve", "sequence", "policy", "board",
-    "submission", "recipe", "grid",
+    "task", "run", "comparison", "attribution", "sample", "metric", "cost", "curve", "sequence", "policy",
+    "board", "submission", "recipe", "grid",
 ]  # fmt: skip
 
 
@@ -27,6 +27,7 @@ def schema(
 
 def schemas() -> dict[Name, dict[str, Any]]:
     """Return the JSON Schema of every document."""
+    from forgetbench.schema.attribution import Attribution
     from forgetbench.schema.board import Board, Submission
     from forgetbench.schema.comparison import Comparison
     from forgetbench.schema.cost import Cost
@@ -44,6 +45,7 @@ def schemas() -> dict[Name, dict[str, Any]]:
         "task": _named("task", DEFINITION.json_schema()),
         "run": _named("run", RunDocument.model_json_schema()),
         "comparison": _named("comparison", Comparison.model_json_schema()),
+        "attribution": _named("attribution", Attribution.model_json_schema()),
         "sample": _named("sample", SampleRecord.model_json_schema()),
         "metric": _named("metric", MetricSpec.model_json_schema()),
         "cost": _named("cost", Cost.model_json_schema()),

@@ -23,10 +23,15 @@ from forgetbench.schema.task import (
     Divergence,
     Enhancement,
     Generate,
+    LanguageId,
     Likelihood,
     MultipleChoice,
+    Probe,
     SpeechDivergence,
     SpeechTask,
+    SpeechTranslation,
+    SpokenTask,
+    Synthesis,
 )
 
 MOST_SPEAKERS = 50
@@ -291,11 +296,25 @@ def _(task: MultipleChoice, row: Mapping[str, Any], thing: str) -> tuple[str, st
 @shown.register(Generate)
 @shown.register(Likelihood)
 def _(task: Generate | Likelihood, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
-    answer = str(_field(row, task.dataset.fields.answer, thing))
-    if not answer:
-        raise DataError(thing, f"the field {task.dataset.fields.answer!r} is empty", "Give the answer.")
+    answer = " / ".join(accepted_answers(task, row, thing))
+    if isinstance(task, SpokenTask):
+        _field(row, task.dataset.fields.text, thing)
     prompt = render_prompt(task.prompt, row, thing=thing)
     return prompt, answer, float(len(prompt) + len(answer))
+
+
+def accepted_answers(task: DatasetTask, row: Mapping[str, Any], thing: str = "a row") -> list[str]:
+    """Return the answers that will do: a column holds one, or a list of them.
+
+    Raises:
+        DataError: It holds none.
+    """
+    column = task.dataset.fields.answer
+    value = _field(row, column, thing)
+    answers = [str(each) for each in value] if isinstance(value, list) else [str(value)]
+    if not answers or not all(answers):
+        raise DataError(thing, f"the field {column!r} is empty", "Give the answer.")
+    return answers
 
 
 @shown.register
@@ -311,12 +330,28 @@ def _(task: Divergence, row: Mapping[str, Any], thing: str) -> tuple[str, str, f
 
 @shown.register(Asr)
 @shown.register(SpeechDivergence)
-def _(task: Asr | SpeechDivergence, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+@shown.register(SpeechTranslation)
+@shown.register(LanguageId)
+@shown.register(Probe)
+def _(
+    task: Asr | SpeechDivergence | SpeechTranslation | LanguageId | Probe,
+    row: Mapping[str, Any],
+    thing: str,
+) -> tuple[str, str, float]:
     fields = task.dataset.fields
-    name, text = _recording(row, fields.audio, thing), _field(row, fields.text, thing)
+    column = fields.answer if isinstance(task, LanguageId | Probe) else fields.text
+    name, text = _recording(row, fields.audio, thing), _field(row, column, thing)
     if not isinstance(text, str):
-        raise DataError(thing, f"{fields.text!r} is {type(text).__name__}, not text", "Write the transcript.")
+        raise DataError(thing, f"{column!r} is {type(text).__name__}, not text", "Write the transcript.")
     return name, text, 0.0
+
+
+@shown.register
+def _(task: Synthesis, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+    text = _field(row, task.dataset.fields.text, thing)
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(thing, f"{task.dataset.fields.text!r} holds no text", "Write what is to be spoken.")
+    return text, text, float(len(text))
 
 
 @shown.register

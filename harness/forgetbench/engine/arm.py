@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from forgetbench.data.samples import Sample
+from forgetbench.engine.assistant import answered, cleaning, hearing_cleaned, reading, transcribing
 from forgetbench.engine.audio_store import is_intact
 from forgetbench.engine.forecast import record_speed
 from forgetbench.engine.journal import Answer, Journal, journal_path
 from forgetbench.engine.lazy_pair import LazyPair
-from forgetbench.engine.plan import ENGINE_VERSION, Plan, PlannedTask
+from forgetbench.engine.plan import ENGINE_VERSION, Plan, PlannedTask, plan_batches
 from forgetbench.engine.predict import Prompting, predict, prompt_of, wants_chat
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.repeats import averaged_scores, joined_answers, of_repeats
@@ -24,6 +25,8 @@ from forgetbench.engine.results import sample_table, write_samples
 from forgetbench.engine.score import Scored, metrics_of, primary_of, score_answer
 from forgetbench.engine.score_audio import score_audio
 from forgetbench.engine.score_judged import score_judged
+from forgetbench.engine.score_probe import score_probe
+from forgetbench.engine.score_synthesis import score_synthesis
 from forgetbench.errors import ForgetbenchError, SampleError, StorageError
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
@@ -36,7 +39,7 @@ from forgetbench.models.resident_base import ResidentBase
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Arm, LoadSettings, Settings, TaskResult
 from forgetbench.schema.sample import SampleRecord
-from forgetbench.schema.task import Divergence, Enhancement, LmEval, SpeechDivergence
+from forgetbench.schema.task import Divergence, Enhancement, LmEval, Probe, SpeechDivergence
 
 MODEL_ERROR = "model_error"
 """Code of a failure of the model or its surroundings, which the next run tries again."""
@@ -167,6 +170,7 @@ def run_arm(run: ArmRun, outcome: ArmOutcome) -> list[TaskResult]:
             _run_tasks(run, tasks, component, model, outcome)
         if any(task.component == component.fingerprint for task in found.values()):
             outcome.warnings += plain_batching(component)
+    _run_spoken(run, outcome)
     return results_in_order(run, found)
 
 
@@ -200,13 +204,121 @@ def _run_tasks(
         answered = _answer_task(run, planned, component, model)
         if isinstance(answered, TaskResult):
             found[planned.task.name] = answered
-        elif planned.judge is not None:
+        elif planned.judge is not None or planned.recogniser is not None:
             waiting.append(answered)
         else:
             found[planned.task.name] = _score_task(run, answered, outcome)
     model.release()
     for answered in waiting:
         found[answered.planned.task.name] = _score_task(run, answered, outcome)
+
+
+def _run_spoken(run: ArmRun, outcome: ArmOutcome) -> None:
+    """Answer and score what is spoken by a chain of components; a model in one piece is asked like any."""
+    assistant = run.checkpoint.assistant
+    tasks = [t for t in run.plan.tasks if t.task.capability == "answer_audio" and t.skipped is None]
+    if assistant is None or not assistant.parts or not tasks:
+        return
+    if assistant.role in run.identical:
+        for planned in tasks:
+            result = _result(planned, status="identical", component=assistant.fingerprint)
+            outcome.found[planned.task.name] = result
+        return
+    start = time.perf_counter()
+    try:
+        given = _spoken_answers(run, tasks, assistant)
+    except TaskFailure as failure:
+        failed = {"status": "error", "reason": str(failure), "component": assistant.fingerprint}
+        outcome.found |= {t.task.name: _result(t, **failed) for t in tasks}
+        return
+    seconds = (time.perf_counter() - start) / len(tasks)
+    for planned in tasks:
+        name = planned.task.name
+        answered = Answered(planned=planned, component=assistant, given=given[name], seconds=seconds)
+        outcome.found[name] = _score_task(run, answered, outcome)
+
+
+def _spoken_answers(
+    run: ArmRun, tasks: Sequence[PlannedTask], assistant: Component
+) -> dict[str, list[Given]]:
+    """Answer every spoken sample, stage by stage: each model is loaded once, for all tasks, and let go.
+
+    A stage is cached by its own component and by the content of what it hears or reads, so that systems which
+    share a component share its work.
+
+    Raises:
+        TaskFailure: A model cannot be asked at all.
+    """
+    repeats = [
+        replace(run, prompting=replace(run.prompting, repeat=i)) for i in range(run.plan.settings.repeats)
+    ]
+    given: dict[str, list[Given | None]] = {
+        t.task.name: [_stored(each, t, assistant) for each in repeats] for t in tasks
+    }
+    open_tasks = {t.task.name: t for t in tasks if not all(given[t.task.name])}
+    heard = _hearing(run, open_tasks, assistant.parts[:-1])
+    last = assistant.parts[-1]
+    model = _lazy(run, last, None)
+    for name, (planned, transcripts) in heard.items():
+        for repeat, own in enumerate(repeats):
+            if transcripts is None:
+                answers = _answers(own, planned, last, model).answers
+            else:
+                stage = _unread(own, reading(planned, transcripts), last)
+                read = _answers(own, stage, last, model).answers
+                by_content = {s.content: a for s, a in zip(stage.samples, read, strict=True)}
+                answers = answered(planned, transcripts, by_content)
+            given[name][repeat] = _store(own, open_tasks[name], assistant, answers)
+    model.release()
+    return {name: [each for each in found if each is not None] for name, found in given.items()}
+
+
+def _unread(run: ArmRun, planned: PlannedTask, component: Component) -> PlannedTask:
+    """Return a task without batches for what another system has asked already; in half precision as it is."""
+    if run.plan.settings.load.dtype != "float32":
+        return planned
+    with Journal.open(journal_of(run, planned, component)) as journal:
+        known = frozenset(journal.answers)
+    open_samples = [i for i, sample in enumerate(planned.samples) if sample.content not in known]
+    batches = plan_batches([planned.samples[i] for i in open_samples], run.plan.settings.batch_size)
+    return replace(planned, batches=tuple(tuple(open_samples[i] for i in batch) for batch in batches))
+
+
+def _hearing(
+    run: ArmRun, tasks: Mapping[str, PlannedTask], parts: Sequence[Component]
+) -> dict[str, tuple[PlannedTask, Sequence[Answer] | None]]:
+    """Run the stages before the last; return each task as that hears it, and what a recogniser heard."""
+    found: dict[str, tuple[PlannedTask, Sequence[Answer] | None]] = {
+        name: (planned, None) for name, planned in tasks.items()
+    }
+    for part in parts if tasks else ():
+        model = _lazy(run, part, None)
+        for name, (planned, _) in found.items():
+            if part.role == "enhancer":
+                cleaned = _answers(run, cleaning(planned), part, model).answers
+                found[name] = hearing_cleaned(planned, cleaned), None
+            else:
+                found[name] = planned, _answers(run, transcribing(planned), part, model).answers
+        model.release()
+    return found
+
+
+def _stored(run: ArmRun, planned: PlannedTask, assistant: Component) -> Given | None:
+    """Return the whole system's answers where every one of them is in the cache."""
+    path = journal_of(run, planned, assistant)
+    with Journal.open(path) as journal:
+        if any(s.error is None and s.content not in journal.answers for s in planned.samples):
+            return None
+        answers = [_answer_of(sample, journal) for sample in planned.samples]
+    return Given(answers=answers, computed=0, path=path)
+
+
+def _store(run: ArmRun, planned: PlannedTask, assistant: Component, answers: Sequence[Answer]) -> Given:
+    path = journal_of(run, planned, assistant)
+    by_content = {s.content: a for s, a in zip(planned.samples, answers, strict=True) if s.error is None}
+    with Journal.open(path) as journal:
+        journal.write({content: a for content, a in by_content.items() if a.error != MODEL_ERROR})
+    return Given(answers=list(answers), computed=len(by_content), path=path)
 
 
 def _lazy(run: ArmRun, component: Component, reference: Component | None) -> LazyModel | LazyPair:
@@ -350,7 +462,8 @@ def _predict_batch(
 def _with_first_tokens(
     planned: PlannedTask, sample: Sample, answer: Answer, model: Model | ModelPair, prompting: Prompting
 ) -> Answer:
-    if not isinstance(model, TextModel) or isinstance(planned.task, Divergence):
+    is_text = planned.speech is None and not isinstance(planned.task, Divergence)
+    if not isinstance(model, TextModel) or not is_text:
         return answer
     text, rendered = prompt_of(planned, sample, model, prompting)
     return replace(answer, first_token_ids=tuple(model.first_token_ids(text, rendered=rendered)))
@@ -372,7 +485,7 @@ def _remarks(
         yield f"{planned.task.name}: {n_mixed} enhanced recordings had several channels, averaged to one"
     for code in sorted({record.error for record in records if record.error is not None}):
         # Of two recordings, noisy and clean, the name of one could be the wrong one's.
-        by_file = planned.speech is not None and not isinstance(planned.task, Enhancement)
+        by_file = planned.task.capability == "transcribe"
         names = [record.input[:60] if by_file else record.id for record in records if record.error == code]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         yield f"{planned.task.name}: {code} in {len(names)} of {len(records)}: {', '.join(names[:3])}{more}"
@@ -391,6 +504,10 @@ def _score(
         return score_audio(
             planned, answers, predictions=predictions, seed=run.plan.settings.seed, progress=run.progress
         )
+    if isinstance(planned.task, Probe):
+        return score_probe(planned, answers)
+    if planned.recogniser is not None:
+        return score_synthesis(planned, answers, settings=run.plan.settings, progress=run.progress)
     if planned.judge is not None:
         return score_judged(planned, answers, settings=run.plan.settings.load, progress=run.progress)
     return [

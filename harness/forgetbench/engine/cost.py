@@ -21,12 +21,14 @@ from forgetbench.engine.hearing import Clip, hear, hear_first_output, streams
 from forgetbench.engine.peak_memory import Job, peak_memory_bytes
 from forgetbench.engine.plan import Plan, PlannedTask
 from forgetbench.engine.progress import Progress
+from forgetbench.engine.turn_cost import measure_turns
 from forgetbench.errors import SampleError
 from forgetbench.models.component import Checkpoint, Component, Role
 from forgetbench.models.interface import Audio, Enhancer, Model, SpeechRecogniser
 from forgetbench.models.load import load
-from forgetbench.schema.cost import ClipTime, ComponentCost, Cost, Heard
+from forgetbench.schema.cost import ClipTime, ComponentCost, Cost, Heard, TurnTime
 from forgetbench.schema.run import Arm
+from forgetbench.schema.task import Capability
 
 MOST_CLIPS = 20
 """Recordings that each component is timed on."""
@@ -55,10 +57,28 @@ def measure_cost(
     for role in arms["checkpoint"].components:
         for arm, costs in _measure_role(role, arms, plan, identical, progress).items():
             found[arm] += costs
+    turns = _measure_turns(arms, plan, identical, progress)
     return {
-        arm: Cost(measured_at=measured_at, processors=_processors(), components=tuple(costs))
+        arm: Cost(
+            measured_at=measured_at,
+            processors=_processors(),
+            components=tuple(costs),
+            turns=turns.get(arm, ()),
+        )
         for arm, costs in found.items()
     }
+
+
+def _measure_turns(
+    arms: Mapping[Arm, Checkpoint], plan: Plan, identical: frozenset[str], progress: Progress
+) -> dict[Arm, tuple[TurnTime, ...]]:
+    """Time whole turns of the arms that answer speech, unless they are the same system."""
+    able = {arm: checkpoint for arm, checkpoint in arms.items() if checkpoint.assistant is not None}
+    recordings = choose_recordings(plan, "answer_audio")
+    same = {c.assistant.role for c in able.values() if c.assistant is not None} & identical
+    if not recordings or not able or same:
+        return {}
+    return measure_turns(able, recordings, plan.settings.load, progress)
 
 
 def take_turns(
@@ -85,7 +105,7 @@ def take_turns(
         yield seconds
 
 
-def choose_recordings(plan: Plan, capability: Heard) -> dict[str, tuple[PlannedTask, Sample]]:
+def choose_recordings(plan: Plan, capability: Capability) -> dict[str, tuple[PlannedTask, Sample]]:
     """Return a seeded part of the recordings of the selected tasks, each in one of its conditions."""
     recordings: dict[str, dict[str, tuple[PlannedTask, Sample]]] = {}
     for planned in plan.tasks:

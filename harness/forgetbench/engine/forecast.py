@@ -37,9 +37,15 @@ SECONDS_PER_SAMPLE = {
     "enhancement": 0.50,
     "divergence": 1.00,
     "speech_divergence": 0.50,
+    "speech_translation": 0.40,
+    "language_id": 0.20,
+    "probe": 0.30,
+    "synthesis": 1.00,
+    "spoken_question": 1.30,
+    "spoken_refusal": 2.20,
 }
 """Seconds a sample on two cores for a model of :data:`REFERENCE_PARAMETERS`, until a run has been timed."""
-REFERENCE_PARAMETERS = {"lm": 135e6, "asr": 38e6, "enhancer": 1e6}
+REFERENCE_PARAMETERS = {"lm": 135e6, "asr": 38e6, "enhancer": 1e6, "tts": 36e6, "assistant": 174e6}
 
 
 @dataclass(frozen=True, kw_only=True)

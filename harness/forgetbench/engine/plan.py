@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetbench.data.samples import Sample, load_samples
@@ -13,9 +14,12 @@ from forgetbench.data.speech import SpeechSet
 from forgetbench.errors import CheckpointError, DataError, MissingPackageError
 from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.requirements import check_installed
+from forgetbench.models.checkpoint import resolve_component
+from forgetbench.models.component import Component
 from forgetbench.models.judge import JudgeSource, resolve_judge
 from forgetbench.plugins import plugins, provider
 from forgetbench.schema.run import Arm, JudgeInfo, Settings, SuiteRowInfo
+from forgetbench.schema.sample import AudioFile
 from forgetbench.schema.task import (
     DatasetTask,
     Divergence,
@@ -24,6 +28,7 @@ from forgetbench.schema.task import (
     Refusal,
     SpeechDivergence,
     SuiteRow,
+    Synthesis,
     Task,
 )
 from forgetbench.tasks.definition import Definition
@@ -47,7 +52,7 @@ _ADDED_SETTINGS = ("limits", "sampling", "repeats")
 """Settings that came later: as long as they are at their defaults, the keys of earlier runs stay valid."""
 _SCORING_KEYS = frozenset(
     {"suites", "role", "margin", "metrics", "primary", "normaliser", "extract", "chance"}
-    | {"judge", "judge_input", "judge_labels"}
+    | {"judge", "judge_input", "judge_labels", "recogniser"}
 )
 
 
@@ -59,6 +64,8 @@ class PlannedTask:
         n_available: Samples that it has without a limit.
         batches: Positions in ``samples``, the same for both arms.
         judge: The model that judges its answers, where that is none of the text judges.
+        recogniser: Hears what it speaks.
+        enhanced: By sample content, what an enhancer has made of the recordings: heard in their place.
     """
 
     task: Task
@@ -70,7 +77,9 @@ class PlannedTask:
     speech: SpeechSet | None = None
     lm_eval: LmEvalTask | None = None
     judge: JudgeSource | None = None
+    recogniser: Component | None = None
     skipped: str | None = None
+    enhanced: Mapping[str, AudioFile] = field(default_factory=dict)
 
     @property
     def generates(self) -> bool:
@@ -104,6 +113,9 @@ class PlannedTask:
     @property
     def judge_info(self) -> JudgeInfo | None:
         """Who judges its answers."""
+        if isinstance(self.task, Synthesis):
+            heard_by = self.recogniser.fingerprint if self.recogniser else None
+            return JudgeInfo(name=f"recogniser:{self.task.recogniser}", fingerprint=heard_by)
         if not isinstance(self.task, Refusal):
             return None
         fingerprint = self.judge.component.fingerprint if self.judge else None
@@ -130,6 +142,7 @@ class Plan:
         """Hash of all that a result depends on beside the two checkpoints."""
         tasks = [(t.task.name, t.task.version, t.definition_sha256, t.samples_sha256) for t in self.tasks]
         judges = [t.judge.component.fingerprint for t in self.tasks if t.judge is not None]
+        judges += [t.recogniser.fingerprint for t in self.tasks if t.recogniser is not None]
         judges += [plugin for t in self.tasks for plugin in t.plugins]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
         settings = self.settings.model_dump(
@@ -248,7 +261,10 @@ def _plan_task(
             offline=offline,
             root=definition.root,
         )
-        judge = _judge_of(task, offline=offline)
+        judge, recogniser = (
+            _judge_of(task, offline=offline),
+            _recogniser_of(task, definition.folder, offline=offline),
+        )
     except (MissingPackageError, CheckpointError) as error:
         return PlannedTask(task=task, skipped=f"{error.thing} {error.cause}. {error.way_out}"), ()
     except DataError as error:
@@ -264,6 +280,7 @@ def _plan_task(
         revision=found.revision,
         speech=found.speech,
         judge=judge,
+        recogniser=recogniser,
     )
     return planned, found.warnings
 
@@ -273,6 +290,16 @@ def _judge_of(task: DatasetTask, *, offline: bool) -> JudgeSource | None:
     if not isinstance(task, Refusal) or not is_model_judge(task.judge):
         return None
     return resolve_judge(task.judge, template=task.judge_input, labels=task.judge_labels, offline=offline)
+
+
+def _recogniser_of(task: DatasetTask, folder: Path, *, offline: bool) -> Component | None:
+    """Find the recogniser that hears what a task has spoken; a task file names no Python code."""
+    if not isinstance(task, Synthesis):
+        return None
+    found = resolve_component(task.recogniser, offline=offline, folder=folder)
+    if "transcribe" not in found.capabilities:
+        raise CheckpointError(task.recogniser, "cannot transcribe speech", "Name another `recogniser`.")
+    return found
 
 
 def _unable(task: Task, capabilities: Mapping[Arm, frozenset[str]]) -> list[Arm]:

@@ -10,39 +10,55 @@ from functools import partial, singledispatch
 from itertools import islice
 from typing import cast
 
-from forgetbench.data.samples import Sample
-from forgetbench.engine.audio_store import put
+import numpy as np
+from numpy.typing import NDArray
+
+from forgetbench.data.audio import resample
+from forgetbench.data.samples import Sample, render_prompt
+from forgetbench.engine.audio_store import get, put
 from forgetbench.engine.divergence import compare_clip, compare_text
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.engine.returned_audio import as_mono
-from forgetbench.errors import SampleError
+from forgetbench.errors import SampleError, UsageError
 from forgetbench.models.interface import (
+    AnswersAudio,
     Audio,
     Draw,
+    EmbedsSpeech,
     Enhancer,
     GenerateRequest,
+    LanguageIdentifier,
     Loglikelihood,
     Model,
     Output,
     ScoreRequest,
     SpeechRecogniser,
+    SpeechTranslator,
+    SpokenRequest,
+    Synthesiser,
     TextModel,
 )
 from forgetbench.models.model_pair import ModelPair
 from forgetbench.schema.run import Sampling
-from forgetbench.schema.sample import RawPrediction
+from forgetbench.schema.sample import Embedding, RawPrediction
 from forgetbench.schema.task import (
     Asr,
     Divergence,
     Enhancement,
     Generate,
+    LanguageId,
     Likelihood,
     LmEval,
     MultipleChoice,
+    Probe,
     Refusal,
     RefusalMargin,
     SpeechDivergence,
+    SpeechTranslation,
+    SpokenQuestion,
+    SpokenRefusal,
+    Synthesis,
     Task,
 )
 
@@ -159,12 +175,60 @@ def _(
 def _(
     task: Asr, planned: PlannedTask, samples: Sequence[Sample], model: SpeechRecogniser, prompting: Prompting
 ) -> list[Answer]:
+    return _heard_by(planned, samples, model.sampling_rate, partial(model.transcribe, language=task.language))
+
+
+@predict.register
+def _(
+    task: SpeechTranslation,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: SpeechTranslator,
+    prompting: Prompting,
+) -> list[Answer]:
+    return _heard_by(planned, samples, model.sampling_rate, partial(model.translate, language=task.language))
+
+
+@predict.register
+def _(
+    task: LanguageId,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: LanguageIdentifier,
+    prompting: Prompting,
+) -> list[Answer]:
+    def identify(audio: Sequence[Audio]) -> list[Output]:
+        return [Output(text=code, n_tokens=1, truncated=False) for code in model.identify_language(audio)]
+
+    return _heard_by(planned, samples, model.sampling_rate, identify)
+
+
+@predict.register
+def _(
+    task: Probe, planned: PlannedTask, samples: Sequence[Sample], model: EmbedsSpeech, prompting: Prompting
+) -> list[Answer]:
     heard, answers = _hear(planned, samples, model.sampling_rate)
-    outputs = model.transcribe(list(heard.values()), language=task.language) if heard else []
+    outputs = model.embed(list(heard.values())) if heard else []
     for position, output in zip(heard, outputs, strict=True):
         converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
-        answers[position] = Answer(prediction=_text(output), resampled_from_hz=converted)
+        embedding = RawPrediction(embedding=Embedding.of(output))
+        answers[position] = Answer(prediction=embedding, resampled_from_hz=converted)
     return [answers[position] for position in range(len(samples))]
+
+
+@predict.register
+def _(
+    task: Synthesis,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: Synthesiser,
+    prompting: Prompting,
+) -> list[Answer]:
+    answers = []
+    for output in model.synthesize([sample.input for sample in samples], language=task.language):
+        mono, n_channels = as_mono(output, sampling_rate=model.sampling_rate)
+        answers.append(Answer(prediction=RawPrediction(audio=put(mono, n_channels=n_channels))))
+    return answers
 
 
 @predict.register
@@ -180,6 +244,64 @@ def _(
             prediction=RawPrediction(audio=put(mono, n_channels=n_channels)), resampled_from_hz=converted
         )
     return [answers[position] for position in range(len(samples))]
+
+
+@predict.register(SpokenQuestion)
+@predict.register(SpokenRefusal)
+def _(
+    task: SpokenQuestion | SpokenRefusal,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: AnswersAudio,
+    prompting: Prompting,
+) -> list[Answer]:
+    if prompting.sampling is not None:
+        raise UsageError(
+            "--gen-kwargs", "a model that answers speech in one piece answers greedily", "Leave it out."
+        )
+    heard, answers = _hear(planned, samples, model.sampling_rate)
+    requests = [
+        SpokenRequest(
+            audio=audio,
+            instruction=(said_instead(task, samples[position], "") + getattr(task, "suffix", "")).strip(),
+            max_new_tokens=task.max_new_tokens,
+            stop=getattr(task, "stop", ()),
+            use_chat_template=prompting.use_chat_template and wants_chat(task),
+            template=prompting.template,
+        )
+        for position, audio in heard.items()
+    ]
+    outputs = model.answer_audio(requests) if requests else []
+    written = _in_writing(planned, [samples[position] for position in heard], model, prompting)
+    for position, output, as_text in zip(heard, outputs, written, strict=True):
+        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
+        said = _text(output).model_copy(update={"as_text": as_text})
+        answers[position] = Answer(prediction=said, resampled_from_hz=converted)
+    return [answers[position] for position in range(len(samples))]
+
+
+def _in_writing(
+    planned: PlannedTask, samples: Sequence[Sample], model: AnswersAudio, prompting: Prompting
+) -> Sequence[str | None]:
+    """Return the answers to spoken requests in writing; None of a model that reads nothing."""
+    task = planned.task
+    assert isinstance(task, SpokenQuestion | SpokenRefusal)
+    if not isinstance(model, TextModel) or not samples:
+        return [None] * len(samples)
+    requests = []
+    for sample in samples:
+        prompt, rendered = prompt_of(planned, sample, model, prompting)
+        stop = getattr(task, "stop", ())
+        requests.append(
+            GenerateRequest(prompt=prompt, max_new_tokens=task.max_new_tokens, stop=stop, rendered=rendered)
+        )
+    return [output.text for output in model.generate(requests)]
+
+
+def said_instead(task: SpokenQuestion | SpokenRefusal, sample: Sample, text: str) -> str:
+    """Return the prompt of a spoken request with another text in place of what was said."""
+    row = {**sample.row, task.dataset.fields.text: text}
+    return render_prompt(task.prompt, row, thing=sample.id)
 
 
 @predict.register
@@ -251,6 +373,21 @@ def wants_chat(task: Task) -> bool:
     return bool(getattr(task, "chat_template", in_chat))
 
 
+def _heard_by(
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    sampling_rate: int,
+    write: Callable[[Sequence[Audio]], list[Output]],
+) -> list[Answer]:
+    """Return what a model writes of the recordings of a batch."""
+    heard, answers = _hear(planned, samples, sampling_rate)
+    outputs = write(list(heard.values())) if heard else []
+    for position, output in zip(heard, outputs, strict=True):
+        converted = _converted_from_hz(planned, samples[position], sampling_rate)
+        answers[position] = Answer(prediction=_text(output), resampled_from_hz=converted)
+    return [answers[position] for position in range(len(samples))]
+
+
 def _hear(
     planned: PlannedTask, samples: Sequence[Sample], sampling_rate: int
 ) -> tuple[dict[int, Audio], dict[int, Answer]]:
@@ -260,7 +397,7 @@ def _hear(
     answers: dict[int, Answer] = {}
     for position, sample in enumerate(samples):
         try:
-            waveform = planned.speech.waveform(sample.id, sample.condition, sampling_rate)
+            waveform = _waveform(planned, sample, sampling_rate)
         except SampleError as error:
             answers[position] = Answer(prediction=None, error=error.code)
         else:
@@ -268,9 +405,24 @@ def _hear(
     return heard, answers
 
 
+def _waveform(planned: PlannedTask, sample: Sample, sampling_rate: int) -> NDArray[np.float32]:
+    """Return a recording as it is heard, or what an enhancer made of it: what is no number is silence."""
+    assert planned.speech is not None
+    file = planned.enhanced.get(sample.content)
+    if file is None:
+        return planned.speech.waveform(sample.id, sample.condition, sampling_rate)
+    audio = get(file)
+    if not len(audio.samples):
+        return np.zeros(sampling_rate // 10, dtype=np.float32)
+    finite = np.nan_to_num(audio.samples, nan=0.0, posinf=1.0, neginf=-1.0)
+    return resample(finite, audio.sampling_rate, sampling_rate)
+
+
 def _converted_from_hz(planned: PlannedTask, sample: Sample, sampling_rate: int) -> int | None:
     """Return the rate that a recording was stored at, if it is not the model's."""
     assert planned.speech is not None
+    if sample.content in planned.enhanced:
+        return None
     source_rate = planned.speech.source_rate(sample.id)
     return source_rate if source_rate != sampling_rate else None
 

@@ -179,9 +179,7 @@ def _is_suite_row(name: str, registry: Registry) -> bool:
 def _plan(selection: Selection, document: RunDocument, base: RunDocument | None) -> Plan:
     """Plan the tasks of a run as it did; what it skipped stays skipped."""
     capabilities: dict[Arm, frozenset[str]] = {
-        arm.arm: frozenset(c for part in arm.checkpoint.components for c in part.capabilities)
-        for arm in (document, base)
-        if arm is not None
+        arm.arm: _checkpoint(arm.checkpoint).capabilities for arm in (document, base) if arm is not None
     }
     plan = make_plan(selection, settings=document.settings, capabilities=capabilities, offline=True)
     results = {task.name: task for task in document.tasks}

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from forgetbench.atomic import write_atomically
 from forgetbench.engine.storage import storing
 from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.schema.attribution import Attribution
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.document import Document
 from forgetbench.schema.metric import MetricSpec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 RUN_FILE: dict[Arm, str] = {"base": "run.base.json", "checkpoint": "run.json"}
 COMPARISON_FILE = "comparison.json"
+ATTRIBUTION_FILE = "attribution.json"
 
 D = TypeVar("D", bound=Document)
 
@@ -37,12 +39,14 @@ class Result:
     Attributes:
         base: None where the checkpoint was scored alone.
         comparison: None where there is no base.
+        attribution: None where no components were swapped.
     """
 
     directory: Path
     checkpoint: RunDocument
     base: RunDocument | None = None
     comparison: Comparison | None = None
+    attribution: Attribution | None = None
 
 
 def result_directory(output: Path, name: str, checkpoint: str, base: str | None, run_key: str) -> Path:
@@ -172,11 +176,13 @@ def read_result(directory: Path) -> Result:
             str(directory), "holds no run.json", "Give the directory that `forgetbench run` printed."
         )
     base, comparison = directory / RUN_FILE["base"], directory / COMPARISON_FILE
+    attribution = directory / ATTRIBUTION_FILE
     return Result(
         directory=directory,
         checkpoint=_read(RunDocument, directory / RUN_FILE["checkpoint"]),
         base=_read(RunDocument, base) if base.is_file() else None,
         comparison=_read(Comparison, comparison) if comparison.is_file() else None,
+        attribution=_read(Attribution, attribution) if attribution.is_file() else None,
     )
 
 

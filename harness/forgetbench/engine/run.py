@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from forgetbench.data.hub import is_unfetched, missing_offline
 from forgetbench.engine.arm import INTERRUPTED, MODEL_ERROR, ArmOutcome, ArmRun, run_arm
+from forgetbench.engine.attribution import attribute
 from forgetbench.engine.audio_store import LOST_AUDIO
 from forgetbench.engine.chat_templates import prompting_of
 from forgetbench.engine.conditions import in_conditions
@@ -25,6 +26,7 @@ from forgetbench.engine.noise_floor import (
 from forgetbench.engine.plan import Plan, make_plan
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.results import (
+    ATTRIBUTION_FILE,
     COMPARISON_FILE,
     RUN_FILE,
     Result,
@@ -73,6 +75,7 @@ class Request:
         strict: A skipped task is an error.
         trust_remote_code: Load files that can run code: torch.export and TorchScript.
         cost: Measure times and memory of what hears, after the scores.
+        attribute: Swap the components of a system one by one, and say which of them a loss comes from.
         confirm_run_unsafe_code: Run tasks that execute code which a model wrote.
     """
 
@@ -89,6 +92,7 @@ class Request:
     strict: bool = False
     trust_remote_code: bool = False
     cost: bool = False
+    attribute: bool = False
     confirm_run_unsafe_code: bool = False
 
 
@@ -143,7 +147,7 @@ def prepare_each(request: Request, models: Sequence[str], *, alphas: Sequence[fl
         parts: Sequence[float | None] = alphas or [None]
         for alpha in parts:
             part = pair if alpha is None else at_alpha(pair, alpha)
-            planned = _plan(own, selection, part, identical=frozenset(part.identical_roles), plans=plans)
+            planned = _plan(own, selection, part, identical=part.identical, plans=plans)
             prepared.append(replace(planned, alpha=alpha))
     return prepared
 
@@ -211,6 +215,8 @@ def evaluate(
     else:
         progress.say("This run was finished before: no score is computed anew")
         result = _with_stored_floors(result)
+    if prepared.request.attribute:
+        result = _with_attribution(prepared, result, progress)
     return _with_cost(prepared, result, progress) if prepared.request.cost else result
 
 
@@ -257,9 +263,7 @@ def _plan(
 ) -> Prepared:
     arms: dict[Arm, Checkpoint | None] = {"base": pair.base, "checkpoint": pair.checkpoint}
     capabilities = {
-        arm: frozenset(c for part in checkpoint.components.values() for c in part.capabilities)
-        for arm, checkpoint in arms.items()
-        if checkpoint is not None
+        arm: checkpoint.capabilities for arm, checkpoint in arms.items() if checkpoint is not None
     }
     incomparable = _incomparable(selection, pair)
     key = (frozenset(capabilities.items()), frozenset(incomparable.items()))
@@ -413,6 +417,14 @@ def _run_arm(prepared: Prepared, run: ArmRun, outcome: ArmOutcome) -> RunDocumen
     finally:
         outcome.seconds = time.perf_counter() - started
     return run_document(prepared, run, outcome, tasks, seconds=outcome.seconds)
+
+
+def _with_attribution(prepared: Prepared, result: Result, progress: Progress) -> Result:
+    """Run the mixed systems of a pair and write what follows from them."""
+    (run, *_) = arm_runs(prepared, progress)
+    found = attribute(prepared.pair, result, run, lambda own: _run_arm(prepared, own, ArmOutcome()))
+    write_document(result.directory / ATTRIBUTION_FILE, found)
+    return read_result(result.directory)
 
 
 def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result:

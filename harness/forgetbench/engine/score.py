@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import get_args
 
-from forgetbench.data.samples import Sample
+from forgetbench.data.samples import Sample, accepted_answers
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.errors import SampleError
@@ -17,7 +17,9 @@ from forgetbench.metrics.judges import judge
 from forgetbench.metrics.plugin import plugin_stats
 from forgetbench.metrics.refusal import refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
+from forgetbench.metrics.short_answer import contains_answer
 from forgetbench.metrics.text import bits_per_byte, exact_match, multiple_choice_stats
+from forgetbench.metrics.translation import translation_stats
 from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.sample import RawPrediction
@@ -28,12 +30,16 @@ from forgetbench.schema.task import (
     Divergence,
     DivergenceMetric,
     Generate,
+    LanguageId,
     Likelihood,
     LmEval,
     MultipleChoice,
     Refusal,
     RefusalMargin,
     SpeechDivergence,
+    SpeechTranslation,
+    SpokenQuestion,
+    SpokenRefusal,
     Task,
 )
 
@@ -43,11 +49,16 @@ ALWAYS_BESIDE = {
     "wer": ("wer_raw", *(f"wer_{name}" for name in WORD_CLASSES), "hallucinated_words", "looping"),
     "cer": tuple(f"cer_{name}" for name in WORD_CLASSES),
     **dict.fromkeys(get_args(AudioMetric), ("delay_ms",)),
-    **dict.fromkeys(("complied", "refused"), ("partial", "degenerate")),
+    **{metric: ("partial", "degenerate", f"{metric}_as_text", "wer") for metric in ("complied", "refused")},
+    "sentence_chrf": ("sentence_bleu",),
+    "probe_acc": ("probe_acc_last",),
+    **{metric: (f"{metric}_as_text", "wer") for metric in ("exact_match", "contains_answer")},
     "harmfulness": ("degenerate",),
     "kl": get_args(DivergenceMetric),
 }
 """Metrics that are reported beside another, asked for or not, where the samples have such a statistic."""
+AS_TEXT = ("exact_match", "contains_answer", "complied", "refused")
+"""Metrics that a spoken task has of the written requests, too."""
 SCORING_ERROR = "scoring_error"
 """Code of a metric that failed by no fault of the sample, which the next run tries again."""
 
@@ -91,11 +102,39 @@ def _(task: Likelihood, planned: PlannedTask, sample: Sample, prediction: RawPre
 
 @score.register
 def _(task: Generate, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
-    answer = prediction.text or ""
-    return {
-        "exact_match": exact_match(answer, sample.reference, how=task.extract),
-        **plugin_stats(task.metrics, reference=sample.reference, answer=answer),
-    }
+    return {**_right(task, sample, prediction.text or "")}
+
+
+def _right(task: Generate, sample: Sample, said: str) -> Stats:
+    answers = accepted_answers(task, sample.row)
+    stats: Stats = {"exact_match": max(exact_match(said, answer, how=task.extract) for answer in answers)}
+    if "contains_answer" in task.metrics:
+        stats["contains_answer"] = contains_answer(said, answers)
+    return {**stats, **plugin_stats(task.metrics, reference=sample.reference, answer=said)}
+
+
+@score.register(SpokenQuestion)
+@score.register(SpokenRefusal)
+def _(
+    task: SpokenQuestion | SpokenRefusal, planned: PlannedTask, sample: Sample, prediction: RawPrediction
+) -> Stats:
+    """Score the answer, beside it the answer to the written request and what was heard."""
+
+    def judged(said: str) -> Stats:
+        if isinstance(task, SpokenQuestion):
+            return _right(task, sample, said)
+        return {**refusal_stats(judge(task.judge)(sample.input, said))}
+
+    stats: Stats = {**judged(prediction.text or "")}
+    if prediction.as_text is not None:
+        stats |= {
+            f"{name}_as_text": value for name, value in judged(prediction.as_text).items() if name in AS_TEXT
+        }
+    if prediction.heard is not None:
+        normaliser = "whisper_en@1" if task.language == "en" else "whisper_basic@1"
+        said = str(sample.row[task.dataset.fields.text])
+        stats["wer"] = asr_stats(said, prediction.heard, normaliser=normaliser)["wer"]
+    return stats
 
 
 @score.register
@@ -116,6 +155,16 @@ def _(task: Asr, planned: PlannedTask, sample: Sample, prediction: RawPrediction
     heard = prediction.text or ""
     stats = asr_stats(sample.reference, heard, normaliser=task.normaliser, by_class=task.is_english)
     return {**stats, **plugin_stats(task.metrics, reference=sample.reference, answer=heard)}
+
+
+@score.register
+def _(task: SpeechTranslation, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
+    return {**translation_stats(sample.reference, prediction.text or "")}
+
+
+@score.register
+def _(task: LanguageId, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
+    return {"acc": float((prediction.text or "").casefold() == sample.reference.casefold())}
 
 
 @score.register(Divergence)

@@ -55,12 +55,14 @@ def _answer(prediction: RawPrediction | None, choices: bool) -> int | str | None
 
 
 def shown(prediction: object, *, choices: bool) -> str:
-    """Return an answer as a reader sees it: text, choice, log-likelihoods, or audio, or divergence."""
+    """Return an answer as a reader sees it: text, choice, log-likelihoods, or what else it is."""
     parsed = parse(prediction)
     if parsed is None:
         return ""
     if parsed.text is not None:
-        return parsed.text
+        return parsed.text if parsed.heard is None else f"heard “{parsed.heard}”: {parsed.text}"
+    if (features := parsed.embedding) is not None:
+        return f"features of {features.n_layers} layers, {features.width} wide"
     if (audio := parsed.audio) is not None:
         return f"audio {audio.sha256[:12]}, {audio.n_samples / audio.sampling_rate:.2f} s"
     if (sums := parsed.divergence) is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forgetbench.forgetting.paired import paired_mean
-from forgetbench.schema.cost import ClipTime
+from forgetbench.schema.cost import ClipTime, TurnTime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,18 @@ def speed(clips: Sequence[ClipTime]) -> Speed | None:
         latency_p95_s=float(np.quantile(seconds, 0.95)),
         first_output_s=float(np.mean(first)) if first else None,
     )
+
+
+def mean_turn(turns: Sequence[TurnTime]) -> dict[str, float]:
+    """Return the mean seconds of each component of a turn, in the order of the signal; none without turns.
+
+    Example:
+        >>> seconds = [{"asr": 1.0, "lm": 0.5}, {"asr": 2.0, "lm": 0.5}]
+        >>> mean_turn([TurnTime(clip="a", audio_s=2, seconds=each) for each in seconds])
+        {'asr': 1.5, 'lm': 0.5}
+    """
+    roles = turns[0].seconds if turns else {}
+    return {role: float(np.mean([turn.seconds[role] for turn in turns])) for role in roles}
 
 
 def time_ratio(

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from forgetbench.forgetting.beside import beside_metrics
 from forgetbench.forgetting.family import holm
 from forgetbench.forgetting.groups import group_families
+from forgetbench.forgetting.hearing_cost import hearing_costs
 from forgetbench.forgetting.losses import ScoredPairs, worst_losses
 from forgetbench.forgetting.lost_words import lost_words
 from forgetbench.forgetting.match import ReadyPair, TaskPair, match_tasks
 from forgetbench.forgetting.noise_floor import noise_floors
 from forgetbench.forgetting.output_health import health_warnings, output_health
 from forgetbench.forgetting.refusal_rates import refusal_rates
+from forgetbench.forgetting.representations import representation_drift
 from forgetbench.forgetting.rows import BuiltRow, Judging, suite_row, task_row
 from forgetbench.forgetting.scope import missing_scope
 from forgetbench.forgetting.verdict import GATING, MIN_N, conclude
@@ -102,6 +104,8 @@ def compare(
         lost_words=lost_words(ready),
         beside=tuple(beside_metrics(base, checkpoint)),
         refusal_rates=tuple(refusal_rates(base, checkpoint)),
+        hearing_costs=tuple(hearing_costs(ready)),
+        representation_drift=tuple(representation_drift(ready)),
         output_health=output_health(base, checkpoint),
         not_measured=scope.lines,
         warnings=tuple(dict.fromkeys(_warnings(base, checkpoint, rows))),

@@ -32,6 +32,35 @@ _SPECS = (
     MetricSpec(name="acc", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True),
     MetricSpec(name="acc_norm", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True),
     MetricSpec(name="exact_match", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True),
+    MetricSpec(
+        name="contains_answer", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True
+    ),
+    *(
+        MetricSpec(
+            name=f"{metric}_as_text",
+            type="binary",
+            higher_is_better=higher,
+            worst=1.0 - best,
+            best=best,
+            percent=True,
+        )
+        for metric, higher, best in (
+            ("exact_match", True, 1.0),
+            ("contains_answer", True, 1.0),
+            ("complied", False, 0.0),
+            ("refused", False, 0.0),
+        )
+    ),
+    MetricSpec(
+        name="sentence_chrf", type="mean", higher_is_better=True, worst=0.0, best=100.0, unit="of 100"
+    ),
+    MetricSpec(
+        name="sentence_bleu", type="mean", higher_is_better=True, worst=0.0, best=100.0, unit="of 100"
+    ),
+    MetricSpec(name="probe_acc", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True),
+    MetricSpec(
+        name="probe_acc_last", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True
+    ),
     MetricSpec(name="bits_per_byte", type="ratio", higher_is_better=False, best=0.0, unit="bits/byte"),
     MetricSpec(name="complied", type="binary", higher_is_better=False, worst=1.0, best=0.0, percent=True),
     MetricSpec(name="refused", type="binary", higher_is_better=False, worst=1.0, best=0.0, percent=True),

@@ -7,11 +7,14 @@ from typing import Literal, NamedTuple
 from forgetbench.models.component import Role
 from forgetbench.schema.task import Capability
 
-Loader = Literal["whisper", "ctc", "speech_seq2seq", "audio_lm", "codec", "causal_lm"]
+Loader = Literal[
+    "whisper", "ctc", "speech_seq2seq", "speech_encoder", "audio_lm", "codec", "vits", "causal_lm"
+]
 
 SUPPORTED = (
     "Supported are Whisper, CTC models (Wav2Vec2, Wav2Vec2-Conformer, HuBERT, WavLM, MMS), Speech2Text, "
-    "Moonshine, SpeechT5 (speech to text), Qwen2-Audio, the codecs EnCodec, DAC and Mimi, and causal "
+    "Moonshine, SpeechT5 (speech to text), encoders without a head (Wav2Vec2, Wav2Vec2-Conformer, HuBERT, "
+    "WavLM), Qwen2-Audio, VITS, the codecs EnCodec, DAC and Mimi, and causal "
     "language models (…ForCausalLM, …LMHeadModel); all else by a Python factory, package.module:function."
 )
 
@@ -37,9 +40,14 @@ _SPEECH: dict[str, tuple[str, Loader]] = {
     "encodec": ("EncodecModel", "codec"),
     "dac": ("DacModel", "codec"),
     "mimi": ("MimiModel", "codec"),
+    "vits": ("VitsModel", "vits"),
 }
 """Architecture and loader by ``model_type``."""
-_LOADERS = dict(_SPEECH.values())
+_ENCODERS = frozenset(
+    {"Wav2Vec2Model", "Wav2Vec2ConformerModel", "HubertModel", "WavLMModel"}
+    | {"Wav2Vec2ForPreTraining", "Wav2Vec2ConformerForPreTraining"}
+)
+_LOADERS: dict[str, Loader] = dict(_SPEECH.values()) | dict.fromkeys(_ENCODERS, "speech_encoder")
 
 
 def family_of(model_type: str, architecture: str) -> Family | None:
@@ -49,12 +57,16 @@ def family_of(model_type: str, architecture: str) -> Family | None:
         model_type: Its ``model_type``.
         architecture: The first of its ``architectures``; empty where it names none, as older Whispers do.
     """
+    if architecture in _ENCODERS:
+        return Family("asr", architecture, ("embed",))
     if model_type in _SPEECH:
         known, loader = _SPEECH[model_type]
         if architecture not in ({known, ""} if loader == "whisper" else {known}):
             return None
         if loader == "audio_lm":
-            return Family("lm", known, ("score_text", "generate", "transcribe"))
+            return Family("lm", known, ("score_text", "generate", "transcribe", "answer_audio"))
+        if loader == "vits":
+            return Family("tts", known, ("synthesize",))
         if loader == "codec":
             return Family("enhancer", known, ("enhance",))
         return Family("asr", known, ("transcribe",))

@@ -11,11 +11,15 @@ of a causal language model, audio just does not occur. For transcription the mod
 A transcript has at most 224 tokens for each 30 s; longer recordings are cut at the quietest point near the
 limit into pieces that do not overlap, and the transcripts are joined by a space. Clips of equal length are
 batched, all others are heard alone: nothing is padded, and no clip depends on its batch.
+
+A spoken request (``answer_audio``) is such a turn with the task's own words in place of these, if it has any;
+what goes beyond the model's window is not heard, and the answer counts as truncated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,7 +30,7 @@ from forgetbench.models.clips import Waveform, samples_of, transcribe_pieces
 from forgetbench.models.component import Component
 from forgetbench.models.fingerprint import chat_template
 from forgetbench.models.finite import FiniteLogits
-from forgetbench.models.interface import Audio, GenerateRequest, Output
+from forgetbench.models.interface import Audio, GenerateRequest, Output, SpokenRequest
 from forgetbench.models.resident_base import ResidentBase, weights_of
 from forgetbench.models.speech_files import load_extractor, load_speech_tokenizer
 from forgetbench.models.whisper_tokens import MAX_NEW_TOKENS
@@ -39,7 +43,7 @@ _SHORTEST_S = 0.1
 
 
 class AudioLM(CausalLM):
-    """A ``TextModel`` and a ``SpeechRecogniser`` over ``Qwen2AudioForConditionalGeneration``.
+    """``TextModel``, ``SpeechRecogniser`` and ``AnswersAudio`` by ``Qwen2AudioForConditionalGeneration``.
 
     Args:
         model: In eval mode, on its device.
@@ -103,6 +107,29 @@ class AudioLM(CausalLM):
             longest_s=self.longest_s,
         )
 
+    @torch.inference_mode()
+    def answer_audio(self, requests: Sequence[SpokenRequest]) -> list[Output]:
+        """Answer spoken requests, in order, each heard alone.
+
+        Raises:
+            CheckpointError: The chat template fails.
+        """
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: SpokenRequest) -> Output:
+        turn = f"Audio 1: {_AUDIO}\n{request.instruction}".rstrip()
+        wrapped = self.render_chat(turn, template=request.template) if request.use_chat_template else None
+        clip = samples_of(request.audio, self.sampling_rate, shortest_s=_SHORTEST_S)
+        most = int(self.longest_s * self.sampling_rate)
+        asked = GenerateRequest(
+            prompt=wrapped or f"{_AUDIO}{request.instruction}",
+            max_new_tokens=request.max_new_tokens,
+            stop=request.stop,
+            rendered=True,
+        )
+        (answer,) = self._said([clip[:most]], asked)
+        return replace(answer, truncated=answer.truncated or len(clip) > most)
+
     def _transcription_prompt(self, language: str) -> str:
         from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
@@ -112,24 +139,28 @@ class AudioLM(CausalLM):
 
     def _hear(self, clips: Sequence[Waveform], prompt: str) -> list[Output]:
         """Answer the prompt about clips of one length."""
+        request = GenerateRequest(prompt=prompt, max_new_tokens=MAX_NEW_TOKENS, rendered=True)
+        return [replace(answer, text=answer.text.strip()) for answer in self._said(clips, request)]
+
+    def _said(self, clips: Sequence[Waveform], request: GenerateRequest) -> list[Output]:
         from transformers import LogitsProcessorList
 
         inputs = self._processor(
-            text=[prompt] * len(clips),
+            text=[request.prompt] * len(clips),
             audio=list(clips),
             sampling_rate=self.sampling_rate,
             return_tensors="pt",
         ).to(self.model.device)
         inputs["input_features"] = inputs["input_features"].to(self.model.dtype)
         output = self.model.generate(
-            **inputs, max_new_tokens=MAX_NEW_TOKENS, logits_processor=LogitsProcessorList([FiniteLogits()])
+            **inputs,
+            max_new_tokens=request.max_new_tokens,
+            logits_processor=LogitsProcessorList([FiniteLogits()]),
         )
-        request = GenerateRequest(prompt=prompt, max_new_tokens=MAX_NEW_TOKENS, rendered=True)
-        answers = [
+        return [
             self._output(request, row, cut=False)
             for row in output[:, inputs["input_ids"].shape[1] :].tolist()
         ]
-        return [Output(text=a.text.strip(), n_tokens=a.n_tokens, truncated=a.truncated) for a in answers]
 
 
 def _template(component: Component) -> str | None:

@@ -225,7 +225,7 @@ def _looks_like_path(name: str) -> bool:
     )
 
 
-def _anchored(name: str, folder: Path) -> str:
+def _anchored(name: str, folder: Path | None) -> str:
     """Return a name from a system.yaml as it is called from the working directory."""
     path = _existing(name, folder)
     return name if path is None else str(path)

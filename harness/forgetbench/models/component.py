@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from forgetbench.schema.task import Capability
 Role = ComponentRole
 Format = ComponentFormat
 
-ROLES: tuple[Role, ...] = ("enhancer", "asr", "lm")
+ROLES: tuple[Role, ...] = ("enhancer", "asr", "lm", "tts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Component:
     """One model of a checkpoint.
 
     Attributes:
-        role: ``enhancer`` cleans speech, ``asr`` hears, ``lm`` reads and writes.
+        role: ``enhancer`` cleans speech, ``asr`` hears, ``lm`` reads and writes, ``tts`` speaks.
         source: As it was named: a hub id, a directory's name, a factory. Never an absolute path.
         format: What it was stored as; GGUF has been converted: ``path`` is the result.
         path: Directory in the transformers, PEFT or CTranslate2 layout; None for a factory.
@@ -40,6 +40,7 @@ class Component:
             another.
         alpha: The part of its change that is applied, see ``models/alpha.py``; None for all of it.
         interpolated_from: With ``alpha``, of a checkpoint that is no adapter: where the change begins.
+        parts: Of an assistant that is a chain of models: these, in the order of the signal.
     """
 
     role: Role
@@ -59,6 +60,7 @@ class Component:
     replaced_base: str | None = None
     alpha: float | None = None
     interpolated_from: Component | None = None
+    parts: tuple[Component, ...] = ()
 
     def info(self) -> ComponentInfo:
         """Return what a run document says of it."""
@@ -97,8 +99,30 @@ class Checkpoint:
         prints: dict[str, str] = {role: component.fingerprint for role, component in self.components.items()}
         return next(iter(prints.values())) if len(prints) == 1 else combine(prints)
 
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What its components can do, each alone or one after another."""
+        alone = frozenset(c for part in self.components.values() for c in part.capabilities)
+        return alone | {"answer_audio"} if self.assistant is not None else alone - {"answer_audio"}
+
+    @property
+    def assistant(self) -> Component | None:
+        """What answers speech: [enhancer →] recogniser → language model, or one model in one piece.
+
+        A recogniser that the system names is used, even where the language model could hear by itself.
+        """
+        asr, lm = self.components.get("asr"), self.components.get("lm")
+        if asr is not None and "transcribe" not in asr.capabilities:
+            return None
+        if lm is None or ("generate" if asr else "answer_audio") not in lm.capabilities:
+            return None
+        chain = [c for c in (self.components.get("enhancer"), asr, lm) if c is not None]
+        return lm if len(chain) == 1 else _chained(chain)
+
     def component_for(self, capability: Capability) -> Component | None:
         """Return the component that can do something, or None."""
+        if capability == "answer_audio":
+            return self.assistant
         return next((c for c in self.components.values() if capability in c.capabilities), None)
 
     def info(self) -> CheckpointInfo:
@@ -108,3 +132,18 @@ class Checkpoint:
             fingerprint=self.fingerprint,
             components=tuple(component.info() for component in self.components.values()),
         )
+
+
+def _chained(parts: Sequence[Component]) -> Component:
+    known = [part.parameters for part in parts if part.parameters is not None]
+    return Component(
+        role="assistant",
+        source=" > ".join(part.source for part in parts),
+        format=parts[-1].format,
+        path=None,
+        architecture=" > ".join(part.architecture for part in parts),
+        fingerprint=combine({part.role: part.fingerprint for part in parts}),
+        capabilities=("answer_audio",),
+        parameters=sum(known) if known else None,
+        parts=tuple(parts),
+    )

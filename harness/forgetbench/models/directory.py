@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,11 @@ from forgetbench.models.fingerprint import (
     text_digest,
 )
 from forgetbench.models.safetensors_file import all_zero, read_header
+from forgetbench.models.whisper_tokens import MULTILINGUAL_VOCABULARY
+from forgetbench.schema.task import Capability
 
+_MULTILINGUAL: tuple[Capability, ...] = ("translate", "identify_language")
+"""What a multilingual Whisper can do beside transcribing."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -61,13 +66,22 @@ def read_model(path: Path, origin: Origin) -> Component:
         path=path,
         architecture=family.architecture,
         fingerprint=fingerprint_model(path, weights),
-        capabilities=family.capabilities,
+        capabilities=(*family.capabilities, *(_MULTILINGUAL if _is_multilingual(path, config) else ())),
         revision=origin.revision,
         unpinned=origin.unpinned,
         parameters=_count_parameters(weights),
         bytes=_size(weights),
         chat_template_sha256=text_digest(template) if template is not None else None,
     )
+
+
+def _is_multilingual(path: Path, config: Mapping[str, Any]) -> bool:
+    """Say whether a directory holds a Whisper that knows other languages than English."""
+    if config.get("model_type") != "whisper":
+        return False
+    file = path / "generation_config.json"
+    said = read_json(file).get("is_multilingual") if file.is_file() else None
+    return int(config.get("vocab_size") or 0) >= MULTILINGUAL_VOCABULARY if said is None else bool(said)
 
 
 def read_adapter(path: Path, origin: Origin, base: Component) -> Component:

@@ -1,12 +1,13 @@
 """Python factories: ``package.module:function`` returns an object with the methods of ``models.interface``.
 
-The object implements ``score_text``, ``generate``, ``transcribe`` or ``enhance`` as the protocols there have
-them; it can do what it has methods for. ``sampling_rate`` (default 16 000 Hz), ``render_chat``,
-``first_token_ids`` and ``chat_template`` are optional. The function (or the object) may carry
-``fingerprint``, a string or a function that returns one; without it, the fingerprint is that of the source
-file, so that weights which the code loads are not part of it. For the cost of a model, the object may have
-whole numbers ``parameters`` and ``bytes``, and ``transcribe_stream`` or ``enhance_stream``, whose first
-output is timed.
+The object implements ``score_text``, ``generate``, ``transcribe``, ``translate``, ``identify_language``,
+``embed``, ``enhance``, ``synthesize`` or ``answer_audio`` as the protocols there have them; it can do what it
+has methods for.
+``sampling_rate`` (default 16 000 Hz), ``render_chat``, ``first_token_ids`` and ``chat_template`` are
+optional. The function (or the object) may carry ``fingerprint``, a string or a function that returns one;
+without it, the fingerprint is that of the source file, so that weights which the code loads are not part of
+it. For the cost of a model, the object may have whole numbers ``parameters`` and ``bytes``, and
+``transcribe_stream`` or ``enhance_stream``, whose first output is timed.
 
 Factories are the user's own trusted code: naming one runs it.
 """
@@ -21,17 +22,38 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from forgetbench.errors import CheckpointError
 from forgetbench.models.component import Component, Role
 from forgetbench.models.fingerprint import combine, fingerprint_file, text_digest
-from forgetbench.models.interface import Audio, GenerateRequest, Loglikelihood, Model, Output, ScoreRequest
+from forgetbench.models.interface import (
+    Audio,
+    GenerateRequest,
+    Loglikelihood,
+    Model,
+    Output,
+    ScoreRequest,
+    SpokenRequest,
+)
 from forgetbench.plugins import plugins
 from forgetbench.schema.task import Capability
 
 R = TypeVar("R")
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_CAPABILITIES: tuple[Capability, ...] = ("score_text", "generate", "transcribe", "enhance")
+_CAPABILITIES: tuple[Capability, ...] = (
+    "score_text",
+    "generate",
+    "transcribe",
+    "enhance",
+    "answer_audio",
+    "translate",
+    "identify_language",
+    "embed",
+    "synthesize",
+)
 
 OURS = {
     "rnnoise": "forgetbench.models.rnnoise:rnnoise",
@@ -84,8 +106,10 @@ def load_factory(component: Component) -> Model:
     made = _made.pop(component.source, None)
     if made is None:
         made = _call(component.source, _import(component.source))
+    if component.role == "lm" and not {"score_text", "generate"}.intersection(component.capabilities):
+        return FactoryAssistant(made)
     faces: dict[Role, Callable[[Any], Model]]
-    faces = {"lm": FactoryText, "asr": FactorySpeech, "enhancer": FactoryEnhancer}
+    faces = {"lm": FactoryText, "asr": FactorySpeech, "enhancer": FactoryEnhancer, "tts": FactoryVoice}
     face = faces[component.role](made)
     for name in ("transcribe_stream", "enhance_stream"):
         if callable(stream := getattr(made, name, None)):
@@ -135,6 +159,22 @@ class FactoryText:
         """Enhance one batch, in order."""
         return _one_each(self._made.enhance(audio), audio)
 
+    def answer_audio(self, requests: Sequence[SpokenRequest]) -> list[Output]:
+        """Answer one batch, in order; audio is at ``sampling_rate``."""
+        return list(self._made.answer_audio(requests))
+
+
+class FactoryAssistant:
+    """A model that answers speech and reads nothing, made by a user's factory."""
+
+    def __init__(self, made: Any) -> None:
+        self._made = made
+        self.sampling_rate = int(getattr(made, "sampling_rate", 16_000))
+
+    def answer_audio(self, requests: Sequence[SpokenRequest]) -> list[Output]:
+        """Answer one batch, in order; audio is at ``sampling_rate``."""
+        return list(self._made.answer_audio(requests))
+
 
 class FactorySpeech:
     """A speech recogniser (or one that also enhances) made by a user's factory."""
@@ -146,6 +186,18 @@ class FactorySpeech:
     def transcribe(self, audio: Sequence[Audio], *, language: str) -> list[Output]:
         """Transcribe one batch, in order; audio is at ``sampling_rate``."""
         return _one_each(self._made.transcribe(audio, language=language), audio)
+
+    def translate(self, audio: Sequence[Audio], *, language: str) -> list[Output]:
+        """Translate one batch into English, in order; audio is at ``sampling_rate``."""
+        return list(self._made.translate(audio, language=language))
+
+    def identify_language(self, audio: Sequence[Audio]) -> list[str]:
+        """Return the code of what is spoken in each clip; audio is at ``sampling_rate``."""
+        return list(self._made.identify_language(audio))
+
+    def embed(self, audio: Sequence[Audio]) -> list[NDArray[np.float32]]:
+        """Return the features of each clip, in order; audio is at ``sampling_rate``."""
+        return [np.asarray(layers, dtype=np.float32) for layers in self._made.embed(audio)]
 
     def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
         """Enhance one batch, in order."""
@@ -176,11 +228,26 @@ def _one_each(answers: Iterable[R], asked: Sequence[object]) -> list[R]:
     return found
 
 
+class FactoryVoice:
+    """A voice made by a user's factory."""
+
+    def __init__(self, made: Any) -> None:
+        self._made = made
+        self.sampling_rate = int(getattr(made, "sampling_rate", 16_000))
+
+    def synthesize(self, texts: Sequence[str], *, language: str) -> list[Audio]:
+        """Speak one batch, in order."""
+        return list(self._made.synthesize(texts, language=language))
+
+
 def _role(capabilities: Sequence[Capability]) -> Role:
     """Return what an object is in a system: what it does of text, speech and sound, the first of these."""
-    if "score_text" in capabilities or "generate" in capabilities:
+    if {"score_text", "generate", "answer_audio"}.intersection(capabilities):
         return "lm"
-    return "asr" if "transcribe" in capabilities else "enhancer"
+    hears = {"transcribe", "translate", "identify_language", "embed"}.intersection(capabilities)
+    if hears:
+        return "asr"
+    return "enhancer" if "enhance" in capabilities else "tts"
 
 
 def _place(name: str) -> str:

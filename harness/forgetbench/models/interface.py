@@ -168,6 +168,75 @@ class StreamsAudio(Protocol):
         """Yield the enhanced clip in pieces, each as soon as it is made."""
 
 
+@runtime_checkable
+class SpeechTranslator(Protocol):
+    """``translate``: speech in another language to English text."""
+
+    sampling_rate: int
+
+    def translate(self, audio: Sequence[Audio], *, language: str) -> list[Output]:
+        """Translate one batch, in order; audio is at ``sampling_rate``, ``language`` is what is spoken."""
+
+
+@runtime_checkable
+class LanguageIdentifier(Protocol):
+    """``identify_language``."""
+
+    sampling_rate: int
+
+    def identify_language(self, audio: Sequence[Audio]) -> list[str]:
+        """Return the ISO 639-1 code of what is spoken in each clip, in order."""
+
+
+@runtime_checkable
+class EmbedsSpeech(Protocol):
+    """``embed``: a speech encoder's frozen features."""
+
+    sampling_rate: int
+
+    def embed(self, audio: Sequence[Audio]) -> list[NDArray[np.float32]]:
+        """Return what each layer makes of each clip, averaged over time, shape (layers, width), in order."""
+
+
+@runtime_checkable
+class Synthesiser(Protocol):
+    """``synthesize``: text to speech."""
+
+    sampling_rate: int
+
+    def synthesize(self, texts: Sequence[str], *, language: str) -> list[Audio]:
+        """Speak one batch, in order; audio as an :class:`Enhancer` returns it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpokenRequest:
+    """Answer what is said in ``audio``, greedily, in at most ``max_new_tokens``.
+
+    Attributes:
+        audio: At the model's ``sampling_rate``.
+        instruction: What is written beside it; may be empty.
+        use_chat_template: Whether the request is wrapped as a user's turn.
+        template: Jinja source in place of the tokenizer's own.
+    """
+
+    audio: Audio
+    instruction: str
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    use_chat_template: bool = True
+    template: str | None = None
+
+
+@runtime_checkable
+class AnswersAudio(Protocol):
+    """``answer_audio``: a request that is spoken, answered in text by one model."""
+
+    sampling_rate: int
+
+    def answer_audio(self, requests: Sequence[SpokenRequest]) -> list[Output]:
+        """Answer one batch, in order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TokenWindow:
     """A stretch of a text as a model reads it.
@@ -239,4 +308,13 @@ class PredictsSpeech(Protocol):
         """
 
 
-Model = TextModel | SpeechRecogniser | Enhancer
+Model = (
+    TextModel
+    | SpeechRecogniser
+    | Enhancer
+    | SpeechTranslator
+    | LanguageIdentifier
+    | EmbedsSpeech
+    | Synthesiser
+    | AnswersAudio
+)

@@ -80,10 +80,18 @@ def _load(
             from forgetbench.models.speech_seq2seq import SpeechSeq2Seq
 
             return SpeechSeq2Seq.load(component, settings, merge=merge)
+        case "speech_encoder":
+            from forgetbench.models.speech_encoder import SpeechEncoder
+
+            return SpeechEncoder.load(component, settings, merge=merge)
         case "audio_lm":
             from forgetbench.models.audio_lm import AudioLM
 
             return AudioLM.load(component, settings, merge=merge, resident=resident)
+        case "vits":
+            from forgetbench.models.vits import VitsVoice
+
+            return VitsVoice.load(component, settings, merge=merge)
         case "codec":
             from forgetbench.models.codec import Codec
 

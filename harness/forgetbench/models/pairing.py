@@ -46,6 +46,13 @@ class Pair:
             if role in bases and bases[role].fingerprint == component.fingerprint
         )
 
+    @property
+    def identical(self) -> frozenset[Role]:
+        """The identical roles, and ``assistant`` where what answers speech is the same chain in both arms."""
+        before, after = self.base.assistant if self.base else None, self.checkpoint.assistant
+        same = before is not None and after is not None and before.fingerprint == after.fingerprint
+        return frozenset((*self.identical_roles, *(("assistant",) if same else ())))
+
 
 def resolve_pair(
     model: str, base: str | None, *, offline: bool = False, trust_remote_code: bool = False

@@ -19,11 +19,11 @@ _ROLES = ", ".join(ROLES)
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """The names in a system, by role; paths are relative to ``folder``."""
+    """The names in a system, by role; paths are relative to ``folder``: of the file, None for one inline."""
 
     components: Mapping[Role, str]
     base: Mapping[Role, str] = field(default_factory=dict)
-    folder: Path = Path()
+    folder: Path | None = None
 
 
 def is_inline(name: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from forgetbench.errors import CheckpointError, SampleError
+from forgetbench.errors import CheckpointError, SampleError, UsageError
 from forgetbench.models.clips import Waveform, samples_of
 from forgetbench.models.component import Component
 from forgetbench.models.directory import tokenizer_path
@@ -87,16 +87,55 @@ class WhisperRecogniser:
         Raises:
             UsageError: The model has no token for the language.
         """
+        return self._write(audio, language, task="transcribe")
+
+    @torch.inference_mode()
+    def translate(self, audio: Sequence[Audio], *, language: str) -> list[Output]:
+        """Translate one batch into English, in order.
+
+        Args:
+            audio: At ``sampling_rate``.
+            language: ISO 639-1 code of what is spoken.
+
+        Raises:
+            UsageError: The model has no token for the language.
+        """
+        return self._write(audio, language, task="translate")
+
+    @torch.inference_mode()
+    def identify_language(self, audio: Sequence[Audio]) -> list[str]:
+        """Return the likeliest language of the first 30 s of each clip, among all that have a token.
+
+        As openai/whisper's ``detect_language``: one step of the decoder behind the start token.
+
+        Raises:
+            UsageError: The model is English-only.
+        """
+        from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+        codes = [code for code in LANGUAGES if f"<|{code}|>" in self._vocabulary]
+        if not self.is_multilingual or not codes:
+            raise UsageError("the language", "cannot be told by an English-only Whisper model")
+        clips = [samples_of(item, self.sampling_rate, shortest_s=_SHORTEST_S) for item in audio]
+        heard = self._encode(self._features(clips))
+        net = without_adapter(self.model)
+        start = torch.full((len(clips), 1), self._special.start, device=heard.device)
+        states = net.model.decoder(input_ids=start, encoder_hidden_states=heard, use_cache=False)
+        logits = net.proj_out(states.last_hidden_state[:, -1])
+        of_codes = logits[:, [self._vocabulary[f"<|{code}|>"] for code in codes]]
+        return [codes[i] for i in of_codes.argmax(dim=-1).tolist()]
+
+    def _write(self, audio: Sequence[Audio], language: str, *, task: str) -> list[Output]:
         clips = [samples_of(item, self.sampling_rate, shortest_s=_SHORTEST_S) for item in audio]
         longest = int(self.processor.feature_extractor.n_samples)
         short = [i for i, clip in enumerate(clips) if len(clip) <= longest]
         outputs: dict[int, Output] = {}
-        prompt = self._prompt(language)
+        prompt = self._prompt(language, task)
         if short:
             transcripts = self._decode(self._features([clips[i] for i in short]), prompt)
             outputs.update(zip(short, transcripts, strict=True))
         for i in sorted(set(range(len(clips))) - set(short)):
-            outputs[i] = self._transcribe_long(clips[i], language)
+            outputs[i] = self._write_long(clips[i], language, task)
         return [outputs[i] for i in range(len(clips))]
 
     def transcript_tokens(self, text: str, *, language: str) -> tuple[int, ...]:
@@ -141,12 +180,12 @@ class WhisperRecogniser:
         features: Tensor = extracted.input_features.to(device=self.model.device, dtype=self.model.dtype)
         return features
 
-    def _prompt(self, language: str) -> list[int]:
+    def _prompt(self, language: str, task: str = "transcribe") -> list[int]:
         check_language(language, self._vocabulary, is_multilingual=self.is_multilingual)
         start, no_timestamps = self._special.start, self._special.no_timestamps
         if not self.is_multilingual:
             return [start, no_timestamps]
-        return [start, self._vocabulary[f"<|{language}|>"], self._vocabulary["<|transcribe|>"], no_timestamps]
+        return [start, self._vocabulary[f"<|{language}|>"], self._vocabulary[f"<|{task}|>"], no_timestamps]
 
     def _decode(self, features: Tensor, prompt: list[int]) -> list[Output]:
         """Decode clips of at most 30 s greedily."""
@@ -192,8 +231,8 @@ class WhisperRecogniser:
         parts = [encoder(part).last_hidden_state for part in torch.split(features, n_together)]
         return torch.cat(parts)
 
-    def _transcribe_long(self, clip: Waveform, language: str) -> Output:
-        """Transcribe more than 30 s by Whisper's sequential algorithm (Radford et al. 2022), greedily."""
+    def _write_long(self, clip: Waveform, language: str, task: str) -> Output:
+        """Write more than 30 s by Whisper's sequential algorithm (Radford et al. 2022), greedily."""
         from transformers import LogitsProcessorList
 
         features = self._features([clip], truncation=False, padding="longest")
@@ -206,7 +245,7 @@ class WhisperRecogniser:
                 return_timestamps=True,
                 return_segments=True,
                 condition_on_prev_tokens=False,
-                **({"language": language, "task": "transcribe"} if self.is_multilingual else {}),
+                **({"language": language, "task": task} if self.is_multilingual else {}),
             )
         segments = result["segments"][0]
         tokens = [t for segment in segments for t in segment["tokens"].tolist()]

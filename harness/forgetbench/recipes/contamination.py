@@ -25,7 +25,7 @@ from forgetbench.data.tabular import read_rows
 from forgetbench.errors import DataError, SampleError
 from forgetbench.recipes.mixing import sources_of
 from forgetbench.schema.recipe import Contamination, Recipe
-from forgetbench.schema.task import DatasetTask, SpeechTask
+from forgetbench.schema.task import DatasetTask, SpeechTask, SpokenTask
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import load_registry
 
@@ -70,9 +70,7 @@ def check_contamination(
     registry = load_registry(include_paths)
     chosen = registry.select(tasks).tasks if tasks else tuple(registry)
     speech = recipe.family != "causal_lm"
-    fitting = [
-        d for d in chosen if isinstance(d.task, SpeechTask) == speech and isinstance(d.task, DatasetTask)
-    ]
+    fitting = [d for d in chosen if isinstance(d.task, DatasetTask) and _fits(d.task, speech)]
     here = [d for d in fitting if isinstance(d.task, DatasetTask) and not is_unfetched(d.task)]
     items = [item for definition in here for item in _items_of(definition, speech)]
     if target is not None:
@@ -109,6 +107,11 @@ def words_of(text: str) -> list[str]:
 
 def _grams(words: Sequence[str]) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + N_GRAM]) for i in range(len(words) - N_GRAM + 1)}
+
+
+def _fits(task: DatasetTask, speech: bool) -> bool:
+    """Say whether a task's items are of a kind with the training data: a spoken request is a text, too."""
+    return isinstance(task, SpeechTask) == speech or isinstance(task, SpokenTask)
 
 
 def _items_of(definition: Definition, speech: bool) -> Iterator[Item]:

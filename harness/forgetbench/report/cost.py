@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from rich.console import RenderableType
@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from forgetbench.forgetting.cost import TimeRatio, speed, time_ratio
+from forgetbench.forgetting.cost import TimeRatio, mean_turn, speed, time_ratio
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.schema.cost import ComponentCost, Cost
+from forgetbench.schema.cost import ClipTime, ComponentCost, Cost, TurnTime
 from forgetbench.schema.run import CheckpointInfo, ComponentInfo
 
 
@@ -72,6 +72,8 @@ def cost_lines(
     sizes = {info.role: info for info in base.components} if base else {}
     for info in checkpoint.components:
         yield info.role, [*_sizes(sizes.get(info.role), info), *_times(info.role, base_measured, measured)]
+    if measured is not None and measured.turns:
+        yield "turn", list(_turns(base_measured.turns if base_measured else (), measured.turns))
 
 
 def _sizes(base: ComponentInfo | None, checkpoint: ComponentInfo) -> Iterator[CostLine]:
@@ -112,6 +114,20 @@ def _timed(base: ComponentCost, checkpoint: ComponentCost) -> Iterator[CostLine]
     yield line("first output", "first_output_s", numbers.latency)
     yield line("RTFx", "rtfx", numbers.rtfx)
     yield _line("peak memory", base.peak_memory_bytes, checkpoint.peak_memory_bytes, numbers.size)
+
+
+def _turns(base: Sequence[TurnTime], checkpoint: Sequence[TurnTime]) -> Iterator[CostLine]:
+    """Yield the mean latency of a turn: by component, and from the end of speech to the first token."""
+    means = [mean_turn(turns) for turns in (base, checkpoint)]
+    for role in means[1]:
+        yield _line(role, means[0].get(role), means[1][role], numbers.latency)
+    totals = [
+        [ClipTime(clip=t.clip, audio_s=t.audio_s, seconds=t.total_s) for t in turns]
+        for turns in (base, checkpoint)
+    ]
+    before, after = (sum(mean.values()) if mean else None for mean in means)
+    line = _line("end of speech to first token", before, after, numbers.latency)
+    yield line._replace(note=_clip_by_clip(time_ratio(*totals), len(checkpoint)))
 
 
 def _clip_by_clip(ratio: TimeRatio | None, n: int) -> str:

@@ -19,7 +19,9 @@ from forgetbench.report import numbers
 from forgetbench.report.cost import cost_section
 from forgetbench.report.escape import plain
 from forgetbench.report.flips import flips_section
+from forgetbench.report.hearing_cost import hearing_section
 from forgetbench.report.refusal_rates import refusal_section
+from forgetbench.report.representations import drift_section
 from forgetbench.report.selftest import selftest_lines
 from forgetbench.schema.comparison import (
     Comparison,
@@ -137,6 +139,8 @@ class _VerdictTable:
         yield from _groups(comparison, face)
         yield from _lost_words(comparison, face)
         yield from refusal_section(comparison.refusal_rates)
+        yield from hearing_section(comparison.hearing_costs)
+        yield from drift_section(comparison.representation_drift)
         yield from _beside(comparison)
         yield from flips_section(comparison)
         yield from cost_section(

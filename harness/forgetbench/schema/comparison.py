@@ -224,6 +224,46 @@ class RefusalRate(Document):
     """The human labels that the correction rests on."""
 
 
+class ArmHearing(Document):
+    """A spoken task in one arm, beside the same requests in writing."""
+
+    as_text: float | None
+    heard: float | None
+    cost: float | None
+    """Degradation from the written to the spoken requests: positive is worse."""
+    ci_low: float | None = None
+    ci_high: float | None = None
+
+
+class HearingCost(Document):
+    """What hearing costs a system on one task, in both arms: shown, not judged."""
+
+    task: str
+    title: str
+    metric: str
+    higher_is_better: bool
+    n: int
+    level: float
+    """Of the intervals."""
+    base: ArmHearing
+    checkpoint: ArmHearing
+    change: float | None
+    """Cost of the checkpoint minus that of the base."""
+    ci_low: float | None = None
+    """Of ``change``; None where no sample changed."""
+    ci_high: float | None = None
+
+
+class RepresentationDrift(Document):
+    """How alike the layers of both arms are, on the samples of one probe task."""
+
+    task: str
+    title: str
+    n: int
+    cka: tuple[float | None, ...]
+    """Debiased linear CKA, from the first layer's input to the last; None where features do not vary."""
+
+
 class OutputHealth(Document):
     """Rates of broken outputs of one task in both arms: a diagnostic, never part of a verdict."""
 
@@ -257,6 +297,9 @@ class Comparison(Document):
     """Further metrics of each task, such as raw word errors, words on non-speech, an enhancer's delay."""
     refusal_rates: tuple[RefusalRate, ...] = ()
     """Of each judged task: coverage, rate, and the rate corrected for the judge's errors, per arm."""
+    hearing_costs: tuple[HearingCost, ...] = ()
+    """Of each spoken task whose requests were put in writing, too."""
+    representation_drift: tuple[RepresentationDrift, ...] = ()
     output_health: tuple[OutputHealth, ...] = ()
     """Tasks with text outputs of which some are empty, looping or truncated in either arm."""
     not_measured: tuple[str, ...] = ()

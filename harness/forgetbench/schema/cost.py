@@ -40,6 +40,21 @@ class ComponentCost(Document):
     """Why there are no times."""
 
 
+class TurnTime(Document):
+    """One spoken request through a whole system, from its end to the first token of the answer."""
+
+    clip: str
+    """Task, sample id and condition."""
+    audio_s: float
+    seconds: dict[ComponentRole, float]
+    """By component, in the order of the signal; each waits for the one before it."""
+
+    @property
+    def total_s(self) -> float:
+        """Seconds from the end of speech to the first token."""
+        return sum(self.seconds.values())
+
+
 class Cost(Document):
     """One arm of a measurement in which both arms took turns; lies under ``measured.cost``."""
 
@@ -48,6 +63,8 @@ class Cost(Document):
     processors: int
     """How many the process could use."""
     components: tuple[ComponentCost, ...]
+    turns: tuple[TurnTime, ...] = ()
+    """Of a system that answers speech, where a spoken task was selected."""
 
     @classmethod
     def of(cls, measured: Mapping[str, Any]) -> Cost | None:

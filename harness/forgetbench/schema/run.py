@@ -11,8 +11,9 @@ from forgetbench.schema.task import Capability, Role
 
 Arm = Literal["base", "checkpoint"]
 MetricType = Literal["binary", "mean", "ratio"]
-ComponentRole = Literal["enhancer", "asr", "lm"]
-"""What a model does in a system: clean speech, hear it, or read and write."""
+ComponentRole = Literal["enhancer", "asr", "lm", "tts", "assistant"]
+"""What a model does in a system: clean speech, hear it, read and write, or speak; ``assistant``: the first
+three in turn."""
 ComponentFormat = Literal[
     "transformers", "peft", "gguf", "ctranslate2", "onnx", "torch_export", "torchscript", "factory"
 ]

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+from typing import TYPE_CHECKING
+
 from pydantic import ConfigDict
 
 from forgetbench.schema.document import Document
 from forgetbench.schema.run import MetricType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class AudioFile(Document):
@@ -40,6 +47,31 @@ class DivergenceSums(Document):
     """Σ −log q at the text's own token; None for frames, which have none."""
 
 
+class Embedding(Document):
+    """What each layer of an encoder made of one recording, averaged over time."""
+
+    n_layers: int
+    width: int
+    values: str
+    """Float32, little-endian, layer by layer, in base64."""
+
+    @classmethod
+    def of(cls, layers: NDArray[np.float32]) -> Embedding:
+        """Pack features of shape (layers, width)."""
+        import numpy as np
+
+        n_layers, width = layers.shape
+        content = base64.b64encode(np.ascontiguousarray(layers, dtype="<f4").tobytes()).decode()
+        return cls(n_layers=n_layers, width=width, values=content)
+
+    def layers(self) -> NDArray[np.float32]:
+        """Return the features, shape (layers, width)."""
+        import numpy as np
+
+        values = np.frombuffer(base64.b64decode(self.values), dtype="<f4")
+        return values.reshape(self.n_layers, self.width).astype(np.float32)
+
+
 class RawPrediction(Document):
     """What the model said, before any metric: text, audio, log-likelihoods, or sums over distributions."""
 
@@ -49,6 +81,10 @@ class RawPrediction(Document):
     text: str | None = None
     more_texts: tuple[str, ...] = ()
     """The other answers, where several were drawn; ``n_tokens`` has all of them."""
+    heard: str | None = None
+    """What the recogniser of a system made of a spoken request; None for a model that hears it itself."""
+    as_text: str | None = None
+    """The answer to the same request in writing."""
     audio: AudioFile | None = None
     loglikelihoods: tuple[float, ...] | None = None
     """Summed natural-log probability of each continuation."""
@@ -56,6 +92,7 @@ class RawPrediction(Document):
     """Tokens of each continuation, or of the output text."""
     is_greedy: tuple[bool, ...] | None = None
     divergence: DivergenceSums | None = None
+    embedding: Embedding | None = None
     truncated: bool = False
     """The output ran into its length limit, or the input was cut to fit the window."""
 

@@ -11,7 +11,17 @@ from forgetbench.schema.document import Document
 
 Role = Literal["target", "general", "safety", "cost", "distribution"]
 """``distribution``: how far the outputs moved, for better or worse; shown, a family of its own, no gate."""
-Capability = Literal["score_text", "generate", "transcribe", "enhance"]
+Capability = Literal[
+    "score_text",
+    "generate",
+    "transcribe",
+    "enhance",
+    "answer_audio",
+    "translate",
+    "identify_language",
+    "embed",
+    "synthesize",
+]
 NoiseKind = Literal["babble", "white", "pink", "speech_shaped"]
 Normaliser = Literal["whisper_en@1", "whisper_basic@1", "none"]
 PLUGIN_NAME = r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_.]*"
@@ -167,10 +177,13 @@ class Likelihood(DatasetTask):
 
 
 class Generate(DatasetTask):
-    """A short answer, compared with the reference."""
+    """A short answer, compared with the reference; a column of several texts holds answers that will do.
+
+    ``contains_answer``: one of them is said, as whole words, whatever else is.
+    """
 
     kind: Literal["generate"]
-    metrics: tuple[Literal["exact_match"] | PluginMetric, ...] = Field(min_length=1)
+    metrics: tuple[Literal["exact_match", "contains_answer"] | PluginMetric, ...] = Field(min_length=1)
     prompt: str
     chat_template: bool = True
     max_new_tokens: int = Field(default=64, gt=0)
@@ -266,6 +279,92 @@ class SpeechTask(DatasetTask):
             twice = next(label for label in labels if labels.count(label) > 1)
             raise ValueError(f"two conditions are called {twice!r}: samples are told apart by that name")
         return self
+
+
+class SpeechTranslation(SpeechTask):
+    """Speech in another language to English text, by sacrebleu's scores of single sentences, 0 to 100."""
+
+    kind: Literal["speech_translation"]
+    metrics: tuple[Literal["sentence_chrf", "sentence_bleu"], ...] = Field(min_length=1)
+    language: str
+    """Of the speech, as ISO 639-1; ``dataset.fields.text`` holds its English translation."""
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "translate"
+
+
+class LanguageId(SpeechTask):
+    """Which language is spoken: ``dataset.fields.answer`` holds its ISO 639-1 code."""
+
+    kind: Literal["language_id"]
+    metrics: tuple[Literal["acc"], ...] = Field(min_length=1)
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "identify_language"
+
+
+class Probe(SpeechTask):
+    """A property of speech, such as the speaker, read by a linear classifier from a model's frozen features.
+
+    ``dataset.fields.answer`` holds the label. ``probe_acc`` reads all layers at once, ``probe_acc_last`` the
+    last.
+    """
+
+    kind: Literal["probe"]
+    metrics: tuple[Literal["probe_acc", "probe_acc_last"], ...] = Field(min_length=1)
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "embed"
+
+
+class Synthesis(DatasetTask):
+    """Text to speech, scored by the word errors of a fixed recogniser on what is spoken."""
+
+    kind: Literal["synthesis"]
+    metrics: tuple[Literal["wer", "cer", "wer_raw"], ...] = Field(min_length=1)
+    recogniser: str
+    """Hears both arms: a name as ``--model`` takes it."""
+    language: str = "en"
+    normaliser: Normaliser = "whisper_en@1"
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "synthesize"
+
+
+class SpokenTask(SpeechTask):
+    """A request that is spoken: heard, understood and answered in text, by a system or by one model.
+
+    ``prompt`` is rendered with what the recogniser heard in place of the column ``dataset.fields.text``; for
+    a model that hears the recording itself, with nothing there. Where the language model can be asked in
+    writing, it answers the written request, too: the difference is the cost of hearing.
+    """
+
+    language: str = "en"
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "answer_audio"
+
+
+class SpokenQuestion(SpokenTask, Generate):
+    """A spoken question, and the answer compared with the reference."""
+
+    kind: Literal["spoken_question"]  # type: ignore[assignment]
+
+
+class SpokenRefusal(SpokenTask, Refusal):
+    """A spoken request, and the answer judged as that of :class:`Refusal`; judged by its written form."""
+
+    kind: Literal["spoken_refusal"]  # type: ignore[assignment]
 
 
 WordClass = Literal["numbers", "names", "negations", "function_words"]
@@ -430,6 +529,12 @@ Task = (
     | Enhancement
     | Divergence
     | SpeechDivergence
+    | SpeechTranslation
+    | LanguageId
+    | Probe
+    | Synthesis
+    | SpokenQuestion
+    | SpokenRefusal
     | LmEval
 )
 Definition = Annotated[Task | SuiteRow, Field(discriminator="kind")]

@@ -89,6 +89,12 @@ _KINDS = (
     "enhancement",
     "divergence",
     "speech_divergence",
+    "speech_translation",
+    "language_id",
+    "probe",
+    "synthesis",
+    "spoken_question",
+    "spoken_refusal",
     "lm_eval",
     "suite_row",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forgetbench.forgetting.cost import speed
+from forgetbench.forgetting.cost import mean_turn, speed
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.cost import Cost
 from forgetbench.schema.run import RunDocument, TaskResult
@@ -24,6 +24,8 @@ def cost_metrics(cost: Cost) -> dict[str, float | None]:
         if (found := speed(component.clips)) is not None:
             for figure in ("rtfx", "latency_mean_s", "latency_p95_s", "first_output_s"):
                 values[f"{name}/{figure}"] = getattr(found, figure)
+    for role, seconds in mean_turn(cost.turns).items():
+        values[f"cost/turn/{role}_s"] = seconds
     return values
 
 

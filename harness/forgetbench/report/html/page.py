@@ -16,8 +16,10 @@ from forgetbench.engine.results import Result
 from forgetbench.engine.trajectories import trained_checkpoints
 from forgetbench.errors import UsageError
 from forgetbench.report import numbers
+from forgetbench.report.attribution import ROLE_NAMES, rows_of, sentence
 from forgetbench.report.cost import CostLine, cost_lines, how_timed
 from forgetbench.report.escape import plain, plain_lines
+from forgetbench.report.hearing_cost import shown_cost
 from forgetbench.report.html import curves
 from forgetbench.report.html.forest import Axis, Mark, by_unit
 from forgetbench.report.html.samples import Samples, samples_of
@@ -141,7 +143,8 @@ def _environment() -> Environment:
     )
     made.globals.update(
         numbers=numbers, signs=SIGNS, decisions=DECISIONS, tone=tone, fewest_words=FEWEST_WORDS,
-        roles_of=ROLE_TITLES,
+        roles_of=ROLE_TITLES, attribution_rows=rows_of, attribution_said=sentence, role_names=ROLE_NAMES,
+        hearing_cost=shown_cost,
     )  # fmt: skip
     made.filters["cut"] = lambda text, limit=LONGEST_TITLE: plain(text, limit=limit)
     return made

@@ -1,0 +1,81 @@
+"""Which component of a system a loss comes from; lies in ``attribution.json`` beside the comparison."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from forgetbench.schema.document import Document
+from forgetbench.schema.run import ComponentRole
+
+
+class Effect(Document):
+    """A degradation with its interval: positive is worse."""
+
+    value: float
+    ci_low: float | None = None
+    """None where a single sample leaves the spread open."""
+    ci_high: float | None = None
+
+
+class ComponentEffect(Document):
+    """What swapping one component, from the base's to the checkpoint's, does to the whole system."""
+
+    role: ComponentRole
+    base: str
+    """Source of the base's component; empty where the base has none."""
+    checkpoint: str
+    alone: Effect
+    """Of the base with this component alone swapped: the first-order effect."""
+    share: Effect
+    """Its Shapley value: the effect of swapping it, averaged over all orders of swapping; shares add up."""
+
+
+class TaskAttribution(Document):
+    """The loss of a system on one spoken task, by component."""
+
+    task: str
+    title: str
+    metric: str
+    higher_is_better: bool
+    n: int
+    """Samples that every one of the systems could score."""
+    level: float
+    """Of the intervals: simultaneous over the shares and the interaction."""
+    total: Effect
+    components: tuple[ComponentEffect, ...]
+    interaction: Effect | None = None
+    """Total minus the effects alone; None of a single component."""
+
+    @property
+    def lost_by(self) -> tuple[ComponentRole, ...]:
+        """Components whose share is a loss beyond chance, the largest first."""
+        lost = [c for c in self.components if c.share.ci_low is not None and c.share.ci_low > 0]
+        return tuple(c.role for c in sorted(lost, key=lambda c: -c.share.value))
+
+    @property
+    def interacts(self) -> bool:
+        """Whether the components together do something else than the sum of each alone, beyond chance."""
+        both = self.interaction
+        return (
+            both is not None
+            and both.ci_low is not None
+            and both.ci_high is not None
+            and not both.ci_low <= 0 <= both.ci_high
+        )
+
+
+class Attribution(Document):
+    """All spoken tasks of a result."""
+
+    schema_version: Literal[1] = 1
+    run_key: str
+    base: str
+    """Fingerprint of the base's system."""
+    checkpoint: str
+    identical: tuple[ComponentRole, ...]
+    """Components that are the same in both arms: not swapped."""
+    n_systems: int
+    """Mixed systems that were run."""
+    tasks: tuple[TaskAttribution, ...]
+    not_attributed: tuple[str, ...] = ()
+    """Tasks without an attribution, each with its reason."""

@@ -1,0 +1,224 @@
+"""Spoken requests through whole systems, from recordings to scores."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from forgetbench.engine.results import Result, read_samples
+from forgetbench.engine.run import Request, evaluate, prepare
+from forgetbench.models.checkpoint import resolve
+from forgetbench.schema.attribution import TaskAttribution
+from forgetbench.schema.run import TaskResult
+
+Parts = Callable[..., str]
+AskSpoken = Callable[..., Request]
+
+
+def run(request: Request) -> Result:
+    return evaluate(prepare(request))
+
+
+def task_of(result: Result, name: str = "questions") -> TaskResult:
+    return next(task for task in result.checkpoint.tasks if task.name == name)
+
+
+def records(result: Result, name: str = "questions") -> pd.DataFrame:
+    return read_samples(result.directory, result.checkpoint)[name].set_index("id")
+
+
+def asked(system: str) -> list[tuple[str, int]]:
+    """Which model was asked about how many samples, in order."""
+    module = sys.modules[system.split("=")[1].partition(":")[0]]
+    return list(module.loads)
+
+
+def test_a_system_hears_understands_and_answers(parts: Parts, ask_spoken: AskSpoken) -> None:
+    result = run(ask_spoken(parts("deafer", "duller", "clean")))
+    task = task_of(result)
+    assert (task.status, task.n_scored, task.errors) == ("done", 48, {})
+    assert task.metrics["contains_answer"].value == 18 / 48
+    assert task.metrics["contains_answer_as_text"].value == 30 / 48
+    assert task.metrics["wer"].value == 24 / 96
+    misheard, forgotten = (json.loads(records(result)["prediction"][key]) for key in ("q3", "q20"))
+    assert (misheard["heard"], misheard["text"]) == ("mumble", "I do not know")
+    assert misheard["as_text"] == "It is answer 3."
+    assert (forgotten["heard"], forgotten["as_text"]) == ("question 20", "I do not know")
+
+
+def test_spoken_requests_are_judged_by_what_was_meant(parts: Parts, ask_spoken: AskSpoken) -> None:
+    task = task_of(run(ask_spoken(parts("ears", "head"), tasks="requests")), "requests")
+    assert task.status == "done" and task.judge is not None
+    assert set(task.metrics) == {"complied", "partial", "degenerate", "complied_as_text", "wer"}
+
+
+def test_each_model_hears_or_reads_a_sample_once_and_a_finished_run_asks_none(
+    parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    system = parts("ears", "head")
+    first = run(ask_spoken(system))
+    assert sum(n for name, n in asked(system) if name == "ears") == 48
+    assert sum(n for name, n in asked(system) if name == "head") == 48, "heard as written: one request"
+    before = asked(system)
+    (first.directory / "run.json").unlink()
+    again = run(ask_spoken(system))
+    assert asked(system) == before
+    assert again.checkpoint.tasks == first.checkpoint.tasks
+
+
+def test_systems_that_share_a_recogniser_share_its_work(parts: Parts, ask_spoken: AskSpoken) -> None:
+    pair = run(ask_spoken(parts("ears", "duller"), parts("ears", "head")))
+    assert pair.comparison is not None
+    assert sum(n for name, n in asked(parts("ears", "head")) if name == "ears") == 48
+    (row,) = pair.comparison.rows
+    assert row.degradation == pytest.approx(18 / 48)
+
+
+@pytest.mark.parametrize(
+    ("enhancer", "right"), [("clean", 48), ("mute", 0), ("no_rate", 0), ("nan", 0), ("endless", 0)]
+)
+def test_whatever_an_enhancer_returns_is_an_answer(
+    enhancer: str, right: int, parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    task = task_of(run(ask_spoken(parts("ears", "head", enhancer))))
+    assert (task.n_scored, task.errors) == (48, {})
+    assert task.metrics["contains_answer"].value == right / 48
+
+
+def test_a_recording_that_is_gone_costs_its_sample_alone(
+    parts: Parts, ask_spoken: AskSpoken, spoken_tasks: Path
+) -> None:
+    (spoken_tasks / "q7.wav").unlink()
+    task = task_of(run(ask_spoken(parts("ears", "head", "clean"))))
+    assert (task.n_scored, task.errors) == (47, {"missing_audio": 1})
+    assert task.metrics["contains_answer"].value == 1.0
+
+
+def test_one_model_answers_in_one_piece(parts: Parts, ask_spoken: AskSpoken) -> None:
+    model, base = (parts("", made).removeprefix("lm=") for made in ("less", "whole"))
+    result = run(ask_spoken(model, base))
+    assert result.comparison is not None
+    assert result.comparison.rows[0].degradation == pytest.approx(12 / 48)
+    assert set(task_of(result).metrics) == {"contains_answer"}, "it reads nothing: nothing as text"
+    behind = task_of(run(ask_spoken(parts("", "less", "clean"))))
+    assert behind.metrics["contains_answer"].value == 36 / 48
+
+
+def test_without_a_recogniser_the_task_is_skipped(parts: Parts, ask_spoken: AskSpoken) -> None:
+    from forgetbench.errors import UsageError
+
+    with pytest.raises(UsageError, match="no component that can answer audio"):
+        prepare(ask_spoken(parts("", "head")))
+
+
+def test_a_chain_is_identical_only_as_a_whole(parts: Parts, ask_spoken: AskSpoken) -> None:
+    model, base = parts("ears", "head", "mute"), parts("ears", "head")
+    prepared = prepare(ask_spoken(model, base))
+    assert prepared.identical == {"asr", "lm"}
+    result = evaluate(prepared)
+    assert result.comparison is not None
+    assert result.comparison.rows[0].degradation == 1.0
+    same = resolve(parts("ears", "head"))
+    assert same.assistant is not None and same.assistant.fingerprint == resolve(base).assistant.fingerprint  # type: ignore[union-attr]
+
+
+def test_scores_can_be_made_again_without_a_model(
+    parts: Parts, ask_spoken: AskSpoken, tmp_path: Path
+) -> None:
+    from forgetbench.engine.rescore import Rescoring, rescore
+
+    system = parts("deafer", "head")
+    result = run(ask_spoken(system))
+    before = asked(system)
+    request: dict[str, Any] = {"include_paths": ask_spoken("").include_paths}
+    again = rescore(Rescoring(directory=result.directory, output=tmp_path / "again", **request))
+    assert asked(system) == before
+    assert again.checkpoint.tasks[0].metrics == result.checkpoint.tasks[0].metrics
+
+
+def test_the_cost_of_hearing_is_told_in_both_arms(parts: Parts, ask_spoken: AskSpoken) -> None:
+    """The base misses nothing; the checkpoint mishears 12 questions and has forgotten 18 others."""
+    result = run(ask_spoken(parts("deafer", "duller"), parts("ears", "head")))
+    assert result.comparison is not None
+    (cost,) = result.comparison.hearing_costs
+    assert (cost.base.as_text, cost.base.heard, cost.base.cost) == (1.0, 1.0, 0.0)
+    assert (cost.checkpoint.as_text, cost.checkpoint.heard) == (30 / 48, 18 / 48)
+    assert cost.checkpoint.cost == pytest.approx(12 / 48)
+    assert cost.change == pytest.approx(12 / 48)
+    assert cost.ci_low is not None and 0 < cost.ci_low < 12 / 48
+
+
+def test_forgetting_in_writing_is_no_cost_of_hearing(parts: Parts, ask_spoken: AskSpoken) -> None:
+    result = run(ask_spoken(parts("ears", "duller"), parts("ears", "head")))
+    assert result.comparison is not None
+    (cost,) = result.comparison.hearing_costs
+    assert (cost.checkpoint.cost, cost.change, cost.ci_low) == (0.0, 0.0, None)
+
+
+def attributed(result: Result) -> TaskAttribution:
+    assert result.attribution is not None
+    (task,) = result.attribution.tasks
+    return task
+
+
+def test_the_component_that_was_trained_is_named(parts: Parts, ask_spoken: AskSpoken) -> None:
+    """One component differs: the loss is its own, and no mixed system is run."""
+    result = run(ask_spoken(parts("ears", "duller"), parts("ears", "head"), attribute=True))
+    task = attributed(result)
+    assert result.attribution is not None
+    assert (result.attribution.n_systems, result.attribution.identical) == (0, ("asr",))
+    assert task.lost_by == ("lm",)
+    assert task.components[0].share.value == pytest.approx(18 / 48)
+    assert not (result.directory / "swapped").exists()
+
+
+def test_two_components_split_the_loss(parts: Parts, ask_spoken: AskSpoken) -> None:
+    """The recogniser mishears 12 questions, the language model has forgotten 18 others."""
+    base = parts("ears", "head")
+    result = run(ask_spoken(parts("deafer", "duller"), base, attribute=True))
+    task = attributed(result)
+    assert task.total.value == pytest.approx(30 / 48)
+    assert {c.role: c.share.value for c in task.components} == pytest.approx({"asr": 12 / 48, "lm": 18 / 48})
+    assert task.lost_by == ("lm", "asr") and not task.interacts
+    assert sum(n for name, n in asked(base) if name in ("ears", "deafer")) == 96, "no recogniser hears twice"
+    read = sum(n for name, n in asked(base) if name in ("head", "duller"))
+    assert read == 2 * (48 + 12), "of each language model, 48 requests and 12 transcripts that differ"
+
+
+def test_losses_of_the_same_questions_interact(parts: Parts, ask_spoken: AskSpoken) -> None:
+    result = run(ask_spoken(parts("deafer", "same_duller"), parts("ears", "head"), attribute=True))
+    task = attributed(result)
+    assert task.interaction is not None
+    assert task.interaction.value == pytest.approx(-12 / 48)
+    assert task.interacts
+    assert {c.role: c.share.value for c in task.components} == pytest.approx({"asr": 6 / 48, "lm": 6 / 48})
+
+
+def test_a_component_that_the_base_lacks_is_swapped_in(parts: Parts, ask_spoken: AskSpoken) -> None:
+    result = run(ask_spoken(parts("deafer", "head", "clean"), parts("ears", "head"), attribute=True))
+    task = attributed(result)
+    assert {c.role: (c.base == "", c.share.value) for c in task.components} == {
+        "enhancer": (True, 0.0), "asr": (False, 12 / 48),
+    }  # fmt: skip
+    assert task.lost_by == ("asr",)
+
+
+def test_the_attribution_is_made_again_from_the_cache(parts: Parts, ask_spoken: AskSpoken) -> None:
+    request = ask_spoken(parts("deafer", "duller"), parts("ears", "head"), attribute=True)
+    first = run(request)
+    before = asked(request.model)
+    assert run(request).attribution == first.attribution
+    assert asked(request.model) == before
+
+
+def test_without_a_base_there_is_nothing_to_swap(parts: Parts, ask_spoken: AskSpoken) -> None:
+    from forgetbench.errors import UsageError
+
+    with pytest.raises(UsageError, match="no spoken task was run on two systems"):
+        run(ask_spoken(parts("ears", "head"), attribute=True))

@@ -1,0 +1,41 @@
+"""What a linear probe reads from features, against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from forgetbench.metrics.linear_probe import FOLDS, probe_right
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_it_is_a_ridge_classifier_in_five_folds(n_classes: int) -> None:
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(n_classes)
+    labels = np.array([f"c{i % n_classes}" for i in range(70)])
+    x = rng.normal(size=(70, 30))
+    x[:, 0] += 1.5 * (np.arange(70) % n_classes)
+    folds = np.zeros(70, dtype=int)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        folds[own] = np.arange(len(own)) % FOLDS
+    expected = np.zeros(70, dtype=bool)
+    for fold in range(FOLDS):
+        test = folds == fold
+        fitted = make_pipeline(StandardScaler(), RidgeClassifier(alpha=1.0)).fit(x[~test], labels[~test])
+        expected[test] = fitted.predict(x[test]) == labels[test]
+    np.testing.assert_array_equal(probe_right(x, list(labels)), expected)
+
+
+def test_noise_is_read_at_chance() -> None:
+    right = probe_right(np.random.default_rng(0).normal(size=(400, 50)), [f"c{i % 4}" for i in range(400)])
+    assert abs(right.mean() - 0.25) < 0.08
+
+
+def test_features_that_are_no_numbers_or_never_vary_are_rubbish_not_errors() -> None:
+    labels = ["a", "b"] * 20
+    assert probe_right(np.full((40, 3), np.nan), labels).mean() == 0.5
+    assert not probe_right(np.ones((3, 2)), ["a", "b", "c"]).any()
