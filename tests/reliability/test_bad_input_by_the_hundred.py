@@ -35,6 +35,8 @@ REFUSED = {
     "training tables": 8, "command lines": 40,
 }  # fmt: skip
 """At least so many inputs of each kind are refused."""
+pytestmark = pytest.mark.slow
+
 FOUND = ": refused"
 MADE = frozenset((".lock", ".forgetbench-probe"))
 

@@ -61,9 +61,9 @@ def test_a_model_of_nothing_but_nan_has_no_score_at_all(made: Path, copy: Copy, 
 def test_a_number_that_is_none_in_one_weight_costs_the_samples_that_meet_it(
     value: float, made: Path, copy: Copy, ask: Ask, tiny_tasks: Path
 ) -> None:
-    folder = spoiled(copy("llama", "partly"), value, word=" hearing")
+    folder = spoiled(copy("llama", "partly"), value, word="Z")
     rows = [
-        {**row, "prompt": f"{row['prompt']} hearing" if i < 5 else row["prompt"]}
+        {**row, "prompt": f"{row['prompt']} Z" if i < 5 else row["prompt"]}
         for i, row in enumerate(pair_rows(24))
     ]
     common = {"kind": "generate", "prompt": "{prompt}", "metrics": ["exact_match"], "primary": "exact_match"}

@@ -73,9 +73,8 @@ def test_the_reproduce_line_of_a_document_makes_the_document_again(
 def test_a_line_names_conditions_and_test_sets_as_options(tmp_path: Path, tiny_tasks: Path, ask: Ask) -> None:
     request = ask(
         "faulty_models:checkpoint_ears",
-        "",
+        "heard",
         base="faulty_models:base_ears",
-        tasks=["heard"],
         conditions=[Condition(noise="babble", snr_db=5)],
         settings=Settings(batch_size=8),
         include_paths=[tiny_tasks],
@@ -131,6 +130,7 @@ def _assert_same_prediction(one: dict[str, Any], other: dict[str, Any]) -> None:
             assert value == other[key], key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
 def test_another_batch_size_changes_rounding_alone(
     batch_size: int, made: Path, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -163,6 +163,7 @@ def test_another_order_of_the_batches_changes_rounding_alone(
     assert_equal_but_for_rounding(usual, again)
 
 
+@pytest.mark.slow
 def test_tasks_in_another_order_have_the_same_records(
     made: Path, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +173,7 @@ def test_tasks_in_another_order_have_the_same_records(
     assert_equal_but_for_rounding(usual, run(ask(made / "lora", backwards, output=tmp_path / "another")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 3])
 def test_the_number_of_processes_changes_no_score(
     processes: int, ask: Ask, tiny_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -448,4 +448,6 @@ def _scores(scores: Sequence[Loglikelihood]) -> RawPrediction:
 
 
 def _text(output: Output) -> RawPrediction:
-    return RawPrediction(text=output.text, n_tokens=(output.n_tokens,), truncated=output.truncated)
+    # A lone surrogate is no character; what a model wrote is an answer all the same.
+    text = output.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return RawPrediction(text=text, n_tokens=(output.n_tokens,), truncated=output.truncated)
