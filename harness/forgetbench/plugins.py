@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from forgetbench.errors import ForgetbenchError
@@ -68,3 +69,15 @@ def installed_plugins() -> dict[str, str]:
         for group in get_args(Group)
         for name, entry_point in sorted(plugins(group).items())
     }
+
+
+def plugin_folder(name: str) -> Path:
+    """Return the folder of task files that a plug-in of ``forgetbench.tasks`` names.
+
+    Raises:
+        ForgetbenchError: It cannot be imported, or names no folder.
+    """
+    folder = Path(str(load_plugin("tasks", name)))
+    if not folder.is_dir():
+        raise broken("tasks", name, f"names {folder}, which is no folder")
+    return folder

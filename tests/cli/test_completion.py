@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from forgetbench.cli.completion import recipe, task, task_or_suite
+from forgetbench.tasks.registry import load_registry
 
 
 def complete(shell: str, words: str) -> str:
@@ -51,3 +52,9 @@ def test_each_shell_is_given_a_script_that_asks_for_names() -> None:
         code = "from forgetbench.cli import main; main()"
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
         assert f"complete_{shell}" in done.stdout
+
+
+def test_every_task_and_suite_of_the_registry_is_offered() -> None:
+    registry = load_registry()
+    assert set(task("")) == {definition.task.name for definition in registry}
+    assert set(task_or_suite("")) == {*task(""), *registry.suites}

@@ -19,9 +19,10 @@ from forgetbench.models.checkpoint import resolve_component
 from forgetbench.models.load import load
 from forgetbench.models.model_pair import ModelPair
 from forgetbench.models.reference import install_command, resolve_reference
+from forgetbench.paths import builtin_root
 from forgetbench.schema.run import LoadSettings, Settings
 from forgetbench.schema.task import Divergence
-from forgetbench.tasks.registry import builtin_root, load_registry
+from forgetbench.tasks.registry import load_registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.realdata]
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from forgetbench.errors import DataError
+from forgetbench.paths import builtin_root
 from forgetbench.recipes.contamination import NEAR, check_contamination, similarity
 from forgetbench.schema.recipe import Mixed, Recipe
-from forgetbench.tasks.registry import builtin_root
 from tiny_tasks import write_task
 
 ITEM = "How many hours does it take to charge both of the hearing aids in their case?"

@@ -12,13 +12,14 @@ import pytest
 
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.seed_rows import rows_over_seeds
+from forgetbench.paths import builtin_root
 from forgetbench.report.bibtex import bibtex, entries, key_of
 from forgetbench.report.formats import FORMATS, to_csv, to_latex, to_markdown
 from forgetbench.report.paper_table import HEADERS, paper_table
 from forgetbench.schema.comparison import Comparison, Row
 from forgetbench.schema.curve import Training
 from forgetbench.schema.run import CheckpointInfo
-from forgetbench.tasks.registry import builtin_root, load_registry
+from forgetbench.tasks.registry import load_registry
 
 NASTY = "50% of $x_1 & {y}|z <b> #1 ~^ \\end"
 

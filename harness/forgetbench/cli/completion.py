@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+
+_NAME = re.compile(r"^(?:name|lm_eval):[ ]*(\S+)", re.MULTILINE)
+_SUITES = re.compile(r"^suites:[ ]*\[(.*)\]", re.MULTILINE)
 
 
 def task_or_suite(incomplete: str) -> list[str]:
     """Return the suites and tasks that begin so; of a comma-separated list, the last name is completed."""
-    from forgetbench.tasks.registry import load_registry
-
-    registry = load_registry()
-    return _completed(incomplete, (*registry.suites, *sorted(d.task.name for d in registry)))
+    texts = [*_task_files()]
+    suites = {name.strip() for text in texts for found in _SUITES.findall(text) for name in found.split(",")}
+    return _completed(incomplete, (*sorted(suites), *sorted(_NAME.findall(text)[0] for text in texts)))
 
 
 def task(incomplete: str) -> list[str]:
     """Return the tasks that begin so."""
-    from forgetbench.tasks.registry import load_registry
+    return _completed(incomplete, sorted(_NAME.findall(text)[0] for text in _task_files()))
 
-    return _completed(incomplete, sorted(definition.task.name for definition in load_registry()))
+
+def _task_files() -> Iterator[str]:
+    """Yield the task files unparsed: to check them all takes too long for a key press."""
+    from forgetbench.paths import builtin_root
+    from forgetbench.plugins import plugin_folder, plugins
+
+    for folder in (builtin_root(), *map(plugin_folder, plugins("tasks"))):
+        for path in sorted(folder.rglob("*.yaml")):
+            text = path.read_text(encoding="utf-8")
+            if "lm_eval" not in path.parts and _NAME.search(text):
+                yield text
 
 
 def recipe(incomplete: str) -> list[str]:

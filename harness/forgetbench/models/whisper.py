@@ -115,7 +115,11 @@ class WhisperRecogniser:
 
         codes = [code for code in LANGUAGES if f"<|{code}|>" in self._vocabulary]
         if not self.is_multilingual or not codes:
-            raise UsageError("the language", "cannot be told by an English-only Whisper model")
+            raise UsageError(
+                "the language",
+                "cannot be told by an English-only Whisper model",
+                "Name a multilingual one, such as openai/whisper-tiny.",
+            )
         clips = [samples_of(item, self.sampling_rate, shortest_s=_SHORTEST_S) for item in audio]
         heard = self._encode(self._features(clips))
         net = without_adapter(self.model)

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from forgetbench import __version__
+from forgetbench.paths import builtin_root
 from forgetbench.report.markup import latex
-from forgetbench.tasks.registry import builtin_root
 
 REFERENCES = "references.bib"
 OWN = f"""@software{{forgetbench,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import get_args
 
 from forgetbench.errors import TaskError
-from forgetbench.plugins import broken, load_plugin, plugins
+from forgetbench.paths import builtin_root
+from forgetbench.plugins import plugin_folder, plugins
 from forgetbench.schema.task import Role, SuiteRow
 from forgetbench.tasks.definition import Definition, read_definition
 
@@ -114,13 +115,6 @@ def _with_role(definition: Definition, role: str) -> Definition:
     return Definition(task=definition.task.model_copy(update={"role": role}), source=definition.source)
 
 
-def builtin_root() -> Path:
-    """Folder of the task files that ship with forgetbench: in the wheel, or of the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    shipped = package / "definitions" / "tasks"
-    return shipped if shipped.is_dir() else package.parents[1] / "tasks"
-
-
 @cache
 def _builtin() -> tuple[Definition, ...]:
     return tuple(_read_folder(builtin_root()))
@@ -138,7 +132,7 @@ def load_registry(include_paths: Sequence[Path] = ()) -> Registry:
     """
     found = list(_builtin())
     for name in plugins("tasks"):
-        found += _read_folder(_plugin_folder(name))
+        found += _read_folder(plugin_folder(name))
     for path in include_paths:
         if path.is_dir():
             found += _read_folder(path)
@@ -149,14 +143,6 @@ def load_registry(include_paths: Sequence[Path] = ()) -> Registry:
                 f"--include-path {path}", "does not exist", "Give a task file or a folder of them."
             )
     return Registry(found)
-
-
-def _plugin_folder(name: str) -> Path:
-    """Return the folder of task files that a plug-in's entry point names."""
-    folder = Path(str(load_plugin("tasks", name)))
-    if not folder.is_dir():
-        raise broken("tasks", name, f"names {folder}, which is no folder")
-    return folder
 
 
 def _read_folder(folder: Path) -> list[Definition]:
