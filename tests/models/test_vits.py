@@ -81,7 +81,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     (tmp_path / f"{name}.py").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(factory.READY, "ears-of-this-test", f"{name}:ears")
+    monkeypatch.setitem(factory.OURS, "ears-of-this-test", f"{name}:ears")
     rows = [{"id": f"t{i}", "text": ["the cat", "a dog sat"][i % 2]} for i in range(6)]
     write_task(
         tmp_path, "said", rows, kind="synthesis", recogniser="ears-of-this-test",
