@@ -39,6 +39,7 @@ def test_it_is_asked_and_the_answers_are_rescored_with_it_alone(
 ) -> None:
     result = evaluate(prepare(ask(made / "lora", "refusals", jailbreak_suffix=SUFFIX)))
     said = read_samples(result.directory, result.checkpoint)["refusals"]["prediction"]
+    assert f"'--jailbreak-suffix={SUFFIX}'" in result.checkpoint.reproduce
     plain = evaluate(prepare(ask(made / "lora", "refusals")))
     assert not said.equals(read_samples(plain.directory, plain.checkpoint)["refusals"]["prediction"])
     again = {
