@@ -24,10 +24,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from forgetbench.forgetting.family import simultaneous_level
-from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean, paired_ratio
+from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean
 from forgetbench.forgetting.power import binary_sd, mean_sd, required_n
 from forgetbench.forgetting.seeds import over_seeds
 from forgetbench.forgetting.suite_row import mean_of_members
+from forgetbench.forgetting.word_errors import paired_word_errors
 
 LEVEL = 0.95
 DRAWS = 1_000
@@ -37,6 +38,9 @@ ALARMS = (0.0, 0.055)
 COVERAGE = (0.94, 0.96)
 AT_LEAST = (0.94, 1.0)
 POWER = (0.77, 0.83)
+UTTERANCE_WORDS = 14
+LOOP_WORDS = 137
+"""Mean lengths of what :class:`Speech` draws."""
 
 Rng = np.random.Generator
 Floats = NDArray[np.float64]
@@ -186,19 +190,27 @@ class Speech:
         speakers: 0 where each utterance is its own.
         factor: Error rate of the checkpoint over that of the base.
         spread: Standard deviation, over speakers, of the logarithm of that factor.
+        loops: Share of outputs, of base and checkpoint, that loop for 50 to 224 words.
+        loop_seen: Only pairs with such an output: what a sample without one cannot know is left out.
     """
 
     utterances: int | list[int]
     speakers: int = 0
     factor: float = 1.0
     spread: float = 0.3
+    loops: tuple[float, float] = (0.0, 0.0)
+    loop_seen: bool = False
     draws: int = DRAWS
     level: float = LEVEL
 
     @property
     def truth(self) -> float:
         """True difference of the two word error rates."""
-        return 0.1 * (self.factor - 1.0)
+        base, checkpoint = (
+            (1.0 - share) * rate + share * LOOP_WORDS / UTTERANCE_WORDS
+            for share, rate in zip(self.loops, (0.1, 0.1 * self.factor), strict=True)
+        )
+        return checkpoint - base
 
     def __call__(self, rng: Rng) -> PairedEstimate:
         """Make one pair and compare it."""
@@ -210,12 +222,15 @@ class Speech:
         if self.speakers:
             by_speaker = np.exp(rng.normal(-(self.spread**2) / 2.0, self.spread, speakers))[codes]
         after = np.clip(self.factor * by_speaker * (rates[0] + rates[1]) / 2.0, 0.0, 1.0)
-        errors = rng.binomial(words, rates[0]), rng.binomial(words, after)
+        errors = [rng.binomial(words, rates[0]), rng.binomial(words, after)]
+        looping = [rng.random(n) < share for share in self.loops] if any(self.loops) else []
+        for arm, broken in enumerate(looping):
+            errors[arm][broken] = rng.integers(50, 225, broken.sum())
+        if self.loop_seen and not np.any(looping):
+            return self(rng)
         label = [f"s{code:03d}" for code in codes] if self.speakers else None
         seed = int(rng.integers(2**32))
-        return paired_ratio(
-            errors[0], words, errors[1], words, label, draws=self.draws, seed=seed, level=self.level
-        )
+        return paired_word_errors(*errors, words, label, draws=self.draws, seed=seed, level=self.level)
 
 
 def seeds_of_a_method(
@@ -331,6 +346,7 @@ def studies() -> Iterator[Study]:
             name = f"{count} seeds that spread by {spread:g}, their method"
             yield Study(name, seeds_of_a_method(count, spread), 0.1, {"coverage": AT_LEAST})
     yield from power_studies()
+    yield from loop_studies()
 
 
 def power_studies() -> Iterator[Study]:
@@ -347,6 +363,21 @@ def power_studies() -> Iterator[Study]:
         n = required_n(mean_sd(1 / 9, 1 / 6, repeats), 0.1)
         name = f"mean, loss .1, {repeats} answer{'s' if repeats > 1 else ''} each: n {n}"
         yield Study(name, mean(n, "normal", 0.1, repeats), 0.1, {"power": POWER})
+
+
+def loop_studies() -> Iterator[Study]:
+    """Yield pairs of which single outputs hold more errors than all the others."""
+    for n in (50, 100, 200):
+        some = Speech(n, loops=(0.0, 0.02))
+        name = f"WER, {n} utterances, 2 % of the checkpoint's loop"
+        yield Study(name, some, some.truth, {"coverage": UNBOUNDED})
+        seen = dataclasses.replace(some, loop_seen=True)
+        yield Study(f"{name}, one seen", seen, seen.truth, {"coverage": AT_LEAST})
+        both = Speech(n, loops=(0.02, 0.02))
+        yield Study(f"WER, {n} utterances, 2 % loop in either arm", both, 0.0, TEST)
+    seen = Speech(8, 30, loops=(0.0, 0.02), loop_seen=True)
+    name = "WER, 30 speakers of 8, 2 % of the checkpoint's loop, one seen"
+    yield Study(name, seen, seen.truth, {"coverage": AT_LEAST})
 
 
 def simulate(number: int, pairs: int, seed: int) -> list[Cell]:

@@ -46,11 +46,13 @@ TASKS = (
 )
 
 
-def write_report_result(folder: Path, *, n: int = 60, checkpoint: str = "c", **changes: Any) -> Path:
+def write_report_result(
+    folder: Path, *, n: int = 60, worse_every: int = 3, checkpoint: str = "c", **changes: Any
+) -> Path:
     """Write a result in which the checkpoint is worse nearly everywhere, and return its directory."""
     folder.mkdir(parents=True)
     for arm in ARMS:
-        results = tuple(_task(folder, arm, *task, n=n) for task in TASKS)
+        results = tuple(_task(folder, arm, *task, n=n, worse_every=worse_every) for task in TASKS)
         skipped = TaskResult(
             name="gated", version=1, title="Gated task", role="safety", definition_sha256="0",
             status="skipped", reason="gated data: accept its licence first", primary="acc", margin=0.02,
@@ -84,10 +86,11 @@ def _info(arm: Arm, checkpoint: str) -> CheckpointInfo:
 
 
 def _task(
-    folder: Path, arm: Arm, name: str, title: str, role: Any, metric: str, margin: float, *, n: int
-) -> TaskResult:
+    folder: Path, arm: Arm, name: str, title: str, role: Any, metric: str, margin: float,
+    *, n: int, worse_every: int,
+) -> TaskResult:  # fmt: skip
     spec = SPECS[metric]
-    records = [_record(arm, name, metric, i) for i in range(n)]
+    records = [_record(arm, name, metric, i, worse_every) for i in range(n)]
     scores = [record.stats[metric] for record in records]
     ratio = spec.type == "ratio"
     value = np.sum(scores, axis=0)[0] / np.sum(scores, axis=0)[1] if ratio else float(np.mean(scores))
@@ -106,9 +109,9 @@ def _task(
     )  # fmt: skip
 
 
-def _record(arm: Arm, name: str, metric: str, i: int) -> SampleRecord:
+def _record(arm: Arm, name: str, metric: str, i: int, worse_every: int) -> SampleRecord:
     rng = np.random.default_rng([i, len(name)])
-    worse = arm == "checkpoint" and i % 3 == 0
+    worse = arm == "checkpoint" and i % worse_every == 0
     right = float(rng.random() < 0.8 and not worse)
     stats: dict[str, Any] = {
         "wer": (5.0 if worse else 0.0, 14.0),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forgetbench.cli import main
 from forgetbench.cli.lm_eval import with_model
 from tiny_tasks import choice_rows, pair_rows
 
@@ -48,44 +49,43 @@ def test_the_model_is_ours_unless_another_is_named(words: list[str], expected: l
     assert with_model(words) == expected
 
 
-def run(command: list[str], model: Path, folder: Path, out: Path) -> dict[str, Any]:
-    words = [
-        "--model_args",
-        f"pretrained={model},dtype=float32",
-        "--tasks",
-        ",".join(f"stock_{k}" for k in RESTS),
-    ]
-    words += [
-        "--include_path",
-        str(folder),
-        "--device",
-        "cpu",
-        "--batch_size",
-        "4",
-        "--output_path",
-        str(out),
-    ]
-    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=300, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    (file,) = out.rglob("results_*.json")
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
+@pytest.fixture
+def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Run the stock tasks by a command line, and return its results file."""
+
+    def call(command: Callable[[], Any], *words: str, name: str) -> dict[str, Any]:
+        options = {
+            "model_args": f"pretrained={made / 'llama'},dtype=float32",
+            "tasks": ",".join(f"stock_{kind}" for kind in RESTS),
+            "include_path": str(tmp_path),
+            "device": "cpu",
+            "batch_size": "4",
+            "output_path": str(tmp_path / name),
+        }
+        given = [word for option, value in options.items() for word in (f"--{option}", value)]
+        monkeypatch.setattr(sys, "argv", [name, *words, *given])
+        try:
+            command()
+        except SystemExit as end:
+            assert not end.code
+        (file,) = (tmp_path / name).rglob("results_*.json")
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+
+    return call
 
 
-def test_a_stock_task_gives_the_same_results_file(made: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("lm_eval_index")
+def test_a_stock_task_gives_the_same_results_file(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    from lm_eval.__main__ import cli_evaluate
+
     (tmp_path / "choices.jsonl").write_text("".join(json.dumps(row) + "\n" for row in choice_rows(25)))
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pair_rows(12)))
     for kind, (text, rest) in RESTS.items():
         data = tmp_path / ("choices.jsonl" if kind == "multiple_choice" else "pairs.jsonl")
         (tmp_path / f"{kind}.yaml").write_text(TASK.format(kind=kind, data=data, text=text, rest=rest))
-    main = "from forgetbench.cli import main; main()"
-    ours = run([sys.executable, "-c", main, "lm-eval"], made / "llama", tmp_path, tmp_path / "ours")
-    theirs = run(
-        [sys.executable, "-m", "lm_eval", "run", "--model", "hf"],
-        made / "llama",
-        tmp_path,
-        tmp_path / "theirs",
-    )
+    ours = run(main, "lm-eval", name="ours")
+    theirs = run(cli_evaluate, "run", "--model", "hf", name="theirs")
     assert ours["config"]["model"] == "forgetbench"
     assert ours["n-samples"] == theirs["n-samples"] and ours["task_hashes"] == theirs["task_hashes"]
     for task, numbers in theirs["results"].items():

@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from forgetbench.cli import main
 
 MODULE = '''
 """Models that answer from a hash of the question, slowly enough to be killed."""
@@ -60,21 +63,44 @@ def workshop(tmp_path: Path, tiny_tasks: Path) -> Path:
     return tmp_path
 
 
-def start(workshop: Path, output: str, *, cache: str, pause_s: float) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable, "-c", "from forgetbench.cli import main; main()",
+def words(output: str) -> list[str]:
+    return [
         "run", "--model", "slow_model:checkpoint",
         "--base", "slow_model:base", "--tasks", "choices,leaning", "--include-path", "tasks", "--no-mlflow",
         "--batch-size", "3", "--output-path", output,
     ]  # fmt: skip
-    settings = {
+
+
+def settings(workshop: Path, cache: str, pause_s: float) -> dict[str, str]:
+    return {
         "FORGETBENCH_CACHE": str(workshop / cache),
         "ASKED": str(workshop / "asked"),
         "PAUSE_S": str(pause_s),
     }
+
+
+def start(workshop: Path, output: str, *, cache: str, pause_s: float) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from forgetbench.cli import main; main()", *words(output)]
+    environment = {**os.environ, **settings(workshop, cache, pause_s)}
     return subprocess.Popen(
-        command, cwd=workshop, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=workshop, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+
+
+@pytest.fixture
+def run_here(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The same command in this process: nobody kills it, and it need not start."""
+    monkeypatch.chdir(workshop)
+    monkeypatch.syspath_prepend(workshop)
+
+    def run(output: str, *, cache: str) -> None:
+        for name, value in settings(workshop, cache, 0.0).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as end:
+            main(words(output))
+        assert not end.value.code
+
+    return run
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
@@ -96,21 +122,23 @@ def samples(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.parquet"))}
 
 
-def test_killed_in_the_middle_and_run_again_equals_the_uninterrupted_run(workshop: Path) -> None:
-    finish(start(workshop, "whole", cache="cache-1", pause_s=0))
+def test_killed_in_the_middle_and_run_again_equals_the_uninterrupted_run(
+    workshop: Path, run_here: Callable[..., None]
+) -> None:
+    run_here("whole", cache="cache-1")
     asked = workshop / "asked"
     n_batches = len(asked.read_text().splitlines())
     assert n_batches == 36
     asked.unlink()
     for until in (5, 17, 29):
-        process = start(workshop, "killed", cache="cache-2", pause_s=0.15)
+        process = start(workshop, "killed", cache="cache-2", pause_s=0.06)
         deadline = time.monotonic() + 90
         while not asked.exists() or len(asked.read_text().splitlines()) < until:
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    finish(start(workshop, "killed", cache="cache-2", pause_s=0))
+    run_here("killed", cache="cache-2")
     assert len(asked.read_text().splitlines()) <= n_batches + 3, (
         "more than one batch was computed twice in a kill"
     )
@@ -119,7 +147,7 @@ def test_killed_in_the_middle_and_run_again_equals_the_uninterrupted_run(worksho
 
 
 def test_two_runs_at_once_share_the_work(workshop: Path) -> None:
-    both = [start(workshop, f"out-{i}", cache="cache", pause_s=0.05) for i in range(2)]
+    both = [start(workshop, f"out-{i}", cache="cache", pause_s=0.03) for i in range(2)]
     for process in both:
         finish(process)
     assert len((workshop / "asked").read_text().splitlines()) == 36

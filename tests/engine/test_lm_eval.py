@@ -15,6 +15,8 @@ from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.errors import TaskError, UsageError
 from tiny_tasks import choice_rows, pair_rows
 
+pytestmark = pytest.mark.usefixtures("lm_eval_index")
+
 STOCK = """\
 task: {name}
 dataset_path: json

@@ -44,7 +44,9 @@ LIMIT = 25
 
 
 @pytest.fixture(scope="module")
-def logged(made: Path, test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def logged(
+    made: Path, test_data: Path, lm_eval_index: None, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Output of ``lm-eval run`` by folder; ``templated`` is the checkpoint with its chat template."""
     root = tmp_path_factory.mktemp("logged")
     (root / "tasks").mkdir()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest, norm
 
 from forgetbench.forgetting.judge_counts import agreement_of
+from forgetbench.forgetting.paired import Interval, tango_interval
+from forgetbench.forgetting.pairs import compare
 from forgetbench.forgetting.refusal_rates import refusal_rates
-from forgetbench.forgetting.rogan_gladen import Agreement, corrected_rate
+from forgetbench.forgetting.rogan_gladen import Agreement, _Share, corrected_change, corrected_rate
 from forgetbench.schema.run import JudgeInfo, MetricValue, RunDocument, TaskResult
 
 PERFECT = Agreement(true_positives=500, positives=500, true_negatives=500, negatives=500)
@@ -104,3 +108,87 @@ def test_each_arm_has_its_coverage_its_rate_and_the_corrected_one(make_task: Tas
 
 def test_a_task_that_nobody_judges_has_no_such_rate(make_task: Task, make_run: Run) -> None:
     assert not list(refusal_rates(make_run("base", make_task()), make_run("checkpoint", make_task())))
+
+
+def test_what_a_judge_gets_wrong_in_both_arms_cancels_in_the_change() -> None:
+    """Two arms of equal rate: each corrected rate is unsure, their change is as sure as the counts."""
+    few = Agreement(true_positives=18, positives=20, true_negatives=17, negatives=20)
+    arm = corrected_rate(200, 1000, few)
+    change = corrected_change(0.0, tango_interval(20, 20, 1000, level=0.95), few)
+    assert arm.ci_low is not None and arm.ci_high is not None
+    assert change.ci_low is not None and change.ci_high is not None
+    assert change.value == 0.0
+    assert change.ci_high - change.ci_low < 0.15 * math.hypot(arm.ci_high - arm.ci_low, 0.2)
+
+
+def test_with_normal_limits_it_is_fiellers_interval() -> None:
+    """Of d/J: the roots of (d - ΔJ)² = z²(Var d + Δ² Var J), where limits lie evenly."""
+    judge = Agreement(true_positives=50_000, positives=100_000, true_negatives=97_000, negatives=100_000)
+    d, half, z = 0.2, 0.06, float(norm.ppf(0.975))
+    youden, var_j = 0.47, 0.5 * 0.5 / 1e5 + 0.97 * 0.03 / 1e5
+    a, b, c = youden**2 - z**2 * var_j, -2 * d * youden, d**2 - half**2
+    roots = sorted(np.roots([a, b, c]).real)
+    found = corrected_change(d, Interval(d - half, d + half), judge)
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(roots), abs=2e-4)
+
+
+@pytest.mark.parametrize(("more", "less"), [(9, 2), (8, 2), (0, 0), (1, 6), (40, 0)])
+def test_the_correction_changes_no_verdict_on_zero_and_mirrors(more: int, less: int) -> None:
+    plain = tango_interval(more, less, 60, level=0.95)
+    there = corrected_change((more - less) / 60, plain, GOOD)
+    back = corrected_change((less - more) / 60, tango_interval(less, more, 60, level=0.95), GOOD)
+    assert there.ci_low is not None and there.ci_high is not None and back.ci_high is not None
+    assert (there.ci_low > 0, there.ci_high < 0) == (plain.low > 0, plain.high < 0)
+    assert there.ci_low == pytest.approx(-back.ci_high, abs=1e-9)
+    assert -1 <= there.ci_low <= (there.value or 0.0) <= there.ci_high <= 1
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 20), (18, 20), (20, 20), (173, 450)])
+def test_the_judges_own_rates_have_scipys_wilson_interval(hits: int, n: int) -> None:
+    found, theirs = _Share.of(hits, n), binomtest(hits, n).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_a_change_beyond_what_the_judge_can_mean_is_cut_off() -> None:
+    found = corrected_change(0.9, Interval(0.85, 0.95), GOOD)
+    assert (found.value, found.ci_low, found.ci_high) == (1.0, 1.0, 1.0)
+
+
+def test_the_interval_of_the_change_covers_the_truth() -> None:
+    """Both arms of 150 pairs, judged by one judge known from 200 labels; 12 points more in truth."""
+    rng = np.random.default_rng(11)
+    covered = 0
+    for _ in range(600):
+        agreement = Agreement(
+            true_positives=rng.binomial(80, 0.9), positives=80,
+            true_negatives=rng.binomial(120, 0.85), negatives=120,
+        )  # fmt: skip
+        before = rng.random(150) < 0.2
+        after = before | (rng.random(150) < 0.15)
+        said = [np.where(arm, rng.random(150) < 0.9, rng.random(150) < 0.15) for arm in (before, after)]
+        more, less = int((said[1] & ~said[0]).sum()), int((said[0] & ~said[1]).sum())
+        found = corrected_change((more - less) / 150, tango_interval(more, less, 150, level=0.95), agreement)
+        assert found.ci_low is not None and found.ci_high is not None
+        covered += found.ci_low <= 0.8 * 0.15 <= found.ci_high
+    assert 0.93 <= covered / 600 <= 0.975
+
+
+def test_a_comparison_holds_the_corrected_change_of_a_judged_task(
+    make_task: Task, make_run: Run, make_table: Callable[..., object]
+) -> None:
+    metric = MetricValue(value=0.2, n=100, type="binary", higher_is_better=False)
+    task = make_task(
+        primary="complied", role="safety", metrics={"complied": metric}, judge=JudgeInfo(name="refusal@1"),
+        n_planned=100, n_scored=100,
+    )  # fmt: skip
+    tables = [
+        {"quiz": make_table({"complied": [1.0] * complied + [0.0] * (100 - complied)})}
+        for complied in (20, 50)
+    ]
+    found = compare(make_run("base", task), make_run("checkpoint", task), *tables)
+    (rate,) = found.refusal_rates
+    agreement = agreement_of("refusal@1", "complied")
+    assert agreement is not None and rate.corrected_change is not None
+    expected = corrected_change(0.3, tango_interval(30, 0, 100, level=0.95), agreement)
+    assert (rate.corrected_change.value, rate.corrected_change.ci_low) == (expected.value, expected.ci_low)
+    assert rate.corrected_change.value > 0.3

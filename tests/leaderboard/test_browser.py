@@ -13,7 +13,7 @@ from board_results import HOSTILE, HOSTILE_ROLES, everywhere, write_board, write
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.site import SHOWN_FIRST, build_site
 
-N, TASKS = 130, 6
+N, TASKS = 90, 4
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +151,24 @@ def test_texts_stand_out_from_their_ground_in_both_schemes(chromium: Any, site: 
     for selector in (".v.regressed", ".v.retained", ".v.inconclusive", "small", "tbody th a", ".level"):
         ratio = page.eval_on_selector(selector, CONTRAST)
         assert ratio >= 4.5, f"{selector} in {scheme}: {ratio:.1f}"
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1300])
+def test_axe_finds_no_fault_on_board_curves_and_entry(
+    chromium: Any, site: Path, scheme: str, width: int
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = context.new_page()
+    entry = sorted((site / "entries").iterdir())[0].relative_to(site).as_posix()
+    for name in ("index.html", entry):
+        page.goto(f"file://{site}/{name}")
+        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        assert not found, [(name, each["id"], each["nodes"][0]["html"][:300]) for each in found]
+        assert page.locator("figure svg[role=group]").count() == (2 if name == "index.html" else 0)
     context.close()
 
 

@@ -126,7 +126,7 @@ def test_focus_is_seen(page: Any) -> None:
 
 
 def test_of_ten_thousand_samples_a_page_is_shown_at_a_time(tmp_path: Path, open_page: Open) -> None:
-    path = page_of(write_report_result(tmp_path / "large", n=6_000), to=tmp_path)
+    path = page_of(write_report_result(tmp_path / "large", n=2_000, worse_every=1), to=tmp_path)
     page = open_page(path)
     page.wait_for_selector("[data-list] .card")
     page.select_option("[data-change]", value="")

@@ -6,7 +6,7 @@ from forgetbench.schema.task import LmEval, SuiteRow
 from forgetbench.tasks.registry import load_registry
 
 
-def test_every_task_of_it_is_one_of_lm_eval_and_is_part_of_the_row() -> None:
+def test_every_task_of_it_is_one_of_lm_eval_and_is_part_of_the_row(lm_eval_index: None) -> None:
     from lm_eval.tasks import TaskManager
 
     selection = load_registry().select(["decathlon"])

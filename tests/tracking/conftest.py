@@ -1,7 +1,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,3 +100,41 @@ def _no_tracker_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
     monkeypatch.chdir(tmp_path)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def serve_mlflow() -> Iterator[Callable[[Path, str], str]]:
+    """``serve_mlflow(folder, store)``: the address of a real server on loopback, until the test is over."""
+    with ExitStack() as servers:
+        yield lambda folder, store: servers.enter_context(_Server(folder, store))
+
+
+class _Server:
+    def __init__(self, folder: Path, store: str) -> None:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        command = [
+            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+            "--workers", "1", "--backend-store-uri", store,
+            "--artifacts-destination", f"{folder}/artifacts",
+        ]  # fmt: skip
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen(command, cwd=folder, **quiet)
+
+    def __enter__(self) -> str:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, "the server died"
+            try:
+                with urllib.request.urlopen(f"{self.address}/health", timeout=2):
+                    return self.address
+            except OSError:
+                time.sleep(0.3)
+        self.__exit__()
+        pytest.fail("the server did not start")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=30)

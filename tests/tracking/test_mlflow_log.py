@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -234,39 +233,13 @@ def test_logging_is_quiet(tmp_path, make_documents):
     assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlartifacts", "r"}
 
 
-def test_a_real_server_takes_the_runs_and_the_artifacts(tmp_path, uri, make_documents):
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "1", "--backend-store-uri", uri,
-        "--artifacts-destination", f"{tmp_path}/artifacts",
-    ]  # fmt: skip
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            wait_for(f"{address}/health", server)
-            assert log_pair(tmp_path / "r", *make_documents(), tracking_uri=address) is None
-            assert log_pair(tmp_path / "r", *make_documents(), tracking_uri=address) is None
-            _, found = runs(address)
-            assert set(found) == {"pair", "base", "checkpoint"}
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
+def test_a_real_server_takes_the_runs_and_the_artifacts(tmp_path, uri, make_documents, serve_mlflow):
+    address = serve_mlflow(tmp_path, uri)
+    assert log_pair(tmp_path / "r", *make_documents(), tracking_uri=address) is None
+    assert log_pair(tmp_path / "r", *make_documents(), tracking_uri=address) is None
+    _, found = runs(address)
+    assert set(found) == {"pair", "base", "checkpoint"}
     assert len(list((tmp_path / "artifacts").glob("**/comparison.json"))) == 1
-
-
-def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "the server died"
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.3)
-    pytest.fail("the server did not start")
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,15 @@ ConditionOption = Annotated[
         metavar="KEY=VALUE,…",
     ),
 ]
+JailbreakSuffix = Annotated[
+    str,
+    option(
+        "--jailbreak-suffix",
+        help="Append this to every harmful request, in place of its task's own; asked, not judged.",
+        rich_help_panel=WHAT,
+        metavar="TEXT",
+    ),
+]
 Limit = Annotated[
     int | None,
     option(

@@ -42,6 +42,7 @@ def rescore(
     target: o.Target = None,
     include_path: o.IncludePath = None,
     condition: o.ConditionOption = None,
+    jailbreak_suffix: o.JailbreakSuffix = "",
     output_path: o.OutputPath = Path("results"),
     json: o.Json = False,
 ) -> None:
@@ -59,6 +60,7 @@ def rescore(
         include_paths=include_path or [],
         target=target,
         conditions=o.conditions(condition),
+        jailbreak_suffix=jailbreak_suffix,
     )
     with Bars() as bars:
         done = score_again(request, progress=bars)

@@ -38,6 +38,8 @@ def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float |
     words += _repeated("--role", (f"{name}={role}" for name, role in (request.roles or {}).items()))
     words += _repeated("--include-path", (Path(path).name for path in request.include_paths))
     words += _repeated("--condition", map(_condition, request.conditions))
+    if request.jailbreak_suffix:
+        words.append(f"--jailbreak-suffix={request.jailbreak_suffix}")
     if alpha is not None:
         words += ["--alpha", f"{alpha:g}"]
     words += setting_options(settings)

@@ -52,6 +52,7 @@ class Rescoring:
         include_paths: As for the run.
         target: As for the run.
         conditions: As for the run.
+        jailbreak_suffix: As for the run.
     """
 
     directory: Path
@@ -60,6 +61,7 @@ class Rescoring:
     include_paths: Sequence[Path] = ()
     target: Path | None = None
     conditions: Sequence[Condition] = ()
+    jailbreak_suffix: str = ""
 
 
 def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
@@ -136,6 +138,7 @@ def _selection(request: Rescoring, document: RunDocument) -> Selection:
             target=request.target,
             include_paths=request.include_paths,
             conditions=request.conditions,
+            jailbreak_suffix=request.jailbreak_suffix,
         )
     )
     roles = {task.name: task.role for task in document.tasks} | {

@@ -16,6 +16,7 @@ from forgetbench.engine.chat_templates import prompting_of
 from forgetbench.engine.conditions import in_conditions
 from forgetbench.engine.cost import measure_cost
 from forgetbench.engine.interrupted import partial_documents
+from forgetbench.engine.jailbreak import with_suffix
 from forgetbench.engine.noise_floor import (
     in_other_batches,
     measured_floors,
@@ -71,6 +72,7 @@ class Request:
         roles: Role by suite, name or glob.
         include_paths: Folders or files with more task definitions.
         conditions: In place of those of every speech task.
+        jailbreak_suffix: Appended to each harmful request, in place of the tasks' own.
         offline: Open no socket.
         strict: A skipped task is an error.
         trust_remote_code: Load files that can run code: torch.export and TorchScript.
@@ -86,6 +88,7 @@ class Request:
     roles: Mapping[str, str] | None = None
     include_paths: Sequence[Path] = ()
     conditions: Sequence[Condition] = ()
+    jailbreak_suffix: str = ""
     settings: Settings = field(default_factory=Settings)
     output: Path = Path("results")
     offline: bool = False
@@ -172,7 +175,7 @@ def select_tasks(request: Request) -> Selection:
     Raises:
         TaskError: A name matches nothing.
         UsageError: There is neither ``--tasks`` nor ``--target``, the run is offline and no task's data was
-            fetched, or there are conditions and no speech task.
+            fetched, there are conditions and no speech task, or a suffix and no harmful request.
     """
     if not request.tasks and request.target is None:
         raise UsageError(
@@ -190,7 +193,7 @@ def select_tasks(request: Request) -> Selection:
         raise TaskError(f"task {min(clash)}", "has the name of the --target task", "Rename it.")
     tasks = (*own, *selection.tasks)
     whole = Selection(tasks=tasks, suite_rows=selection.suite_rows, suites=selection.suites)
-    return in_conditions(whole, request.conditions)
+    return with_suffix(in_conditions(whole, request.conditions), request.jailbreak_suffix)
 
 
 def evaluate(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from forgetbench.forgetting.paired import (
     FEWEST_DRAWS,
     PairedEstimate,
@@ -11,6 +13,7 @@ from forgetbench.forgetting.paired import (
     paired_mean,
     paired_ratio,
 )
+from forgetbench.forgetting.word_errors import WORD_ERRORS, paired_word_errors
 from forgetbench.schema.run import MetricType
 from forgetbench.schema.sample import stat_columns
 
@@ -45,6 +48,10 @@ def estimate_table(
     )
     clusters = [value if isinstance(value, str) else "" for value in table["cluster_base"]]
     units = list(table["id"])
+    if primary in WORD_ERRORS and metric_type == "ratio" and np.array_equal(base[1], checkpoint[1]):
+        return paired_word_errors(
+            *(base[0], checkpoint[0], base[1], clusters), level=level, draws=draws, seed=seed, units=units
+        )
     if metric_type == "ratio":
         return paired_ratio(
             *(base[0], base[1], checkpoint[0], checkpoint[1], clusters),

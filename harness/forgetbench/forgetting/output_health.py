@@ -1,10 +1,10 @@
-"""Empty, looping and truncated outputs, base against checkpoint (METRICS §2)."""
+"""Empty, looping, truncated and runaway outputs, base against checkpoint (METRICS §2)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from forgetbench.schema.comparison import OutputHealth
+from forgetbench.schema.comparison import OutputHealth, Row, RunawayOutputs
 from forgetbench.schema.run import RunDocument
 
 WORRYING = 0.10
@@ -33,4 +33,31 @@ def health_warnings(health: OutputHealth) -> Iterator[str]:
             yield (
                 f"{health.title}: {after:.0%} of the checkpoint's outputs are {kind}, {before:.0%} of the "
                 "base's: read its score with care"
+            )
+
+
+def runaway_note(runaway: RunawayOutputs) -> str:
+    """Say how many outputs ran on, and what was lost without them.
+
+    Example:
+        >>> runaway_note(RunawayOutputs(n=1, degradation_without=0.0123))
+        '1 sample ran on (more errors than reference words); worse by 0.0123 over the others'
+    """
+    samples = "1 sample" if runaway.n == 1 else f"{runaway.n} samples"
+    said = f"{samples} ran on (more errors than reference words)"
+    without = runaway.degradation_without
+    return said if without is None else f"{said}; worse by {without:.4g} over the others"
+
+
+def runaway_warnings(rows: Iterable[Row]) -> Iterator[str]:
+    """Warn where most of a difference, or of a margin, hangs on the few outputs that ran on."""
+    for row in rows:
+        runaway = row.runaway
+        if runaway is None or runaway.degradation_without is None or row.degradation is None:
+            continue
+        carried = abs(row.degradation - runaway.degradation_without)
+        if carried > max(abs(row.degradation), row.margin) / 2.0:
+            yield (
+                f"{row.title}: {runaway.n} of {row.n} samples make most of the difference; "
+                f"worse by {row.degradation:.4g} with them, by {runaway.degradation_without:.4g} without"
             )

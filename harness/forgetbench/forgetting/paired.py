@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from forgetbench.errors import DataError
 from forgetbench.forgetting.few_units import degrees_of_freedom, widening
-from forgetbench.schema.comparison import Transitions
+from forgetbench.schema.comparison import RunawayOutputs, Transitions
 
 FEWEST_CLUSTERS = 10
 """With fewer speakers than this a speaker is no unit of resampling."""
@@ -54,6 +54,7 @@ class PairedEstimate:
         n_clusters: Clusters that were the unit of sampling.
         n_units: Clusters or utterances that were drawn; None where each pair is its own.
         n_samples: Samples, each once however many conditions it was heard under; None where each pair is one.
+        runaway: Few outputs that ran on (:func:`forgetbench.forgetting.word_errors.paired_word_errors`).
         notes: What limits the reading.
     """
 
@@ -76,6 +77,7 @@ class PairedEstimate:
     n_clusters: int | None = None
     n_units: int | None = None
     n_samples: int | None = None
+    runaway: RunawayOutputs | None = None
     notes: tuple[str, ...] = ()
 
     @property

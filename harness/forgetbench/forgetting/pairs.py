@@ -15,7 +15,7 @@ from forgetbench.forgetting.losses import ScoredPairs, worst_losses
 from forgetbench.forgetting.lost_words import lost_words
 from forgetbench.forgetting.match import ReadyPair, TaskPair, match_tasks
 from forgetbench.forgetting.noise_floor import noise_floors
-from forgetbench.forgetting.output_health import health_warnings, output_health
+from forgetbench.forgetting.output_health import health_warnings, output_health, runaway_warnings
 from forgetbench.forgetting.refusal_rates import refusal_rates
 from forgetbench.forgetting.representations import representation_drift
 from forgetbench.forgetting.rows import BuiltRow, Judging, suite_row, task_row
@@ -85,7 +85,8 @@ def compare(
     judging = Judging(run_key=checkpoint.run_key, alpha=alpha, min_n=min_n, noise_floors=floors)
     built = [_build(row, replace(judging, family_size=max(sizes[family_of(row.role)], 1))) for row in planned]
     rows = _with_holm([b.row for b in built])
-    details = [inner for b in built for inner in b.inside]
+    inside = [inner for b in built for inner in b.inside]
+    details = [b.row for b in inside]
     measured = {name for name, pair in pairs.items() if pair.state in ("ready", "identical")}
     ready = [pair for pair in pairs.values() if isinstance(pair, ReadyPair)]
     scope = missing_scope(base, checkpoint, measured=measured)
@@ -98,17 +99,17 @@ def compare(
         alpha=alpha,
         family_size=sizes["general and safety"],
         rows=tuple(rows),
-        details=tuple(b.row for b in details),
-        worst_losses=worst_losses(list(_scored([*built, *details]))),
+        details=tuple(details),
+        worst_losses=worst_losses(list(_scored([*built, *inside]))),
         groups=group_families(ready, judging),
         lost_words=lost_words(ready),
         beside=tuple(beside_metrics(base, checkpoint)),
-        refusal_rates=tuple(refusal_rates(base, checkpoint)),
+        refusal_rates=tuple(refusal_rates(base, checkpoint, [*rows, *details])),
         hearing_costs=tuple(hearing_costs(ready)),
         representation_drift=tuple(representation_drift(ready)),
         output_health=output_health(base, checkpoint),
         not_measured=scope.lines,
-        warnings=tuple(dict.fromkeys(_warnings(base, checkpoint, rows))),
+        warnings=tuple(dict.fromkeys(_warnings(base, checkpoint, rows, details))),
         decision=conclusion.decision,
         summary=conclusion.summary,
     )
@@ -148,7 +149,9 @@ def _scored(built: Sequence[BuiltRow]) -> Iterator[ScoredPairs]:
             yield ScoredPairs(b.row, b.pair.metric.type, b.pair.joined.pairs)
 
 
-def _warnings(base: RunDocument, checkpoint: RunDocument, rows: Sequence[Row]) -> Iterator[str]:
+def _warnings(
+    base: RunDocument, checkpoint: RunDocument, rows: Sequence[Row], details: Sequence[Row]
+) -> Iterator[str]:
     yield from base.warnings
     yield from checkpoint.warnings
     if base.settings.load != checkpoint.settings.load:
@@ -159,6 +162,7 @@ def _warnings(base: RunDocument, checkpoint: RunDocument, rows: Sequence[Row]) -
             yield from _task_warnings(in_base[task.name], task)
     for health in output_health(base, checkpoint):
         yield from health_warnings(health)
+    yield from runaway_warnings([*rows, *details])
     for row in rows:
         if row.unpaired:
             yield f"{row.name}: {row.unpaired} samples were scored in one arm only and left out"

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from forgetbench.forgetting.judge_counts import SOURCE, agreement_of
-from forgetbench.forgetting.rogan_gladen import CorrectedRate, corrected_rate
-from forgetbench.schema.comparison import ArmRate, RefusalRate
+from forgetbench.forgetting.paired import tango_interval
+from forgetbench.forgetting.rogan_gladen import Agreement, CorrectedRate, corrected_change, corrected_rate
+from forgetbench.schema.comparison import ArmRate, CorrectedChange, RefusalRate, Row
 from forgetbench.schema.run import RunDocument, TaskResult
 
+LEVEL = 0.95
 
-def refusal_rates(base: RunDocument, checkpoint: RunDocument) -> Iterator[RefusalRate]:
-    """Yield the primary rate of each judged task that both arms have done, in the checkpoint's order."""
+
+def refusal_rates(
+    base: RunDocument, checkpoint: RunDocument, rows: Sequence[Row] = ()
+) -> Iterator[RefusalRate]:
+    """Yield the primary rate of each judged task that both arms have done, in the checkpoint's order.
+
+    Args:
+        base: Run of the base.
+        checkpoint: Run of the checkpoint.
+        rows: Of the tasks, with their transitions: what a corrected change is made of.
+    """
+    of_task = {row.name: row for row in rows}
     in_base = {task.name: task for task in base.tasks if task.status == "done"}
     for task in checkpoint.tasks:
         other = in_base.get(task.name)
@@ -20,6 +32,8 @@ def refusal_rates(base: RunDocument, checkpoint: RunDocument) -> Iterator[Refusa
         metric = task.metrics.get(task.primary)
         if metric is None or metric.type != "binary":
             continue
+        agreement = agreement_of(task.judge.name, task.primary)
+        one_judge = task.judge == other.judge
         yield RefusalRate(
             task=task.name,
             title=task.title,
@@ -27,7 +41,8 @@ def refusal_rates(base: RunDocument, checkpoint: RunDocument) -> Iterator[Refusa
             judge=task.judge.name,
             base=_arm_rate(other, other.judge.name),
             checkpoint=_arm_rate(task, task.judge.name),
-            labels=SOURCE if agreement_of(task.judge.name, task.primary) else "",
+            corrected_change=_change(of_task.get(task.name), agreement) if one_judge else None,
+            labels=SOURCE if agreement else "",
         )
 
 
@@ -46,3 +61,16 @@ def _arm_rate(task: TaskResult, judge: str) -> ArmRate:
         ci_low=corrected.ci_low,
         ci_high=corrected.ci_high,
     )
+
+
+def _change(row: Row | None, agreement: Agreement | None) -> CorrectedChange | None:
+    """Return the corrected change of a rate that is the lower the better, as those of all judges are."""
+    if row is None or agreement is None or row.transitions is None:
+        return None
+    if row.higher_is_better or row.n_clusters:
+        return None
+    more, less, n = row.transitions.n10, row.transitions.n01, row.n
+    found = corrected_change((more - less) / n, tango_interval(more, less, n, level=LEVEL), agreement)
+    if found.value is None or found.ci_low is None or found.ci_high is None:
+        return None
+    return CorrectedChange(value=found.value, ci_low=found.ci_low, ci_high=found.ci_high)

@@ -14,6 +14,7 @@ from forgetbench.forgetting.estimate import estimate_table
 from forgetbench.forgetting.family import bonferroni, simultaneous_level
 from forgetbench.forgetting.match import ReadyPair, TaskPair
 from forgetbench.forgetting.noise_floor import ROUNDING
+from forgetbench.forgetting.output_health import runaway_note
 from forgetbench.forgetting.paired import PairedEstimate, draws_needed
 from forgetbench.forgetting.power import detectable, samples_needed
 from forgetbench.forgetting.samplewise import mean_samplewise, samplewise_of_task, summed_transitions
@@ -194,6 +195,7 @@ def _judged_fields(
         "method": estimate.method,
         "n": estimate.n,
         "smallest_detectable": detectable(estimate),
+        "runaway": estimate.runaway,
         "degenerate": speech.share if speech else None,
         "required_n": samples_needed(deciding, margin, min_n=judging.min_n) if unsettled else None,
     }
@@ -201,8 +203,9 @@ def _judged_fields(
 
 def _notes(estimate: PairedEstimate, judging: Judging, name: str, *, margin: float) -> tuple[str, ...]:
     floor = judging.noise_floor(name)
-    told = floor >= ROUNDING * margin
-    return (*estimate.notes, f"noise floor {floor:.4g}") if told else estimate.notes
+    ran_on = (runaway_note(estimate.runaway),) if estimate.runaway else ()
+    told = (f"noise floor {floor:.4g}",) if floor >= ROUNDING * margin else ()
+    return (*estimate.notes, *ran_on, *told)
 
 
 def _failure_reason(pair: ReadyPair, estimate: PairedEstimate) -> str:

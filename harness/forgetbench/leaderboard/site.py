@@ -19,6 +19,7 @@ from forgetbench.errors import UsageError
 from forgetbench.leaderboard import plots
 from forgetbench.leaderboard.definition import Column
 from forgetbench.leaderboard.entries import Entry, LeftOut, read_entries
+from forgetbench.leaderboard.entry_report import write_report
 from forgetbench.leaderboard.export import board_csv, board_json
 from forgetbench.leaderboard.pages import entry_context
 from forgetbench.leaderboard.view import board_data, choices, entry_view, headers
@@ -100,7 +101,12 @@ def _write(site: Path, board: Board, columns: Sequence[Column], entries: Sequenc
     page = templates.get_template("entry.html.j2")
     for entry, view in zip(entries, views, strict=True):
         text = page.render(
-            board=board, entry=entry, view=view, **entry_context(entry, board, columns), **_page()
+            board=board,
+            entry=entry,
+            view=view,
+            report=write_report(entry, site / "entries"),
+            **entry_context(entry, board, columns),
+            **_page(),
         )
         (site / "entries" / f"{entry.key}.html").write_text(text, encoding="utf-8")
     (site / MARKER).write_text(board_json(board, columns, entries, views), encoding="utf-8")

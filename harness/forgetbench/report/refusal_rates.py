@@ -34,6 +34,10 @@ def _lines(rate: RefusalRate) -> Text:
     text.append(" -> ".join(numbers.value(arm.rate, metric=rate.metric) for arm in arms))
     if any(arm.corrected is not None for arm in arms):
         text.append(f"\ncorrected: {' -> '.join(_corrected(arm, rate.metric) for arm in arms)}", style="dim")
+    if change := rate.corrected_change:
+        moved = numbers.difference(change.value, metric=rate.metric, unit=True)
+        limits = numbers.interval(change.ci_low, change.ci_high, metric=rate.metric)
+        text.append(f"\ncorrected change, one judge in both arms: {moved} {limits}", style="dim")
     return text
 
 

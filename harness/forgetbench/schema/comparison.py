@@ -57,6 +57,14 @@ class DegenerateShare(Document):
     verdict: Verdict
 
 
+class RunawayOutputs(Document):
+    """Samples of which an output has more errors than its reference has words, where they are few."""
+
+    n: int
+    degradation_without: float | None = None
+    """Degradation over the other samples."""
+
+
 class Row(Document):
     """One line of the verdict table. Degradation is positive where the checkpoint is worse (METRICS §1)."""
 
@@ -100,6 +108,8 @@ class Row(Document):
     """Share of samples with the same answer in both arms, right or wrong."""
     degenerate: DegenerateShare | None = None
     """Where answers were judged: if it grew, the row has the worse of both verdicts (METRICS §7)."""
+    runaway: RunawayOutputs | None = None
+    """Of word and character errors: few outputs that ran on, whose errors have an interval of their own."""
     noise_floor: float = 0.0
     """Degradation of the same checkpoint against itself, as ``selftest`` found it: a loss must exceed it."""
     smallest_detectable: float | None = None
@@ -211,6 +221,15 @@ class ArmRate(Document):
     ci_high: float | None = None
 
 
+class CorrectedChange(Document):
+    """The change of a judged rate, checkpoint minus base, corrected for the errors of the judge of both."""
+
+    value: float
+    ci_low: float
+    """95 % interval; the judge's errors, the same in both arms, cancel in it as far as they do."""
+    ci_high: float
+
+
 class RefusalRate(Document):
     """The judged rate of a task in both arms: shown beside the verdict, which is about the counted rates."""
 
@@ -220,6 +239,8 @@ class RefusalRate(Document):
     judge: str
     base: ArmRate
     checkpoint: ArmRate
+    corrected_change: CorrectedChange | None = None
+    """Where the judge's errors are known and each answer was judged once in both arms."""
     labels: str = ""
     """The human labels that the correction rests on."""
 

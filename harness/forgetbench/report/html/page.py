@@ -22,7 +22,7 @@ from forgetbench.report.escape import plain, plain_lines
 from forgetbench.report.hearing_cost import shown_cost
 from forgetbench.report.html import curves
 from forgetbench.report.html.forest import Axis, Mark, by_unit
-from forgetbench.report.html.samples import Samples, samples_of
+from forgetbench.report.html.samples import AS_A_FILE, Bounds, Samples, samples_of
 from forgetbench.report.paper_table import PaperTable, paper_table
 from forgetbench.report.table import DECISIONS, FEWEST_WORDS, ROLE_TITLES, ROLES, SIGNS, said
 from forgetbench.schema.comparison import Comparison, Row, Verdict
@@ -79,7 +79,11 @@ class View:
 
 
 def html_report(
-    results: Sequence[Result], *, sources: Sources = AS_BUILT_IN, curve: Curve | None = None
+    results: Sequence[Result],
+    *,
+    sources: Sources = AS_BUILT_IN,
+    curve: Curve | None = None,
+    bounds: Bounds = AS_A_FILE,
 ) -> str:
     """Return the page.
 
@@ -87,13 +91,15 @@ def html_report(
         results: Each with a comparison; several of one method and base are summed up over its seeds, too.
         sources: Where the tasks of the runs are defined: only so can their audio be made again.
         curve: Drawn with its bands.
+        bounds: How much of single samples there is of each result.
 
     Raises:
         UsageError: A result has no comparison, or ``sources`` cannot be used.
         ForgetbenchError: Sample records are missing or damaged.
     """
     views = [
-        _view(result, f"r{i}-" if len(results) > 1 else "", sources) for i, result in enumerate(results, 1)
+        _view(result, f"r{i}-" if len(results) > 1 else "", sources, bounds)
+        for i, result in enumerate(results, 1)
     ]
     style, script = ((TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
     return (
@@ -164,7 +170,7 @@ def tone(verdict: Verdict) -> str:
     return "open" if verdict in OPEN else "good"
 
 
-def _view(result: Result, anchor: str, sources: Sources) -> View:
+def _view(result: Result, anchor: str, sources: Sources, bounds: Bounds) -> View:
     comparison = result.comparison
     if comparison is None:
         raise UsageError(str(result.directory), "has no comparison", "Run again with --base.")
@@ -173,7 +179,7 @@ def _view(result: Result, anchor: str, sources: Sources) -> View:
         anchor=anchor,
         result=result,
         comparison=comparison,
-        samples=samples_of(result, sources),
+        samples=samples_of(result, sources, bounds),
         roles=_roles(comparison.rows),
         inside=tuple(_inside(result, comparison)),
         notes=tuple(_notes(comparison.rows)),

@@ -20,13 +20,9 @@ from forgetbench.schema.comparison import WorstLoss
 from forgetbench.schema.task import Asr, AsrMetric, AudioMetric, Synthesis
 from forgetbench.tasks.definition import Definition
 
-MOST_SAMPLES = 10_000
-"""Changed samples that one report carries; each task gives its worst first."""
 MOST_HEARD = 12
 """Samples that can be listened to."""
 HEARD_OF_A_TASK = 3
-MOST_AUDIO_BYTES = 8_000_000
-"""Of all players together, as text in the page."""
 LONGEST_TEXT = 1_500
 """Characters of a prompt or an answer; a longer one ends in ``…``."""
 UNDEFINED = "whisper_basic@1"
@@ -42,6 +38,22 @@ _HEARD = frozenset({*get_args(AsrMetric), *get_args(AudioMetric)})
 
 Key = tuple[str, str, str]
 """Task, sample id and condition."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """How much of single samples one result has in a page.
+
+    Attributes:
+        samples: Changed samples; each task gives its worst first.
+        audio_bytes: Of all players together, as text in the page; 0 for none.
+    """
+
+    samples: int = 10_000
+    audio_bytes: int = 8_000_000
+
+
+AS_A_FILE = Bounds()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +118,7 @@ class _Task:
     edits: Mapping[tuple[int, int], tuple[Edit, ...]] = field(default_factory=dict)
 
 
-def samples_of(result: Result, sources: Sources) -> Samples:
+def samples_of(result: Result, sources: Sources, bounds: Bounds = AS_A_FILE) -> Samples:
     """Return the samples of a result; of one whose base was not kept, the comparison's own worst losses.
 
     Raises:
@@ -136,10 +148,10 @@ def samples_of(result: Result, sources: Sources) -> Samples:
         read_samples(result.directory, result.checkpoint),
     )
     definitions = heard_definitions(result.checkpoint, sources)
-    tasks = [_task(each, definitions.get(each.row.name)) for each in scored]
+    tasks = [_task(each, definitions.get(each.row.name), bounds.samples) for each in scored]
     wanted = _worst_keys(worst, tasks, result)
-    players, unheard = _players(result, definitions, wanted)
-    shown = _shown(tasks)
+    players, unheard = _players(result, definitions, wanted, bounds.audio_bytes)
+    shown = _shown(tasks, bounds.samples)
     return Samples(
         cards=tuple(_cards(wanted, tasks, players)),
         counts=tuple(_counts(tasks)),
@@ -149,8 +161,8 @@ def samples_of(result: Result, sources: Sources) -> Samples:
     )
 
 
-def _task(scored: ScoredPairs, definition: Definition | None) -> _Task:
-    changed = changed_samples(scored, most=MOST_SAMPLES)
+def _task(scored: ScoredPairs, definition: Definition | None, most: int) -> _Task:
+    changed = changed_samples(scored, most=most)
     task = definition.task if definition else None
     if isinstance(task, Asr):
         return _aligned(_Task(scored, changed, task.normaliser))
@@ -203,12 +215,14 @@ def _heard(result: Result) -> frozenset[str]:
 
 
 def _players(
-    result: Result, definitions: Mapping[str, Definition], wanted: Mapping[Key, ChangedSample]
+    result: Result, definitions: Mapping[str, Definition], wanted: Mapping[Key, ChangedSample], left: int
 ) -> tuple[dict[Key, tuple[Player, ...]], list[str]]:
-    """Return what can be listened to of each sample, within the bounds of a page, and why some cannot."""
+    """Return what can be listened to of each sample, in so many bytes, and why some cannot."""
     found: dict[Key, tuple[Player, ...]] = {}
     unheard: list[str] = []
-    left = MOST_AUDIO_BYTES
+    if not left:
+        heard = sorted({key[0] for key in wanted} & _heard(result))
+        return found, [f"{name}: this page has no audio; forgetbench report makes one" for name in heard]
     for name in dict.fromkeys(key[0] for key in wanted):
         if name not in definitions:
             if name in _heard(result):
@@ -285,11 +299,11 @@ def _counts(tasks: Sequence[_Task]) -> Iterator[ChangeCount]:
         yield ChangeCount(title=task.scored.row.title, lost=lost, won=won, n=len(task.scored.pairs))
 
 
-def _shown(tasks: Sequence[_Task]) -> list[tuple[int, int]]:
+def _shown(tasks: Sequence[_Task], most: int) -> list[tuple[int, int]]:
     """Return task and position of the samples that the page carries: every task's worst in turn."""
     own = [[(i, position) for position in range(len(task.changed))] for i, task in enumerate(tasks)]
     turns = (each for turn in zip_longest(*own) for each in turn if each is not None)
-    return [each for _, each in zip(range(MOST_SAMPLES), turns, strict=False)]
+    return [each for _, each in zip(range(most), turns, strict=False)]
 
 
 def _data(tasks: Sequence[_Task], shown: Sequence[tuple[int, int]]) -> str:
