@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-_NAME = re.compile(r"^(?:name|lm_eval):[ ]*(\S+)", re.MULTILINE)
+_NAMES = tuple(re.compile(rf"^{key}:[ ]*(\S+)", re.MULTILINE) for key in ("name", "lm_eval"))
+"""An lm-eval task without a name of its own has lm-eval's."""
 _SUITES = re.compile(r"^suites:[ ]*\[(.*)\]", re.MULTILINE)
 
 
@@ -13,12 +14,12 @@ def task_or_suite(incomplete: str) -> list[str]:
     """Return the suites and tasks that begin so; of a comma-separated list, the last name is completed."""
     texts = [*_task_files()]
     suites = {name.strip() for text in texts for found in _SUITES.findall(text) for name in found.split(",")}
-    return _completed(incomplete, (*sorted(suites), *sorted(_NAME.findall(text)[0] for text in texts)))
+    return _completed(incomplete, (*sorted(suites), *sorted(filter(None, map(_name, texts)))))
 
 
 def task(incomplete: str) -> list[str]:
     """Return the tasks that begin so."""
-    return _completed(incomplete, sorted(_NAME.findall(text)[0] for text in _task_files()))
+    return _completed(incomplete, sorted(filter(None, map(_name, _task_files()))))
 
 
 def _task_files() -> Iterator[str]:
@@ -28,9 +29,12 @@ def _task_files() -> Iterator[str]:
 
     for folder in (builtin_root(), *map(plugin_folder, plugins("tasks"))):
         for path in sorted(folder.rglob("*.yaml")):
-            text = path.read_text(encoding="utf-8")
-            if "lm_eval" not in path.parts and _NAME.search(text):
-                yield text
+            if "lm_eval" not in path.parts:
+                yield path.read_text(encoding="utf-8")
+
+
+def _name(text: str) -> str | None:
+    return next((found[1] for pattern in _NAMES if (found := pattern.search(text))), None)
 
 
 def recipe(incomplete: str) -> list[str]:
