@@ -150,3 +150,8 @@ def test_what_was_answered_is_never_a_template() -> None:
 def test_a_real_chat_model_judges_without_failing(made: Path) -> None:
     judge = load_judge(resolve_judge(f"chat:{made / 'llama'}", offline=True), LoadSettings())
     assert judge.judge(ANSWERS) == [Verdict()] * 3
+
+
+def test_a_task_file_names_no_python_code_as_its_judge(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="Python code that a file names"):
+        resolve_judge("chat:os:getcwd", folder=tmp_path, offline=True)

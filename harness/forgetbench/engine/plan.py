@@ -262,7 +262,7 @@ def _plan_task(
             root=definition.root,
         )
         judge, recogniser = (
-            _judge_of(task, offline=offline),
+            _judge_of(task, definition.folder, offline=offline),
             _recogniser_of(task, definition.folder, offline=offline),
         )
     except (MissingPackageError, CheckpointError) as error:
@@ -285,11 +285,12 @@ def _plan_task(
     return planned, found.warnings
 
 
-def _judge_of(task: DatasetTask, *, offline: bool) -> JudgeSource | None:
-    """Find the judge of a task, where it is a model."""
+def _judge_of(task: DatasetTask, folder: Path, *, offline: bool) -> JudgeSource | None:
+    """Find the judge of a task, where it is a model; a task file names no Python code."""
     if not isinstance(task, Refusal) or not is_model_judge(task.judge):
         return None
-    return resolve_judge(task.judge, template=task.judge_input, labels=task.judge_labels, offline=offline)
+    template, labels = task.judge_input, task.judge_labels
+    return resolve_judge(task.judge, template=template, labels=labels, folder=folder, offline=offline)
 
 
 def _recogniser_of(task: DatasetTask, folder: Path, *, offline: bool) -> Component | None:

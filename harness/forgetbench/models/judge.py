@@ -95,6 +95,7 @@ def resolve_judge(
     *,
     template: str | None = None,
     labels: Mapping[str, Judgement] | None = None,
+    folder: Path | None = None,
     offline: bool = False,
 ) -> JudgeSource:
     """Find the model of ``KIND:MODEL``, without loading it.
@@ -103,6 +104,7 @@ def resolve_judge(
         name: ``classifier:MODEL``, ``regressor:MODEL`` or ``chat:MODEL``; named as a checkpoint is.
         template: What it reads, with ``{prompt}`` and ``{answer}``.
         labels: The class that each label of a classifier stands for; not needed for labels that are classes.
+        folder: Of the task file that names it, which can name no Python code; None where the user does.
         offline: Open no socket.
 
     Raises:
@@ -110,7 +112,7 @@ def resolve_judge(
     """
     kind, _, model = name.partition(":")
     if kind == "chat":
-        component = resolve_component(model, offline=offline)
+        component = resolve_component(model, offline=offline, folder=folder)
         if "generate" not in component.capabilities:
             raise CheckpointError(model, "cannot generate", "A chat judge is a causal language model.")
         return JudgeSource(kind=kind, component=component, template=RUBRIC, labels={})
