@@ -20,7 +20,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,17 +43,7 @@ from forgetbench.schema.task import Capability
 R = TypeVar("R")
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_CAPABILITIES: tuple[Capability, ...] = (
-    "score_text",
-    "generate",
-    "transcribe",
-    "enhance",
-    "answer_audio",
-    "translate",
-    "identify_language",
-    "embed",
-    "synthesize",
-)
+_CAPABILITIES: tuple[Capability, ...] = get_args(Capability)
 
 OURS = {
     "rnnoise": "forgetbench.models.rnnoise:rnnoise",
