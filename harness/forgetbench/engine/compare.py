@@ -173,7 +173,7 @@ def _are_comparable(one: RunDocument, other: RunDocument) -> bool:
     """
     if not one.run_key or not other.run_key:
         return one.run_key == other.run_key
-    free = {"batch_size", "load", "limit"}
+    free = {"batch_size", "load", "limit", "limits"}
     return one.settings.model_dump(exclude=free) == other.settings.model_dump(exclude=free)
 
 
