@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +70,11 @@ def _mapped(path: Path, file: Any, columns: list[str]) -> pa.Table:
     copy = cache_root() / "tables" / f"{digest}.arrow"
     if not copy.is_file():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = copy.with_suffix(".part")
         schema = pa.schema([file.schema_arrow.field(name) for name in columns])
-        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=columns):
-                writer.write_batch(batch.cast(schema))
-        unfinished.replace(copy)
+        with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".unfinished-") as own:  # of this process
+            unfinished = Path(own) / copy.name
+            with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+                for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=columns):
+                    writer.write_batch(batch.cast(schema))
+            unfinished.replace(copy)
     return pa.ipc.open_file(pa.memory_map(str(copy))).read_all()
