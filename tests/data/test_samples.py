@@ -264,3 +264,14 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, name: str, content
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.jsonl: No such file"):
         read_rows(tmp_path / "none.jsonl")
+
+
+def test_who_is_not_known_is_no_speaker(recordings: Path) -> None:
+    rows = [json.loads(line) for line in (recordings / "set.jsonl").read_text().splitlines()]
+    write_jsonl(recordings / "set.jsonl", [row | {"speaker": None} for row in rows])
+    found = load_samples(asr_task(), recordings, seed=0)
+    assert {sample.cluster for sample in found.samples} == {""}
+    write_jsonl(
+        recordings / "set.jsonl", [row | {"speaker": "ann" if i else None} for i, row in enumerate(rows)]
+    )
+    assert load_samples(asr_task(), recordings, seed=0).samples[0].groups == {}  # one speaker is no grouping

@@ -225,7 +225,7 @@ def _groupings(task: DatasetTask, rows: Mapping[str, Mapping[str, Any]], name: s
             raise DataError(name, f"no row has the field {column!r}", "Correct `dataset.fields.groups`.")
     if not isinstance(task, SpeechTask) or fields.cluster is None:
         return fields.groups
-    speakers = {str(row.get(fields.cluster)) for row in rows.values()}
+    speakers = {_text(row.get(fields.cluster)) for row in rows.values()} - {""}
     own = (fields.cluster,) if 2 <= len(speakers) <= MOST_SPEAKERS else ()
     return tuple(dict.fromkeys((*fields.groups, *own)))
 
@@ -242,7 +242,7 @@ def _samples_of(
     thing = f"{name}, sample {key!r}"
     shown_input, reference, size = shown(task, row, thing)
     cluster_column = task.dataset.fields.cluster
-    cluster = str(row.get(cluster_column, "")) if cluster_column else ""
+    cluster = _text(row.get(cluster_column)) if cluster_column else ""
     conditions: Sequence[Condition | None] = getattr(task, "conditions", ()) or (None,)
     fields = task.dataset.fields
     excluded = {fields.id, *((fields.audio, fields.clean) if speech else ())}

@@ -190,7 +190,8 @@ class SpeechSet:
 
     def _speaker(self, key: str) -> str:
         column = self._task.dataset.fields.cluster
-        return str(self._rows[key].get(column, "")) if column else ""
+        speaker = self._rows[key].get(column) if column else None
+        return "" if speaker is None else str(speaker)
 
     def _others(self, key: str, sampling_rate: int, rng: np.random.Generator, n: int) -> list[Waveform]:
         """Draw up to ``n`` usable recordings by other speakers; by the same one where there is no other."""
