@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from forgetbench.engine.results import Result, read_samples
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.answers import parse
+from forgetbench.forgetting.join import KEYS
 from forgetbench.schema.comparison import GroupRow, Row
 from forgetbench.schema.run import RunDocument, TaskResult
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pydantic import BaseModel
 
-NESTED = {"transitions", "samplewise", "degenerate", "notes"}
-KEYS = ["id", "condition", "content", "occurrence"]
+NESTED = {"transitions", "samplewise", "degenerate", "runaway", "notes"}
 OTHER = "_of the other arm"
 SHOWN = ["id", "condition", "input", "reference"]
 
@@ -92,7 +92,7 @@ def _side_by_side(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _with_answer(table: pd.DataFrame) -> pd.DataFrame:
     own = table.copy()
-    own["occurrence"] = own.groupby(["id", "condition", "content"], sort=False, dropna=False).cumcount()
+    own["occurrence"] = own.groupby(KEYS[:-1], sort=False, dropna=False).cumcount()
     own["answer"] = [_answer(cell) for cell in own.pop("prediction")]
     return own
 
