@@ -52,7 +52,11 @@ def _plugin_judge(name: str) -> Judge:
         raise broken("judges", name, f"is {type(own).__name__}, not a function of prompt and answer")
 
     def judged(prompt: str, answer: str) -> Judgement:
-        said = own(prompt, answer)
+        try:
+            said = own(prompt, answer)
+        except Exception as error:  # another package's code may raise anything
+            cause = f"failed on an answer ({type(error).__name__}: {error})"
+            raise broken("judges", name, cause) from error
         if said not in get_args(Judgement):
             raise SampleError(UNPARSABLE, f"judge {name}", f"said {said!r}")
         return cast(Judgement, said)
