@@ -46,7 +46,7 @@ def estimate_table(
     base, checkpoint = (
         [table[f"{column}_{arm}"].to_numpy(float) for column in columns] for arm in ("base", "checkpoint")
     )
-    clusters = [value if isinstance(value, str) else "" for value in table["cluster_base"]]
+    clusters = clusters_of(table)
     units = list(table["id"])
     if primary in WORD_ERRORS and metric_type == "ratio" and np.array_equal(base[1], checkpoint[1]):
         return paired_word_errors(
@@ -65,3 +65,8 @@ def estimate_table(
     return method(
         base[0], checkpoint[0], clusters, higher_is_better=higher_is_better, level=level, units=units
     )
+
+
+def clusters_of(table: pd.DataFrame) -> list[str]:
+    """Return the cluster of each joined sample; empty where it has none."""
+    return [value if isinstance(value, str) else "" for value in table["cluster_base"]]
