@@ -47,8 +47,22 @@ def system(folder: Path) -> None:
     (folder / "system.yaml").write_text("components: {lm: .}\nbase: {lm: 'trap_module:run'}\n")
 
 
+def system_of_an_adapter(folder: Path) -> None:
+    """The adapter's own base cannot be had, so that the file's would take its place."""
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "a/gone"}))
+    system(folder)
+
+
 @pytest.mark.parametrize(
-    ("kind", "plant"), [("lora", adapter), ("llama", model_card), ("llama", config), ("llama", system)]
+    ("kind", "plant"),
+    [
+        ("lora", adapter),
+        ("llama", model_card),
+        ("llama", config),
+        ("llama", system),
+        ("lora", system_of_an_adapter),
+    ],
 )
 def test_no_file_of_a_checkpoint_can_name_python_code_that_runs(
     kind: str,

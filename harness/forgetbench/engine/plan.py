@@ -14,7 +14,7 @@ from forgetbench.data.speech import SpeechSet
 from forgetbench.errors import CheckpointError, DataError, MissingPackageError
 from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.requirements import check_installed
-from forgetbench.models.checkpoint import resolve_component
+from forgetbench.models.checkpoint import resolve_for_task
 from forgetbench.models.component import Component
 from forgetbench.models.judge import JudgeSource, resolve_judge
 from forgetbench.plugins import plugins, provider
@@ -297,7 +297,7 @@ def _recogniser_of(task: DatasetTask, folder: Path, *, offline: bool) -> Compone
     """Find the recogniser that hears what a task has spoken; a task file names no Python code."""
     if not isinstance(task, Synthesis):
         return None
-    found = resolve_component(task.recogniser, offline=offline, folder=folder)
+    found = resolve_for_task(task.recogniser, offline=offline, folder=folder)
     if "transcribe" not in found.capabilities:
         raise CheckpointError(task.recogniser, "cannot transcribe speech", "Name another `recogniser`.")
     return found

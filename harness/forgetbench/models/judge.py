@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, cast, get_args
 
 from forgetbench.errors import CheckpointError, SampleError
 from forgetbench.metrics.judgement import Judgement
-from forgetbench.models.checkpoint import resolve_component
+from forgetbench.models.checkpoint import existing_path, resolve_for_task
 from forgetbench.models.component import Component
 from forgetbench.models.directory import weight_files
 from forgetbench.models.fingerprint import fingerprint_model, read_json
@@ -104,7 +104,8 @@ def resolve_judge(
         name: ``classifier:MODEL``, ``regressor:MODEL`` or ``chat:MODEL``; named as a checkpoint is.
         template: What it reads, with ``{prompt}`` and ``{answer}``.
         labels: The class that each label of a classifier stands for; not needed for labels that are classes.
-        folder: Of the task file that names it, which can name no Python code; None where the user does.
+        folder: Of the task file that names it: a relative path is looked up there first, and it can name no
+            Python code; None where the user does.
         offline: Open no socket.
 
     Raises:
@@ -112,11 +113,11 @@ def resolve_judge(
     """
     kind, _, model = name.partition(":")
     if kind == "chat":
-        component = resolve_component(model, offline=offline, folder=folder)
+        component = resolve_for_task(model, offline=offline, folder=folder)
         if "generate" not in component.capabilities:
             raise CheckpointError(model, "cannot generate", "A chat judge is a causal language model.")
         return JudgeSource(kind=kind, component=component, template=RUBRIC, labels={})
-    component, config = _sequence_classifier(model, offline=offline)
+    component, config = _sequence_classifier(model, folder=folder, offline=offline)
     known = _known_labels(model, config, labels or {}) if kind == "classifier" else {}
     if kind == "regressor" and len(config.get("id2label", "01")) != 1:
         raise CheckpointError(
@@ -247,10 +248,12 @@ def fill(template: str, exchange: Exchange) -> str:
     return _PLACE.sub(lambda place: getattr(exchange, place[1]), template)
 
 
-def _sequence_classifier(name: str, *, offline: bool) -> tuple[Component, dict[str, Any]]:
-    directory = Path(name).expanduser()
-    located = None if directory.is_dir() else locate(name, offline=offline)
-    path = directory.resolve() if located is None else located.path
+def _sequence_classifier(
+    name: str, *, folder: Path | None, offline: bool
+) -> tuple[Component, dict[str, Any]]:
+    directory = existing_path(name, folder)
+    located = None if directory is not None else locate(name, offline=offline)
+    path = located.path if located is not None else (directory or Path(name)).resolve()
     config = read_json(path / "config.json")
     architecture = str((config.get("architectures") or [""])[0])
     if not architecture.endswith("ForSequenceClassification"):
