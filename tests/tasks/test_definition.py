@@ -125,3 +125,15 @@ def test_another_language_has_its_normaliser(tmp_path: Path) -> None:
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(TaskError):
         read_definition(write(tmp_path, text))
+
+
+def test_a_yml_file_travels_as_a_yaml_file_does(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yml"
+    path.write_text(GOOD.replace("data.jsonl", "/etc/data.jsonl"))
+    with pytest.raises(TaskError, match="is absolute"):
+        read_definition(path)
+
+
+def test_a_chance_of_one_leaves_nothing_to_measure(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="key `chance`"):
+        read_definition(write(tmp_path, "lm_eval: hellaswag\nchance: 1.0\n"))

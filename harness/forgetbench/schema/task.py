@@ -508,7 +508,7 @@ class LmEval(TaskBase):
     """``generate`` for a task that generates."""
     primary: str | None = None
     """lm-eval's metric name, such as ``acc_norm``; without one, the task's first metric."""
-    chance: float | None = None
+    chance: float | None = Field(default=None, ge=0, lt=1)
     num_fewshot: int | None = None
 
 

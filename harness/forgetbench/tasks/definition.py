@@ -119,7 +119,11 @@ def check_fields(path: Path, task: Task | SuiteRow) -> None:
     if isinstance(task, LmEval | SuiteRow):
         return
     root = path.parent.resolve()
-    if task.dataset.path is not None and Path(task.dataset.path).is_absolute() and path.suffix == ".yaml":
+    if (
+        task.dataset.path is not None
+        and Path(task.dataset.path).is_absolute()
+        and path.suffix in TASK_ENDINGS
+    ):
         raise TaskError(
             f"{path}, key `dataset.path`",
             "is absolute",
