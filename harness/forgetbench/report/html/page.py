@@ -101,7 +101,7 @@ def html_report(
         _view(result, f"r{i}-" if len(results) > 1 else "", sources, bounds)
         for i, result in enumerate(results, 1)
     ]
-    style, script = ((TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return (
         _environment()
         .get_template("report.html.j2")
