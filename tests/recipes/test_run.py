@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from forgetbench.engine.progress import Silent
 from forgetbench.errors import DataError, ForgetbenchError, SampleError, UsageError
 from forgetbench.recipes.amounts import run_by_amount
-from forgetbench.recipes.data import nested_part
+from forgetbench.recipes.data import nested_part, read_training_rows
 from forgetbench.recipes.make import make_recipe
 from forgetbench.recipes.run import run_recipe
+from forgetbench.recipes.written import written_once
 from forgetbench.schema.recipe import FACTS, Recipe, RecipeNoise
 from tiny_recipe_models import Interrupt, facts_of
 
@@ -385,6 +386,15 @@ def test_bad_rows_are_named(tiny_causal: Path, tmp_path: Path, content: str, mes
     with pytest.raises(DataError, match=message):
         run_recipe(causal_recipe(tiny_causal, bad_data(tmp_path, content), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_text_may_have_any_line_separator_of_unicode_in_it(tmp_path: Path) -> None:
+    row = {"prompt": "One\u2028two", "answer": "three\x85four"}
+    data = tmp_path / "rows.jsonl"
+    data.write_text(json.dumps(row, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    assert read_training_rows(data, ("prompt", "answer")) == [row]
+    for _ in ("written", "read"):
+        assert written_once("kind", {"data": str(data)}, lambda: [row]) == [row]
 
 
 def test_a_missing_data_file_is_named(tiny_causal: Path, tmp_path: Path) -> None:
