@@ -18,6 +18,7 @@ from forgetbench.models.recipe_facts import read_facts
 from forgetbench.recipes.base import Base
 from forgetbench.recipes.data import file_sha256, recordings_sha256
 from forgetbench.recipes.enhancer_network import load_network, save_network
+from forgetbench.recipes.preferences import reward_source
 from forgetbench.schema.recipe import FACTS, Recipe, RecipeFacts
 
 _CHECKPOINT = re.compile(
@@ -47,7 +48,8 @@ class Inputs:
         data_sha256: Of the data file.
         audio_sha256: Over the recordings; None for a language model.
         base_fingerprint: Of the base.
-        other_sha256: Over what is mixed in, the data of EWC, and the teacher; None without any.
+        other_sha256: Over what is mixed in, the data of EWC, the teacher, and a reward function of one's own;
+            None without any.
     """
 
     data_sha256: str
@@ -88,6 +90,8 @@ def _others(recipe: Recipe) -> str | None:
         from forgetbench.models.checkpoint import resolve
 
         digests["teacher"] = resolve(recipe.teacher).fingerprint
+    if source := reward_source(recipe):
+        digests["reward"] = file_sha256(source)
     return combine(digests) if digests else None
 
 
@@ -154,7 +158,7 @@ def _difference(facts: RecipeFacts, recipe: Recipe, inputs: Inputs) -> str:
         return f"other content of {recipe.model}"
     if facts.audio_sha256 != inputs.audio_sha256:
         return "other recordings"
-    return "other mixed-in data or teacher"
+    return "other mixed-in data, teacher or reward function"
 
 
 def last_complete_checkpoint(output: Path) -> Path | None:
