@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 from forgetbench.redact import redact
 
 
@@ -65,3 +68,14 @@ class SampleError(ForgetbenchError):
     def __init__(self, code: str, thing: str, cause: str) -> None:
         super().__init__(thing, cause)
         self.code = code
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, n: int = 1, cutoff: float = 0.6) -> str:
+    """Return the way out of a wrong name: up to ``n`` known ones that are near, or else ``otherwise``."""
+    near = get_close_matches(name, list(known), n=n, cutoff=cutoff)
+    return f"Did you mean {' or '.join(near)}?" if near else otherwise

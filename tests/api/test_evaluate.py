@@ -57,7 +57,7 @@ def test_samples_stand_side_by_side_and_give_the_scores(result: forgetbench.Pair
 
 
 def test_a_task_that_was_not_run_is_named_with_the_nearest(result: forgetbench.PairResult) -> None:
-    with pytest.raises(UsageError, match="Did you mean 'choices'"):
+    with pytest.raises(UsageError, match="Did you mean choices"):
         result.samples("choice")
 
 

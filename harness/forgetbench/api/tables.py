@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from forgetbench.engine.results import Result, read_samples
-from forgetbench.errors import UsageError
+from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.forgetting.answers import parse
 from forgetbench.forgetting.join import KEYS
 from forgetbench.schema.comparison import GroupRow, Row
@@ -140,5 +139,4 @@ def _table(lines: Iterable[Mapping[str, Any]], columns: list[str], kind: type[Ba
 
 def _near(document: RunDocument, task: str) -> str:
     known = [entry.name for entry in document.tasks if entry.samples is not None]
-    close = get_close_matches(task, known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known) or 'none'}."
+    return did_you_mean(task, known, f"There are: {', '.join(known) or 'none'}.")

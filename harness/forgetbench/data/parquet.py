@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetbench.data.recording import stored_audio
-from forgetbench.errors import DataError
+from forgetbench.errors import DataError, first_line
 from forgetbench.paths import cache_root
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def read_parquet(path: Path) -> Rows:
             )
             mapped = _mapped(path, file, audio)
     except pa.ArrowInvalid as error:
-        raise DataError(
-            str(path), f"is not Parquet ({str(error).splitlines()[0]})", "Write it anew."
-        ) from None
+        raise DataError(str(path), f"is not Parquet ({first_line(error)})", "Write it anew.") from None
     for name in audio:
         for row, recording in zip(rows, stored_audio(mapped.column(name)), strict=True):
             row[name] = recording

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from forgetbench.engine.results import (
     write_document,
     write_samples,
 )
-from forgetbench.errors import UsageError
+from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.forgetting.asked import count_differing
 from forgetbench.forgetting.join import join
 from forgetbench.forgetting.pairs import compare
@@ -230,8 +229,7 @@ def _overridden(document: RunDocument, roles: Mapping[str, str], margins: Mappin
 
 def _unknown(option: str, pattern: str, known: Iterable[TaskResult | SuiteRowInfo]) -> UsageError:
     names = [entry.name for entry in known]
-    close = difflib.get_close_matches(pattern, names, n=2)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"There are {', '.join(names[:5])}."
+    hint = did_you_mean(pattern, names, f"There are {', '.join(names[:5])}.", n=2)
     return UsageError(f"--{option} {pattern}", "matches no task of the two runs", hint)
 
 

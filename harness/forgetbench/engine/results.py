@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from forgetbench.atomic import write_atomically
 from forgetbench.engine.storage import storing
-from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.errors import ForgetbenchError, UsageError, first_line
 from forgetbench.schema.attribution import Attribution
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.document import Document
@@ -168,7 +168,7 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
         try:
             tables[task.name] = pq.read_table(io.BytesIO(content)).to_pandas()
         except (pa.ArrowException, OSError) as error:  # the hash is right: it was never a table
-            cause = f"is no table ({str(error).splitlines()[0]})"
+            cause = f"is no table ({first_line(error)})"
             raise ForgetbenchError(str(path), cause, "Run the same command again.") from None
     return tables
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.errors import ForgetbenchError, UsageError, first_line
 from forgetbench.leaderboard.gh_pages import BRANCH, commit_site
 from forgetbench.leaderboard.site import MARKER, check_replaceable, put_in_place
 from forgetbench.offline import is_offline
@@ -84,6 +84,6 @@ def _to_space(site: Path, to: str) -> str:
             commit_message="Board built by forgetbench",
         )
     except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ForgetbenchError(to, cause, "Check HF_TOKEN (it must be able to write) and the name.") from None
+        way_out = "Check HF_TOKEN (it must be able to write) and the name."
+        raise ForgetbenchError(to, first_line(error), way_out) from None
     return f"{api.endpoint}/spaces/{space}"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import cast, get_args
 
-from forgetbench.errors import SampleError, TaskError
+from forgetbench.errors import SampleError, TaskError, did_you_mean
 from forgetbench.metrics.judgement import Judgement
 from forgetbench.metrics.phrase_judges import gcg29, xstest_strmatch
 from forgetbench.metrics.refusal_rules import refusal_rules
@@ -40,8 +39,7 @@ def judge(name: str) -> Judge:
     if name in plugins("judges"):
         return _plugin_judge(name)
     known = [*TEXT_JUDGES, *plugins("judges")]
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    hint = did_you_mean(name, known, f"Known: {', '.join(known)}.")
     raise TaskError(f"judge {name!r}", "is not known", hint)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
-from forgetbench.errors import TaskError
+from forgetbench.errors import TaskError, did_you_mean
 from forgetbench.metrics.plugin import plugin_metric
 from forgetbench.metrics.word_classes import WORD_CLASSES
 from forgetbench.plugins import plugins
@@ -114,6 +112,5 @@ def lookup(name: str) -> MetricSpec:
     if (spec := find(name)) is not None:
         return spec
     known = [*REGISTRY, *plugins("metrics")]
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    hint = did_you_mean(name, known, f"Known: {', '.join(known)}.")
     raise TaskError(f"metric {name!r}", "is not known", hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import get_args
 
-from forgetbench.errors import TaskError
+from forgetbench.errors import TaskError, did_you_mean
 from forgetbench.paths import builtin_root
 from forgetbench.plugins import plugin_folder, plugins
 from forgetbench.schema.task import Role, SuiteRow
@@ -102,8 +101,7 @@ class Registry:
 
     def _unknown(self, name: str) -> TaskError:
         known = [*self.suites, *self._by_name]
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"Suites: {', '.join(self.suites)}."
+        hint = did_you_mean(name, known, f"Suites: {', '.join(self.suites)}.", n=3, cutoff=0.5)
         return TaskError(
             f"task {name!r}", "no task or suite has this name", f"{hint} See `forgetbench tasks ls`."
         )
