@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forgetbench.cli import completion
 from forgetbench.cli import options as o
 from forgetbench.errors import ForgetbenchError, TaskError
-
-Kind = Literal["generate", "multiple_choice", "likelihood", "refusal", "asr"]
+from forgetbench.tasks.stub import Kind
 
 if TYPE_CHECKING:
     from forgetbench.tasks.definition import Definition

@@ -7,12 +7,12 @@ from types import MappingProxyType
 from typing import cast, get_args
 
 from forgetbench.errors import SampleError, TaskError, did_you_mean
-from forgetbench.metrics.judgement import Judgement
 from forgetbench.metrics.phrase_judges import gcg29, xstest_strmatch
 from forgetbench.metrics.refusal_rules import refusal_rules
 from forgetbench.plugins import broken, load_plugin, plugins
+from forgetbench.schema.task import RefusalClass
 
-Judge = Callable[[str, str], Judgement]
+Judge = Callable[[str, str], RefusalClass]
 """``judge(prompt, answer)``, without a model."""
 
 TEXT_JUDGES: Mapping[str, Judge] = MappingProxyType(
@@ -49,15 +49,15 @@ def _plugin_judge(name: str) -> Judge:
     if not callable(own):
         raise broken("judges", name, f"is {type(own).__name__}, not a function of prompt and answer")
 
-    def judged(prompt: str, answer: str) -> Judgement:
+    def judged(prompt: str, answer: str) -> RefusalClass:
         try:
             said = own(prompt, answer)
         except Exception as error:  # another package's code may raise anything
             cause = f"failed on an answer ({type(error).__name__}: {error})"
             raise broken("judges", name, cause) from error
-        if said not in get_args(Judgement):
+        if said not in get_args(RefusalClass):
             raise SampleError(UNPARSABLE, f"judge {name}", f"said {said!r}")
-        return cast(Judgement, said)
+        return cast(RefusalClass, said)
 
     return judged
 

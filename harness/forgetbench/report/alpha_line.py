@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from forgetbench.atomic import write_atomically
-from forgetbench.forgetting.alpha_line import AlphaLine, AlphaPoint, gain, regresses_nowhere, worst_general
-from forgetbench.forgetting.verdict import margins_lost
+from forgetbench.forgetting.alpha_line import AlphaLine, AlphaPoint, gain, regresses_nowhere
+from forgetbench.forgetting.verdict import margins_lost, worst_general
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
 from forgetbench.report.markup import csv_text
