@@ -11,7 +11,10 @@ from rich.console import Console, RenderableType
 
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import SIGNS, PlanLine, plan_table, single_table, verdict_table
+from forgetbench.report.plan_table import PlanLine, plan_table
+from forgetbench.report.signs import SIGNS
+from forgetbench.report.single import single_table
+from forgetbench.report.table import verdict_table
 from forgetbench.schema.comparison import GroupFamily, GroupRow, OutputHealth, WordClassLoss
 from forgetbench.schema.run import (
     CheckpointInfo,

@@ -32,7 +32,7 @@ def ls(
 ) -> None:
     """List the tasks by suite: role, capability, number of samples, size, access and licence."""
     from forgetbench.cli.console import console, write_json
-    from forgetbench.report.table import task_table
+    from forgetbench.report.task_table import task_table
     from forgetbench.tasks.registry import load_registry
 
     registry = load_registry(include_path or [])

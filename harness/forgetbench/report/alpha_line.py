@@ -15,8 +15,8 @@ from forgetbench.forgetting.alpha_line import AlphaLine, AlphaPoint, gain, regre
 from forgetbench.forgetting.verdict import margins_lost, worst_general
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
+from forgetbench.report.layout import ruled_grid
 from forgetbench.report.markup import csv_text
-from forgetbench.report.table import ruled_grid
 
 FILE_NAME = "alpha_line.csv"
 _COLUMNS = (

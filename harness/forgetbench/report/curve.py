@@ -17,8 +17,8 @@ from forgetbench.forgetting.verdict import margins_lost
 from forgetbench.metrics.registry import find
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
+from forgetbench.report.layout import ruled_grid
 from forgetbench.report.markup import csv_text
-from forgetbench.report.table import ruled_grid
 from forgetbench.schema.comparison import Row
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
+from forgetbench.report.layout import ruled_grid
 from forgetbench.report.markup import csv_text
-from forgetbench.report.table import ruled_grid
 from forgetbench.schema.curve import Curve, CurvePoint, Exposure, LawResult, Loss, Measure, Training
 
 LAW_WORDS = {
