@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forgetbench.forgetting.paired import (
-    FEWEST_DRAWS,
-    PairedEstimate,
-    paired_binary,
-    paired_mean,
-    paired_ratio,
-)
+from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean
+from forgetbench.forgetting.paired_ratio import FEWEST_DRAWS, paired_ratio
 from forgetbench.forgetting.word_errors import WORD_ERRORS, paired_word_errors
 from forgetbench.schema.run import MetricType
 from forgetbench.schema.sample import stat_columns
