@@ -121,7 +121,7 @@ def export(network: nn.Module, file: Path) -> None:
     import torch
 
     if importlib.util.find_spec("onnx") is None:
-        raise MissingPackageError("recipe of an enhancer", "onnx", extra="dev")
+        raise MissingPackageError("recipe of an enhancer", "onnx", extra="recipes")
     import onnx
 
     network.eval()
