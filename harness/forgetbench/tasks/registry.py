@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,6 +15,8 @@ from forgetbench.paths import builtin_root
 from forgetbench.plugins import plugin_folder, plugins
 from forgetbench.schema.task import Role, SuiteRow
 from forgetbench.tasks.definition import Definition, read_definition
+
+_BRACKETS_OR_DASH = re.compile(r"\[[^]]*\]|-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +90,9 @@ class Registry:
         )
 
     def _match(self, pattern: str) -> list[Definition]:
+        glob = _BRACKETS_OR_DASH.sub(lambda found: "[-_]" if found[0] == "-" else found[0], pattern)
         return [
-            d
-            for d in self._by_name.values()
-            if pattern in d.task.suites or fnmatchcase(d.task.name, pattern.replace("-", "[-_]"))
+            d for d in self._by_name.values() if pattern in d.task.suites or fnmatchcase(d.task.name, glob)
         ]
 
     def _match_among(self, pattern: str, chosen: Iterable[Definition]) -> list[Definition]:
