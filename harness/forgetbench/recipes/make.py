@@ -114,9 +114,9 @@ def _merged(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     merged = dict(fields)
     for key, value in changes.items():
         before = merged.get(key)
-        anew = isinstance(value, Mapping) and "peft_type" in value
-        both = isinstance(before, Mapping) and isinstance(value, Mapping) and not anew
-        merged[key] = {**before, **value} if both else value  # type: ignore[dict-item]
+        if isinstance(before, Mapping) and isinstance(value, Mapping) and "peft_type" not in value:
+            value = {**before, **value}
+        merged[key] = value
     return merged
 
 
