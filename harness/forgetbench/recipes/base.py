@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from forgetbench.errors import CheckpointError
+from forgetbench.models.fingerprint import read_json
 from forgetbench.recipes.enhancer_network import EXPORTED, FRESH, MODEL_TYPE, fresh_network
 from forgetbench.schema.recipe import Family
 
@@ -29,8 +29,12 @@ class Base:
 
     @property
     def family(self) -> Family:
-        """From ``model_type`` of config.json."""
-        config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        """From ``model_type`` of config.json.
+
+        Raises:
+            CheckpointError: The file is damaged.
+        """
+        config = read_json(self.path / "config.json")
         return _FAMILIES.get(str(config.get("model_type")), "causal_lm")
 
     @property

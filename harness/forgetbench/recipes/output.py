@@ -13,7 +13,7 @@ from typing import Any
 
 from forgetbench.atomic import write_atomically
 from forgetbench.errors import UsageError
-from forgetbench.models.fingerprint import combine
+from forgetbench.models.fingerprint import combine, read_json
 from forgetbench.models.recipe_facts import read_facts
 from forgetbench.recipes.base import Base
 from forgetbench.recipes.data import file_sha256, recordings_sha256
@@ -242,6 +242,5 @@ def _complete_model(folder: Path, base: Base) -> None:
         own = path.name in (FACTS, "trainer_state.json", "adapter_config.json") or "safetensors" in path.name
         if path.is_file() and _OF_THE_BASE.fullmatch(path.name) and not own:
             write_atomically(folder / path.name, path.read_bytes())
-    config = json.loads((base.path / "config.json").read_text(encoding="utf-8"))
-    config |= {"_name_or_path": base.name}
+    config = {**read_json(base.path / "config.json"), "_name_or_path": base.name}
     write_atomically(folder / "config.json", (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
