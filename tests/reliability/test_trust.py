@@ -146,13 +146,15 @@ def test_a_task_file_names_nothing_outside_its_folder(
     assert f"key `{key}`: leads out of tasks/." in ended.out
 
 
-def test_what_is_said_of_a_hostile_task_is_stripped_of_escapes(terminal: Terminal, tiny_tasks: Path) -> None:
+def test_what_is_said_of_a_hostile_task_is_stripped_of_escapes(
+    terminal: Terminal, tiny_tasks: Path, tmp_path: Path
+) -> None:
     path = tiny_tasks / "choices.yaml"
     path.write_text(path.read_text().replace("title: Choices", 'title: "\\e]0;owned\\a\\e[2JChoices"'))
     ended = terminal("tasks", "show", "choices", "--include-path", tiny_tasks)
     run = terminal(
         "run", "--model", "faulty_models:checkpoint", "--base", "faulty_models:base", "--tasks", "choices",
-        "--include-path", tiny_tasks, "--no-mlflow", "--offline",
+        "--include-path", tiny_tasks, "--no-mlflow", "--offline", "--output-path", tmp_path / "results",
     )  # fmt: skip
     assert "\x1b" not in ended.out + ended.err + run.out + run.err
     assert "\x07" not in ended.out + ended.err + run.out + run.err
