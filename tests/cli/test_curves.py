@@ -70,8 +70,9 @@ def test_a_folder_and_a_glob_name_the_results_too(
     for named in (str(tmp_path / "r"), str(tmp_path / "r" / "f*")):
         done = cli("curves", named, "--output-path", str(tmp_path / "out"), "--no-mlflow")
         assert "2 checkpoints of org/base" in done.stdout, done.output
-    gone = cli("curves", str(tmp_path / "r" / "g*"), "--no-mlflow")
+    gone = cli("curves", str(tmp_path / "r" / "g*"), "--output-path", str(tmp_path / "new"), "--no-mlflow")
     assert "RESULT" in str(gone.exception) and "matches nothing" in str(gone.exception)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_method_or_run_of_any_name_is_drawn_and_is_no_formula(

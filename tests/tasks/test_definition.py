@@ -54,7 +54,7 @@ def test_one_line_adopts_an_lm_eval_task(tmp_path: Path) -> None:
             "line 5, key `role`",
             "'target', 'general', 'safety', 'cost' or 'distribution'",
         ),
-        (("kind: multiple_choice", "kind: quiz"), "key `kind`", "unknown kind"),
+        (("kind: multiple_choice", "kind: quiz"), "line 4, key `kind`", "unknown kind"),
         (("primary: acc", "primary: wer"), "key `primary`", "not among the metrics"),
         (("metrics: [acc]", "metrics: [nonsense]"), "line 9, key `metrics.0`", "'acc' or 'acc_norm'"),
         (("metrics: [acc]", "metrics: [wer]"), "line 9, key `metrics.0`", "'acc' or 'acc_norm'"),

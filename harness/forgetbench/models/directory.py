@@ -184,7 +184,9 @@ def _not_a_checkpoint(path: Path) -> CheckpointError:
     inside = [
         d.name for d in path.iterdir() if d.is_dir() and (is_adapter(d) or (d / "config.json").is_file())
     ]
-    way_out = f"It holds checkpoints: name one, such as {path / min(inside, key=_step)}." if inside else ""
+    way_out = "Name the directory that save_pretrained wrote."
+    if inside:
+        way_out = f"It holds checkpoints: name one, such as {path / min(inside, key=_step)}."
     return CheckpointError(
         str(path), "is no checkpoint: no config.json, adapter_config.json or system.yaml in it", way_out
     )
