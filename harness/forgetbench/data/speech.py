@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from forgetbench.data.audio import read_audio, resample
+from forgetbench.data.audio import UNKNOWN_FRAMES, read_audio, resample
 from forgetbench.data.noise import BABBLE_TALKERS
 from forgetbench.data.recording import recording_bytes
 from forgetbench.data.scene import make_scene
@@ -103,7 +103,8 @@ class SpeechSet:
         audio = self._rows[key][column]
         try:
             source = self._folder / audio if isinstance(audio, str) else io.BytesIO(self._bytes(key, column))
-            return float(soundfile.info(source).duration)
+            info = soundfile.info(source)
+            return float(info.duration) if info.frames < UNKNOWN_FRAMES else 0.0
         except (soundfile.SoundFileError, OSError, SampleError):
             return 0.0
 
