@@ -264,3 +264,16 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, name: str, content
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.jsonl: No such file"):
         read_rows(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize("promised", [float("nan"), float("inf"), -1.0, 0, "nan", "", None])
+def test_a_duration_that_no_recording_lasts_promises_nothing(tmp_path: Path, promised: Any) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(8000, 0.1), 16_000)
+    write_jsonl(
+        tmp_path / "set.jsonl",
+        [{"id": "a", "audio": "a.wav", "text": "word", "speaker": "s", "duration_s": promised}],
+    )
+    found = load_samples(asr_task(), tmp_path, seed=0)
+    assert found.speech is not None
+    assert [sample.size for sample in found.samples] == [0.5]
+    assert len(found.speech.waveform("a", None, 16_000)) == 8000

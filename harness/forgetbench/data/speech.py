@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -183,11 +184,15 @@ class SpeechSet:
         return resample(samples, source_rate, sampling_rate)
 
     def _promised_s(self, key: str) -> float | None:
-        """Return the duration in seconds that the manifest promises; in a CSV file it is text."""
+        """Return the duration in seconds that the manifest promises; in a CSV file it is text.
+
+        None where it promises nothing: no number, or one that no recording lasts, as NaN for a missing one.
+        """
         try:
-            return float(self._rows[key]["duration_s"])
+            promised = float(self._rows[key]["duration_s"])
         except (KeyError, TypeError, ValueError):
             return None
+        return promised if 0 < promised < math.inf else None
 
     def _speaker(self, key: str) -> str:
         column = self._task.dataset.fields.cluster
