@@ -127,9 +127,9 @@ class SpeechSet:
     def _in_condition(self, key: str, speech: Waveform, condition: Condition) -> Waveform:
         if not np.any(speech):
             raise SampleError("silent_audio", key, "is silent: there is no level to set the condition by")
-        rate = self._task.sampling_rate
-        seed = hashlib.sha256(f"{self._seed}\x1f{key}\x1f{condition.label}".encode()).digest()
-        return self._scenes[condition].hear(
+        rate, scene = self._task.sampling_rate, self._scenes[condition]
+        seed = hashlib.sha256(f"{self._seed}\x1f{key}\x1f{scene.seed_name}".encode()).digest()
+        return scene.hear(
             speech,
             rate,
             rng=np.random.default_rng(np.frombuffer(seed, dtype=np.uint64)),
