@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from forgetbench.data.audio import read_audio, resample
+from forgetbench.data.audio import UNKNOWN_FRAMES, read_audio, resample
 from forgetbench.data.noise import BABBLE_TALKERS
 from forgetbench.data.recording import recording_bytes
 from forgetbench.data.scene import make_scene
@@ -103,7 +104,8 @@ class SpeechSet:
         audio = self._rows[key][column]
         try:
             source = self._folder / audio if isinstance(audio, str) else io.BytesIO(self._bytes(key, column))
-            return float(soundfile.info(source).duration)
+            info = soundfile.info(source)
+            return float(info.duration) if info.frames < UNKNOWN_FRAMES else 0.0
         except (soundfile.SoundFileError, OSError, SampleError):
             return 0.0
 
@@ -125,9 +127,9 @@ class SpeechSet:
     def _in_condition(self, key: str, speech: Waveform, condition: Condition) -> Waveform:
         if not np.any(speech):
             raise SampleError("silent_audio", key, "is silent: there is no level to set the condition by")
-        rate = self._task.sampling_rate
-        seed = hashlib.sha256(f"{self._seed}\x1f{key}\x1f{condition.label}".encode()).digest()
-        return self._scenes[condition].hear(
+        rate, scene = self._task.sampling_rate, self._scenes[condition]
+        seed = hashlib.sha256(f"{self._seed}\x1f{key}\x1f{scene.seed_name}".encode()).digest()
+        return scene.hear(
             speech,
             rate,
             rng=np.random.default_rng(np.frombuffer(seed, dtype=np.uint64)),
@@ -182,11 +184,15 @@ class SpeechSet:
         return resample(samples, source_rate, sampling_rate)
 
     def _promised_s(self, key: str) -> float | None:
-        """Return the duration in seconds that the manifest promises; in a CSV file it is text."""
+        """Return the duration in seconds that the manifest promises; in a CSV file it is text.
+
+        None where it promises nothing: no number, or one that no recording lasts, as NaN for a missing one.
+        """
         try:
-            return float(self._rows[key]["duration_s"])
+            promised = float(self._rows[key]["duration_s"])
         except (KeyError, TypeError, ValueError):
             return None
+        return promised if 0 < promised < math.inf else None
 
     def _speaker(self, key: str) -> str:
         column = self._task.dataset.fields.cluster
