@@ -47,20 +47,28 @@ def stock(tmp_path: Path) -> Path:
         "doc_to_target: '{{prompt}} {{answer}}'\n"
         "metric_list: [{metric: word_perplexity}, {metric: byte_perplexity}, {metric: bits_per_byte}]"
     )
+    short = generated.replace("max_gen_toks", "max_new_tokens")
+    following = (
+        "doc_to_target: ' {{answer}}'\n"
+        "metric_list: [{metric: perplexity, aggregation: perplexity, higher_is_better: false}, {metric: acc}]"
+    )
     for name, kind, text, rest, data in (
         ("stock_choices", "multiple_choice", "{{question}}", multiple, "choices.jsonl"),
         ("stock_again", "multiple_choice", "again: {{question}}", multiple, "choices.jsonl"),
         ("stock_answers", "generate_until", "{{prompt}}", generated, "pairs.jsonl"),
+        ("stock_short", "generate_until", "{{prompt}}", short, "pairs.jsonl"),
+        ("stock_next", "loglikelihood", "{{prompt}}", following, "pairs.jsonl"),
         ("stock_texts", "loglikelihood_rolling", "", rolling, "pairs.jsonl"),
     ):
         definition = STOCK.format(name=name, kind=kind, text=text, rest=rest, data=inner / data)
         (inner / f"{name}.yaml").write_text(definition)
     (inner / "stock_group.yaml").write_text("group: stock_group\ntask: [stock_choices, stock_again]\n")
-    for name in ("stock_choices", "stock_group", "stock_texts"):
+    for name in ("stock_choices", "stock_group", "stock_texts", "stock_next"):
         (folder / f"{name}.yaml").write_text(f"lm_eval: {name}\ninclude_path: lm_eval\nsuites: [stock]\n")
-    (folder / "stock_answers.yaml").write_text(
-        "lm_eval: stock_answers\ninclude_path: lm_eval\nsuites: [stock]\ncapability: generate\n"
-    )
+    for name in ("stock_answers", "stock_short"):
+        (folder / f"{name}.yaml").write_text(
+            f"lm_eval: {name}\ninclude_path: lm_eval\nsuites: [stock]\ncapability: generate\n"
+        )
     (folder / "none.yaml").write_text("lm_eval: no_such_task\ninclude_path: lm_eval\n")
     return folder
 
@@ -95,16 +103,19 @@ def test_scores_equal_lm_evals_item_by_item(
     assert dict(zip(table["id"], table[metric], strict=True)) == expected
 
 
-def test_generated_answers_equal_lm_evals(made: Path, ask: Callable[..., Request], stock: Path) -> None:
+@pytest.mark.parametrize("task", ["stock_answers", "stock_short"])
+def test_generated_answers_equal_lm_evals(
+    task: str, made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
     from forgetbench.schema.run import Settings
 
     settings = Settings(chat_template="none")
-    result = evaluate(prepare(ask(made / "lora", "stock_answers", include_paths=[stock], settings=settings)))
+    result = evaluate(prepare(ask(made / "lora", task, include_paths=[stock], settings=settings)))
     assert result.base is not None
-    theirs = lm_eval_numbers(made / "llama", stock, "stock_answers")
-    table = read_samples(result.directory, result.base)["stock_answers"]
+    theirs = lm_eval_numbers(made / "llama", stock, task)
+    table = read_samples(result.directory, result.base)[task]
     said = [json.loads(prediction).get("text", "") for prediction in table["prediction"]]
-    by_id = {str(sample["doc_id"]): sample["resps"][0][0] for sample in theirs["samples"]["stock_answers"]}
+    by_id = {str(sample["doc_id"]): sample["resps"][0][0] for sample in theirs["samples"][task]}
     assert dict(zip(table["id"], said, strict=True)) == by_id
 
 
@@ -119,6 +130,19 @@ def test_whole_documents_pool_to_lm_evals_numbers(
     perplexity = math.exp(task.metrics["log_word_perplexity"].value or 0.0)
     assert perplexity == pytest.approx(theirs["word_perplexity,none"], rel=1e-5)
     assert [row.metric for row in result.comparison.rows] == ["bits_per_byte"]
+
+
+def test_a_perplexity_is_kept_as_its_logarithm_which_is_better_low(
+    made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
+    result = evaluate(prepare(ask(made / "lora", "stock_next", include_paths=[stock])))
+    assert result.base is not None and result.comparison is not None
+    theirs = lm_eval_numbers(made / "llama", stock, "stock_next")["results"]["stock_next"]
+    (task,) = result.base.tasks
+    assert math.exp(task.metrics["log_perplexity"].value or 0.0) == pytest.approx(theirs["perplexity,none"])
+    assert not task.metrics["log_perplexity"].higher_is_better
+    assert task.metrics["acc"].value == theirs["acc,none"]
+    assert [row.metric for row in result.comparison.rows] == ["log_perplexity"]
 
 
 def test_a_group_is_one_row_with_its_tasks_as_details(

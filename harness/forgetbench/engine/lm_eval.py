@@ -101,6 +101,8 @@ class LmEvalTask:
         model: TextModel,
         draws: Sequence[Draw | None],
     ) -> list[Answer]:
+        from lm_eval.models.utils import normalize_gen_kwargs
+
         requests = []
         for (instance,), (prompt, rendered), draw in zip(groups, prompts, draws, strict=True):
             arguments = instance.args[1]
@@ -108,7 +110,7 @@ class LmEvalTask:
             requests.append(
                 GenerateRequest(
                     prompt=prompt,
-                    max_new_tokens=int(arguments.get("max_gen_toks", 256)),
+                    max_new_tokens=normalize_gen_kwargs(arguments)["max_gen_toks"],
                     stop=(until,) if isinstance(until, str) else tuple(until),
                     rendered=rendered,
                     draw=draw,
@@ -140,15 +142,27 @@ class LmEvalTask:
                 if self.is_rolling:
                     stats |= _pooled(metric, *value)
                 elif isinstance(value, int | float) and math.isfinite(value):
-                    stats[metric if name == "none" else f"{metric},{name}"] = float(value)
+                    known, stat = (
+                        (f"log_{metric}", -value) if self._is_perplexity(metric) else (metric, value)
+                    )
+                    stats[known if name == "none" else f"{known},{name}"] = float(stat)
         return stats
 
     def metric(self, name: str) -> MetricSpec:
         """Return a metric's type, and the direction that lm-eval states for it."""
         if self.is_rolling:
             return MetricSpec(name=name, type="ratio", higher_is_better=False)
-        better = bool(self.task.higher_is_better().get(name.partition(",")[0], True))
+        metric = name.partition(",")[0]
+        better = bool(self.task.higher_is_better().get(metric, True))
+        if self._is_perplexity(metric.removeprefix("log_")):
+            better = False
         return MetricSpec(name=name, type="mean", higher_is_better=better)
+
+    def _is_perplexity(self, metric: str) -> bool:
+        """Tell whether lm-eval exponentiates the mean: its samples then have log-likelihoods."""
+        from lm_eval.api.metrics import perplexity
+
+        return self.task.aggregation().get(metric) is perplexity
 
 
 def expand_group(definition: Definition, *, offline: bool) -> list[Definition]:

@@ -141,24 +141,38 @@ def _records(task: LoggedTask) -> dict[tuple[str, int], SampleRecord]:
             prediction=_prediction(sample, str(task.config.get("output_type", ""))),
         )
         stats = {
-            named(m, sample): stat for m in sample["metrics"] if (stat := _stat(m, sample.get(m))) is not None
+            _name(task, named(m, sample)): stat
+            for m in sample["metrics"]
+            if (stat := _stat(task, m, sample.get(m))) is not None
         }
         records[content, occurrence] = record.model_copy(update={"stats": record.stats | stats})
     return records
 
 
-def _stat(metric: str, value: Any) -> float | tuple[float, float] | None:
+def _stat(task: LoggedTask, metric: str, value: Any) -> float | tuple[float, float] | None:
     if isinstance(value, bool | int | float):
-        return float(value) if math.isfinite(value) else None
+        return float(-value if _is_perplexity(task, metric) else value) if math.isfinite(value) else None
     if metric == "bits_per_byte" and isinstance(value, list) and len(value) == 2:
         return (-float(value[0]) / math.log(2), float(value[1]))  # natural log-likelihood, bytes
     return None
 
 
+def _name(task: LoggedTask, named: str) -> str:
+    """Return the name of what is kept of a metric: of a perplexity its logarithm, which pools."""
+    return f"log_{named}" if _is_perplexity(task, named.partition(",")[0]) else named
+
+
+def _is_perplexity(task: LoggedTask, metric: str) -> bool:
+    """Tell whether lm-eval exponentiates the mean: its samples then have log-likelihoods."""
+    asked = (m for m in task.config.get("metric_list") or () if m.get("metric") == metric)
+    return any(m.get("aggregation", metric) == "perplexity" for m in asked)
+
+
 def _metrics(task: LoggedTask, records: Mapping[Any, SampleRecord]) -> tuple[MetricSpec, ...]:
     directions = task.fact("higher_is_better") or {}
     specs = []
-    for name in task.metrics:
+    for metric in task.metrics:
+        name = _name(task, metric)
         values = {record.stats.get(name) for record in records.values()}
         if values == {None}:
             continue
@@ -167,7 +181,7 @@ def _metrics(task: LoggedTask, records: Mapping[Any, SampleRecord]) -> tuple[Met
             kind = "ratio"
         elif values <= {0.0, 1.0}:
             kind = "binary"
-        higher = directions.get(name.partition(",")[0])
+        higher = directions.get(metric.partition(",")[0])
         specs.append(MetricSpec(name=name, type=kind, higher_is_better=higher is not False))
     return tuple(specs)
 
