@@ -275,6 +275,8 @@ def test_who_is_not_known_is_no_speaker(recordings: Path) -> None:
         recordings / "set.jsonl", [row | {"speaker": "ann" if i else None} for i, row in enumerate(rows)]
     )
     assert load_samples(asr_task(), recordings, seed=0).samples[0].groups == {}  # one speaker is no grouping
+
+
 @pytest.mark.parametrize("promised", [float("nan"), float("inf"), -1.0, 0, "nan", "", None])
 def test_a_duration_that_no_recording_lasts_promises_nothing(tmp_path: Path, promised: Any) -> None:
     soundfile.write(tmp_path / "a.wav", np.full(8000, 0.1), 16_000)

@@ -291,3 +291,28 @@ def test_what_is_no_pair_is_refused_in_one_line(
     results.write_text("{")
     with pytest.raises(DataError, match="is not JSON"):
         compared("base", str(bare))
+
+
+def test_a_worse_perplexity_is_a_loss(tmp_path: Path) -> None:
+    for name, mean in (("base", -1.0), ("checkpoint", -2.0)):
+        folder = tmp_path / name / "model"
+        folder.mkdir(parents=True)
+        metric = {"metric": "perplexity", "aggregation": "perplexity", "higher_is_better": False}
+        results = {
+            "configs": {"next": {"output_type": "loglikelihood", "metric_list": [metric]}},
+            "higher_is_better": {"next": {"perplexity": False}},
+            "config": {"model": "hf"},
+        }
+        (folder / "results_2026-01-01.json").write_text(json.dumps(results))
+        samples = [
+            {"doc_id": i, "doc_hash": f"{i:064}", "metrics": ["perplexity"], "perplexity": mean + i % 3 / 10}
+            for i in range(30)
+        ]
+        lines = "".join(json.dumps(sample) + "\n" for sample in samples)
+        (folder / "samples_next_2026-01-01.jsonl").write_text(lines)
+    compared = compare_runs(tmp_path / "base", tmp_path / "checkpoint", output=tmp_path / "results")
+    found = row(compared.comparison, "next")
+    assert (found.metric, found.base, found.checkpoint) == (
+        "log_perplexity", pytest.approx(0.9), pytest.approx(1.9),
+    )  # fmt: skip
+    assert found.degradation == pytest.approx(1.0)

@@ -102,6 +102,8 @@ class LmEvalTask:
         model: TextModel,
         draws: Sequence[Draw | None],
     ) -> list[Answer]:
+        from lm_eval.models.utils import normalize_gen_kwargs
+
         requests = []
         for (instance,), (prompt, rendered), draw in zip(groups, prompts, draws, strict=True):
             arguments = instance.args[1]
@@ -109,7 +111,7 @@ class LmEvalTask:
             requests.append(
                 GenerateRequest(
                     prompt=prompt,
-                    max_new_tokens=int(arguments.get("max_gen_toks", 256)),
+                    max_new_tokens=normalize_gen_kwargs(arguments)["max_gen_toks"],
                     stop=(until,) if isinstance(until, str) else tuple(until),
                     rendered=rendered,
                     draw=draw,
