@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -25,6 +26,12 @@ CHOICES = {
     "doc_to_choice": "choices",
     "doc_to_target": "gold",
     "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+}
+ENDINGS = {
+    "output_type": "loglikelihood",
+    "doc_to_text": "Question: {{question}}\nAnswer:",
+    "doc_to_target": "{{choices[gold]}}",
+    "metric_list": [{"metric": "perplexity"}, {"metric": "acc"}],
 }
 NUMBERS = {
     "output_type": "generate_until",
@@ -54,6 +61,7 @@ def logged(
         ("questions", CHOICES, "commonsenseqa"),
         ("facts", CHOICES, "boolq"),
         ("numbers", NUMBERS, "gsm8k"),
+        ("endings", ENDINGS, "commonsenseqa"),
     ):
         files = {"test": str(test_data / "text" / f"{data}.jsonl")}
         task = {
@@ -77,7 +85,7 @@ def run_lm_eval(model: Path, root: Path, name: str, *more: str) -> None:
 
     arguments = [
         "run", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--device", "cpu",
-        "--include_path", str(root / "tasks"), "--tasks", "both,numbers", "--limit", str(LIMIT),
+        "--include_path", str(root / "tasks"), "--tasks", "both,numbers,endings", "--limit", str(LIMIT),
         "--log_samples", "--output_path", str(root / name), *more,
     ]  # fmt: skip
     before, sys.argv = sys.argv, ["lm-eval", *arguments]
@@ -133,9 +141,30 @@ def test_the_scores_are_lm_evals_own_in_both_arms(logged: Path, compared: Callab
 
 def test_a_group_is_one_row_and_each_filter_a_metric(compared: Callable[..., Any]) -> None:
     comparison = compared().comparison
-    assert [(r.name, r.kind) for r in comparison.rows] == [("numbers", "task"), ("both", "suite_row")]
+    kinds = {r.name: r.kind for r in comparison.rows}
+    assert kinds == {"numbers": "task", "endings": "task", "both": "suite_row"}
     assert {detail.name for detail in comparison.details} == {"questions", "facts"}
     assert "exact_match,flexible-extract" in {b.metric for b in comparison.beside if b.task == "numbers"}
+
+
+def test_a_perplexity_is_compared_as_its_logarithm_and_less_is_better(
+    logged: Path, compared: Callable[..., Any]
+) -> None:
+    # under the name perplexity lm-eval's samples hold log-likelihoods, and it says that less is better
+    found = row(compared().comparison, "endings")
+    assert (found.metric, found.higher_is_better) == ("log_perplexity", False)
+    for arm in ("base", "checkpoint"):
+        theirs = numbers_of_lm_eval(logged / arm)["endings"]["perplexity,none"]
+        assert getattr(found, arm) == pytest.approx(math.log(theirs), rel=1e-6)
+    assert found.degradation == pytest.approx(found.checkpoint - found.base)
+
+
+def test_a_model_that_finds_every_ending_less_likely_has_not_improved(
+    logged: Path, altered: Callable[..., Path], compared: Callable[..., Any]
+) -> None:
+    copy = altered("base", "endings", lambda s: s | {"perplexity": s["perplexity"] - 2.0})
+    found = row(compared("base", str(copy)).comparison, "endings")
+    assert (found.verdict, found.degradation) == ("regressed", pytest.approx(2.0))
 
 
 def test_equal_settings_give_no_warning(compared: Callable[..., Any]) -> None:
@@ -209,7 +238,7 @@ def test_a_task_that_one_run_lacks_is_named_and_no_row(
     del results["configs"]["numbers"]
     file.write_text(json.dumps(results))
     comparison = compared("base", str(copy)).comparison
-    assert [r.name for r in comparison.rows] == ["both"]
+    assert {r.name for r in comparison.rows} == {"endings", "both"}
     assert (
         "numbers was NOT measured: skipped, the checkpoint's run does not have it" in comparison.not_measured
     )
@@ -224,7 +253,9 @@ def test_margins_and_roles_are_the_users(compared: Callable[..., Any]) -> None:
 
 def test_the_written_result_is_whole(compared: Callable[..., Any]) -> None:
     result = compared()
-    assert set(read_samples(result.directory, result.base)) == {"questions", "facts", "numbers"}
+    assert set(read_samples(result.directory, result.base)) == {
+        "questions", "facts", "numbers", "endings",
+    }  # fmt: skip
     assert result.checkpoint.settings.limit == LIMIT
 
 

@@ -9,6 +9,7 @@ from typing import get_args
 
 from forgetbench.data.samples import Sample, accepted_answers
 from forgetbench.engine.journal import Answer
+from forgetbench.engine.lm_eval_files import LOG
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats
@@ -198,6 +199,11 @@ def metrics_of(planned: PlannedTask, found: Sequence[str]) -> tuple[MetricSpec, 
 
 
 def primary_of(planned: PlannedTask, found: Sequence[str]) -> str:
-    """Return the metric that the verdict is about: the task's own, else bits, else lm-eval's first."""
+    """Return the metric that the verdict is about: the task's own, else bits, else lm-eval's first.
+
+    A perplexity of lm-eval's is kept as its logarithm, and found by either name.
+    """
     first = "bits_per_byte" if "bits_per_byte" in found else next(iter(found), "acc")
-    return planned.task.primary or first
+    primary = planned.task.primary or first
+    as_logarithm = f"{LOG}{primary}"
+    return as_logarithm if primary not in found and as_logarithm in found else primary
