@@ -15,8 +15,10 @@ import yaml
 
 from forgetbench.engine.compare import compare_runs
 from forgetbench.engine.results import read_samples
+from forgetbench.engine.trajectories import curve_of
 from forgetbench.errors import DataError, UsageError
 from forgetbench.schema.comparison import Comparison
+from forgetbench.schema.curve import Training
 
 pytestmark = pytest.mark.realdata
 
@@ -177,6 +179,7 @@ def test_a_chat_template_in_one_run_is_caught_before_it_passes_for_forgetting(
     comparison = compared("base", "templated").comparison
     assert {r.verdict for r in comparison.rows} == {"error"}
     assert {r.degradation for r in comparison.rows} == {None}
+    assert comparison.beside == ()
     assert "chat template" in row(comparison, "numbers").reason
     assert any("asked with no chat template" in warning for warning in comparison.warnings)
     assert f"questions: prompt_hash differs in {LIMIT} of {LIMIT} samples" in comparison.warnings
@@ -257,6 +260,19 @@ def test_the_written_result_is_whole(compared: Callable[..., Any]) -> None:
         "questions", "facts", "numbers", "endings",
     }  # fmt: skip
     assert result.checkpoint.settings.limit == LIMIT
+
+
+def test_checkpoints_that_were_asked_alike_share_a_run_key_and_make_a_curve(
+    altered: Callable[..., Path], compared: Callable[..., Any]
+) -> None:
+    later = altered("checkpoint", "endings", lambda s: s | {"perplexity": s["perplexity"] - 1.0})
+    results = [compared(), compared("base", str(later))]
+    keys = {result.checkpoint.run_key for result in results}
+    assert len(keys) == 1
+    assert compared("base", "templated").checkpoint.run_key not in keys
+    steps = {result.checkpoint.checkpoint.fingerprint: 10 * i for i, result in enumerate(results, start=1)}
+    curve = curve_of(results, {name: Training(steps=n) for name, n in steps.items()})
+    assert [point.training.steps for point in curve.points] == [10, 20]
 
 
 def test_what_is_no_pair_is_refused_in_one_line(
