@@ -27,21 +27,19 @@ def save_tiny_encodec(folder: Path) -> Path:
     return folder
 
 
-def utterance(rising: bool, number: int) -> Any:
-    """A third of a second of a tone that rises, or falls, by an octave."""
-    rng = np.random.default_rng([int(rising), number])
-    n = RATE // 3
-    octaves = np.linspace(0, 1, n) if rising else np.linspace(1, 0, n)
-    frequency = (300 + 30 * rng.random()) * 2**octaves
-    return 0.3 * np.sin(2 * np.pi * np.cumsum(frequency) / RATE) + 0.003 * rng.standard_normal(n)
+def utterance(low: bool, number: int, *, n: int = RATE // 3) -> Any:
+    """A hum at about 200 Hz, or a whistle at about 3 kHz."""
+    rng = np.random.default_rng([int(low), number])
+    frequency = (200 if low else 3000) * (1 + 0.1 * rng.random())
+    return 0.3 * np.sin(2 * np.pi * frequency * np.arange(n) / RATE) + 0.003 * rng.standard_normal(n)
 
 
-def write_utterances(folder: Path, *, rising: bool, n: int) -> Path:
-    """A training manifest of one sort."""
-    name = "rising" if rising else "falling"
+def write_utterances(folder: Path, *, low: bool, n: int) -> Path:
+    """A training manifest of one sort, each a fifth of a second."""
+    name = "low" if low else "high"
     rows = []
     for i in range(n):
-        soundfile.write(folder / f"{name}{i}.wav", utterance(rising, i), RATE)
+        soundfile.write(folder / f"{name}{i}.wav", utterance(low, i, n=RATE // 5), RATE)
         rows.append({"audio": f"{name}{i}.wav"})
     path = folder / f"{name}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -49,10 +47,10 @@ def write_utterances(folder: Path, *, rising: bool, n: int) -> Path:
 
 
 def write_pairs(folder: Path, n: int, *, first: int = 1000) -> list[dict[str, Any]]:
-    """Rows of minimal pairs, a rising tone against a falling one; none of them was trained on."""
+    """Rows of minimal pairs, a low tone against a high one; none of them was trained on."""
     rows = []
     for i in range(n):
-        for column, rising in (("audio", True), ("wrong", False)):
-            soundfile.write(folder / f"pair{i}-{column}.wav", utterance(rising, first + i), RATE)
+        for column, low in (("audio", True), ("wrong", False)):
+            soundfile.write(folder / f"pair{i}-{column}.wav", utterance(low, first + i, n=RATE // 5), RATE)
         rows.append({"id": f"p{i}", "audio": f"pair{i}-audio.wav", "wrong": f"pair{i}-wrong.wav"})
     return rows

@@ -40,8 +40,8 @@ def unit_lm(folder: Path) -> UnitLM:
     return model
 
 
-def clip(rising: bool = True, n: int = RATE // 3) -> Audio:
-    return Audio(samples=np.asarray(utterance(rising, 0)[:n], dtype=np.float32), sampling_rate=RATE)
+def clip(low: bool = True, n: int = RATE // 3) -> Audio:
+    return Audio(samples=np.asarray(utterance(low, 0)[:n], dtype=np.float32), sampling_rate=RATE)
 
 
 def test_a_directory_with_a_codec_predicts_speech_and_reads_no_text(saved: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_is_longer_than_the_window_is_read_in_parts_and_predicted_once(save
 
 def test_a_clip_hears_nothing_of_the_clips_before_it(saved: Path) -> None:
     model = unit_lm(saved)
-    assert model.score_audio([clip(), clip(rising=False)])[1] == model.score_audio([clip(rising=False)])[0]
+    assert model.score_audio([clip(), clip(low=False)])[1] == model.score_audio([clip(low=False)])[0]
 
 
 def test_no_sound_has_no_units(saved: Path) -> None:
