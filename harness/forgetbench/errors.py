@@ -45,12 +45,13 @@ class MissingPackageError(UsageError):
     Args:
         thing: What needs it.
         package: What is missing.
-        extra: The extra that brings it.
+        extra: The extra that brings it; empty for none.
         then: Command that must follow, for a package that no extra may name.
     """
 
     def __init__(self, thing: str, package: str, *, extra: str, then: str = "") -> None:
-        commands = " && ".join(filter(None, (f"pip install 'forgetbench[{extra}]'", then)))
+        with_extra = f"pip install 'forgetbench[{extra}]'" if extra else ""
+        commands = " && ".join(filter(None, (with_extra, then)))
         super().__init__(thing, f"needs {package}", f"Run: {commands}")
 
 

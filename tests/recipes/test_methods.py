@@ -348,7 +348,7 @@ def test_the_table_of_the_docs_is_what_the_code_does() -> None:
     said = {
         (cells[1].strip(" `"), family): cells[column].strip() == "yes"
         for cells in (row.split("|") for row in rows)
-        for column, family in ((2, "causal_lm"), (3, "whisper"), (4, "enhancer"))
+        for column, family in ((2, "causal_lm"), (3, "whisper"), (4, "enhancer"), (5, "unit_lm"))
     }
     true = {
         (method, family): refusal(method, family) is None

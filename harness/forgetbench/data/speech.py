@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from forgetbench.data.scene import make_scene
 from forgetbench.data.waveform_cache import WaveformCache
 from forgetbench.errors import SampleError
 from forgetbench.metrics.audiogram import Audiogram
-from forgetbench.schema.task import Condition, Enhancement, SpeechTask
+from forgetbench.schema.task import Condition, Enhancement, Separation, SpeechTask
 
 Waveform = NDArray[np.float32]
 
@@ -109,16 +109,20 @@ class SpeechSet:
         except (soundfile.SoundFileError, OSError, SampleError):
             return 0.0
 
-    def waveform(self, key: str, condition: Condition | None, sampling_rate: int) -> Waveform:
+    def waveform(
+        self, key: str, condition: Condition | None, sampling_rate: int, *, column: str | None = None
+    ) -> Waveform:
         """Return what a model hears: float32, shape (n,), at ``sampling_rate`` Hz, the same in both arms.
 
-        An enhancer hears what the microphone picks up: amplification and hearing loss come after it.
+        An enhancer hears what the microphone picks up: amplification and hearing loss come after it. Another
+        ``column`` of a row is heard in the same noise.
 
         Raises:
             SampleError: The recording cannot be used.
         """
         rate = self._task.sampling_rate
-        speech = self._decoded(key, rate)
+        mixes = isinstance(self._task, Separation) and column is None
+        speech = mixture(self.stems(key)) if mixes else self._decoded(key, rate, column)
         if condition is not None:
             speech = self._in_condition(key, speech, condition)
         heard = resample(speech, rate, sampling_rate)
@@ -145,12 +149,16 @@ class SpeechSet:
         Raises:
             SampleError: The recording cannot be used.
         """
-        rate = self._task.sampling_rate
-        column = self._task.dataset.fields.clean
-        if column is None:
-            return self._decoded(key, rate)
-        samples, source_rate = read_audio(self._bytes(key, column), f"{key}, {column}")
-        return resample(samples, source_rate, rate)
+        return self._decoded(key, self._task.sampling_rate, self._task.dataset.fields.clean)
+
+    def stems(self, key: str) -> list[Waveform]:
+        """Return all recordings of a row but the clean one, at the task's rate, each of its own length.
+
+        Raises:
+            SampleError: One of them cannot be used.
+        """
+        columns = (None, *self._task.other_recordings)
+        return [self._decoded(key, self._task.sampling_rate, column) for column in columns]
 
     def audiogram(self, condition: Condition | None) -> Audiogram | None:
         """Return the hearing loss of a condition's listener; None for normal hearing."""
@@ -161,9 +169,10 @@ class SpeechSet:
         return self._source_rates[key]
 
     def _digest(self, key: str) -> str:
-        """Return the sha256 of a recording, and of the clean one that it is compared with."""
+        """Return the sha256 of each recording of a row."""
         fields = self._task.dataset.fields
-        columns = [fields.audio, *([fields.clean] if fields.clean else [])]
+        others = self._task.other_recordings
+        columns = [fields.audio, *([fields.clean] if fields.clean else []), *others]
         try:
             digests = [hashlib.sha256(self._bytes(key, column)).hexdigest() for column in columns]
         except SampleError as error:
@@ -174,7 +183,10 @@ class SpeechSet:
     def _bytes(self, key: str, column: str) -> bytes:
         return recording_bytes(self._rows[key].get(column), self._folder, key, root=self._root)
 
-    def _decoded(self, key: str, sampling_rate: int) -> Waveform:
+    def _decoded(self, key: str, sampling_rate: int, column: str | None = None) -> Waveform:
+        if column is not None:
+            samples, source_rate = read_audio(self._bytes(key, column), f"{key}, {column}")
+            return resample(samples, source_rate, sampling_rate)
         return self._cache.get((key, sampling_rate), lambda: self._decode(key, sampling_rate))
 
     def _decode(self, key: str, sampling_rate: int) -> Waveform:
@@ -218,3 +230,11 @@ class SpeechSet:
             if len(found) == n:
                 break
         return found
+
+
+def mixture(stems: Sequence[Waveform]) -> Waveform:
+    """Return the sum of recordings, as long as the longest."""
+    mixed = np.zeros(max(map(len, stems)), dtype=np.float32)
+    for stem in stems:
+        mixed[: len(stem)] += stem
+    return mixed

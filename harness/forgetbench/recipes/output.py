@@ -13,6 +13,7 @@ from typing import Any
 
 from forgetbench.atomic import write_atomically
 from forgetbench.errors import UsageError
+from forgetbench.models.directory import has_codec
 from forgetbench.models.fingerprint import combine, read_json
 from forgetbench.models.recipe_facts import read_facts
 from forgetbench.recipes.base import Base
@@ -221,6 +222,12 @@ def keep_checkpoint(folder: Path, base: Base, *, to_resume: bool) -> None:
         _name_base_of_adapter(folder, base)
     elif base.family == "enhancer":
         save_network(load_network(folder), folder)
+    elif base.family == "unit_lm":
+        from forgetbench.recipes.unit_lm import complete_with_codec
+
+        if has_codec(base.path):
+            _complete_model(folder, base)
+        complete_with_codec(folder, base)
     else:
         _complete_model(folder, base)
 
