@@ -22,9 +22,23 @@ def save_tiny_encodec(folder: Path) -> Path:
         num_filters=4, hidden_size=16, codebook_size=32, codebook_dim=16, num_lstm_layers=1,
         target_bandwidths=[1.5, 3.0],
     )  # fmt: skip
-    EncodecModel(config).save_pretrained(folder)
+    codec = EncodecModel(config)
+    with torch.no_grad():
+        _choose_codes(codec)
+    codec.save_pretrained(folder)
     EncodecFeatureExtractor(sampling_rate=RATE).save_pretrained(folder)
     return folder
+
+
+def _choose_codes(codec: Any) -> None:
+    """Take the codes from what the encoder makes of both sorts: those of a new EnCodec are all zero."""
+    import torch
+
+    clips = [torch.tensor(utterance(low, i, n=RATE // 5)).float() for low in (True, False) for i in range(4)]
+    rest = torch.cat([codec.encoder(clip[None, None])[0].T for clip in clips])
+    for layer in codec.quantizer.layers:
+        layer.codebook.embed.copy_(rest[torch.randperm(len(rest))[:32]])
+        rest = rest - layer.codebook.embed[torch.cdist(rest, layer.codebook.embed).argmin(dim=-1)]
 
 
 def utterance(low: bool, number: int, *, n: int = RATE // 3) -> Any:

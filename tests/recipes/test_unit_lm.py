@@ -23,12 +23,11 @@ N_PAIRS = 24
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A codec, a model that learned low tones, and one that learned high ones after that."""
+    """A codec, a model that learned low tones, and pairs of a low tone and a high one."""
     folder = tmp_path_factory.mktemp("made")
     save_tiny_encodec(folder / "codec")
-    low, high = (write_utterances(folder, low=sort, n=12) for sort in (True, False))
+    low, _ = (write_utterances(folder, low=sort, n=12) for sort in (True, False))
     run_recipe(recipe("full", folder / "codec", low, folder / "base"))
-    run_recipe(recipe("full", folder / "base", high, folder / "tuned"))
     write_task(
         folder, "tones", write_pairs(folder, N_PAIRS), kind="minimal_pair", metrics=["acc", "acc_norm"],
         primary="acc",
@@ -37,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(name: str, model: Path, data: Path, output: Path, **changes: Any) -> Recipe:
-    fields: dict[str, Any] = {"steps": 30, "save_steps": (), "batch_size": 4, "learning_rate": 3e-3}
+    fields: dict[str, Any] = {"steps": 16, "save_steps": (), "batch_size": 4, "learning_rate": 3e-3}
     return make_recipe(name, model=str(model), data=str(data), output=str(output), **{**fields, **changes})
 
 
@@ -51,9 +50,9 @@ def run(made: Path, output: Path, model: Path, base: Path | None = None) -> Resu
 
 def test_a_recipe_makes_a_speech_language_model_of_a_codec_and_recordings(made: Path) -> None:
     facts = facts_of(made / "base")
-    assert (facts.status, facts.tokens_seen) == ("finished", 30 * 4 * 60)
+    assert (facts.status, facts.tokens_seen) == ("finished", 16 * 4 * 60)
     assert facts.audio_s_available == pytest.approx(2.4, abs=1e-3)
-    assert facts.target_loss is not None and facts.target_loss < 2.5, "ln 129 = 4.9 is knowing nothing"
+    assert facts.target_loss is not None and facts.target_loss < 4, "ln 129 = 4.9 is knowing nothing"
     assert resolve(str(made / "base")).capabilities == {"score_audio"}
 
 
@@ -64,12 +63,14 @@ def test_it_prefers_what_it_learned(made: Path, tmp_path: Path) -> None:
 
 
 def test_the_loss_of_post_training_on_other_speech_is_found(made: Path, tmp_path: Path) -> None:
-    result = run(made, tmp_path, made / "tuned")
+    run_recipe(recipe("full", made / "base", made / "high.jsonl", tmp_path / "tuned", steps=32))
+    result = run(made, tmp_path / "results", tmp_path / "tuned")
     assert result.base is not None, "the recipe noted where it started"
     assert result.comparison is not None
     (row,) = result.comparison.rows
     assert (row.name, row.verdict) == ("tones", "regressed")
-    assert row.degradation is not None and row.degradation > 0.5
+    assert row.base is not None and row.base > 0.9
+    assert row.checkpoint is not None and row.checkpoint <= 0.6, "chance is 0.5"
 
 
 def test_the_same_recipe_gives_the_same_bytes_interrupted_or_not(made: Path, tmp_path: Path) -> None:
