@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,5 +131,45 @@ def test_a_codec_that_does_not_fit_is_refused(
     fields = {"num_filters": 4, "hidden_size": 16, "codebook_size": 32, "codebook_dim": 16}
     config = EncodecConfig(**{**fields, "num_lstm_layers": 1, "target_bandwidths": [1.5, 3.0], **change})
     EncodecModel(config).save_pretrained(folder / "codec")
+    with pytest.raises(CheckpointError, match=message):
+        unit_lm(folder)
+
+
+def lacks_weights(codec: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(codec / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith("encoder.layers.0")}
+    save_file(kept, codec / "model.safetensors", metadata={"format": "pt"})
+
+
+def is_another_codec(codec: Path) -> None:
+    from transformers import DacConfig, DacModel
+
+    config = DacConfig(
+        encoder_hidden_size=8, downsampling_ratios=[2, 4], decoder_hidden_size=16, n_codebooks=2
+    )
+    DacModel(config).save_pretrained(codec)
+
+
+def has_a_broken_config(codec: Path) -> None:
+    (codec / "config.json").write_text("{nope")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lacks_weights, "lacks 3 weights of EncodecModel"),
+        (is_another_codec, "is DacModel, and units are made by an EnCodec"),
+        (has_a_broken_config, "JSON"),
+    ],
+)
+def test_a_codec_that_is_not_whole_is_refused(
+    saved: Path, tmp_path: Path, break_it: Callable[[Path], None], message: str
+) -> None:
+    """transformers would make up the weights that are missing, and every score with them."""
+    folder = tmp_path / "speech-lm"
+    shutil.copytree(saved, folder)
+    break_it(folder / "codec")
     with pytest.raises(CheckpointError, match=message):
         unit_lm(folder)

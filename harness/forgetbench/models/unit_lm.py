@@ -17,7 +17,7 @@ from torch import Tensor
 
 from forgetbench.errors import CheckpointError
 from forgetbench.models.component import Component
-from forgetbench.models.directory import CODEC
+from forgetbench.models.directory import CODEC, Origin, read_model
 from forgetbench.models.finite import check_finite
 from forgetbench.models.interface import Audio, Loglikelihood
 from forgetbench.models.weights import load_weights, without_adapter
@@ -25,6 +25,7 @@ from forgetbench.schema.run import LoadSettings
 
 WINDOW = 2048
 """Units read at a time, where the model can read as many; each is predicted once."""
+_TOGETHER = "Keep model and codec of one training together."
 
 
 class Units:
@@ -47,31 +48,31 @@ class Units:
         self._bandwidth = _bandwidths(codec)[n_codebooks]
 
     @classmethod
-    def load(cls, folder: Path, n_codebooks: int | None = None) -> Units:
+    def load(cls, folder: Path, n_tokens: int | None = None) -> Units:
         """Load a codec directory.
 
         Args:
             folder: In the transformers layout.
-            n_codebooks: None for those of its lowest bandwidth.
+            n_tokens: Vocabulary of the language model that reads the units; None for one that is still to be
+                made, over the codebooks of the codec's lowest bandwidth.
 
         Raises:
-            CheckpointError: It is no EnCodec with one channel and as many codebooks, or cannot be loaded.
+            CheckpointError: It is no EnCodec with one channel and as many codebooks, is not whole, or cannot
+                be loaded.
         """
         from transformers import EncodecModel
 
-        try:
-            codec = EncodecModel.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
-            )
-        except (OSError, ValueError) as error:
-            cause = f"cannot be loaded ({(str(error).splitlines() or ['unreadable'])[0][:200]})"
-            raise CheckpointError(str(folder), cause, "Save an EncodecModel there.") from error
+        component = read_model(folder, Origin(source=str(folder)))
+        if component.architecture != EncodecModel.__name__:
+            cause = f"is {component.architecture}, and units are made by an EnCodec"
+            raise CheckpointError(str(folder), cause, _TOGETHER)
+        codec = load_weights(EncodecModel, component, LoadSettings())
         known = _bandwidths(codec)
-        wanted = min(known) if n_codebooks is None else n_codebooks
+        wanted = min(known) if n_tokens is None else _n_codebooks(folder, codec, n_tokens)
         if codec.config.audio_channels != 1 or wanted not in known:
             cause = f"is no EnCodec of one channel with a bandwidth of {wanted} codebooks"
-            raise CheckpointError(str(folder), cause, "Take the codec that the model was trained on.")
-        return cls(codec.eval().requires_grad_(False), wanted)
+            raise CheckpointError(str(folder), cause, _TOGETHER)
+        return cls(codec, wanted)
 
     @torch.inference_mode()
     def of(self, audio: Audio) -> Tensor:
@@ -89,6 +90,18 @@ def _bandwidths(codec: Any) -> dict[int, float]:
     """Return the bandwidths in kbit/s that a codec was trained for, by the codebooks that they take."""
     count = codec.quantizer.get_num_quantizers_for_bandwidth
     return {int(count(bandwidth)): float(bandwidth) for bandwidth in codec.config.target_bandwidths}
+
+
+def _n_codebooks(folder: Path, codec: Any, n_tokens: int) -> int:
+    """Return how many codebooks a language model reads, by its vocabulary."""
+    size = int(codec.config.codebook_size)
+    n, rest = divmod(n_tokens - 1, size)
+    if n < 1 or rest:
+        cause = (
+            f"does not fit the language model: {n_tokens} tokens are no codebooks of {size} codes and a start"
+        )
+        raise CheckpointError(str(folder), cause, _TOGETHER)
+    return n
 
 
 class UnitLM:
@@ -120,7 +133,7 @@ class UnitLM:
         model = load_weights(AutoModelForCausalLM, component, settings, merge=merge)
         folder = (component.base or component).path
         assert folder is not None
-        return cls(model, Units.load(folder / CODEC, n_codebooks(folder, without_adapter(model).config)))
+        return cls(model, Units.load(folder / CODEC, int(without_adapter(model).config.vocab_size)))
 
     def score_audio(self, audio: Sequence[Audio]) -> list[Loglikelihood]:
         """Score one batch, clip by clip.
@@ -142,19 +155,3 @@ class UnitLM:
             logprob += float(logits.log_softmax(-1).gather(-1, targets).double().sum())
             is_greedy = is_greedy and bool((logits.argmax(-1, keepdim=True) == targets).all())
         return Loglikelihood(logprob=logprob, is_greedy=is_greedy, n_tokens=len(tokens))
-
-
-def n_codebooks(folder: Path, config: Any) -> int:
-    """Return how many codebooks a language model reads, by its vocabulary.
-
-    Raises:
-        CheckpointError: The vocabulary is not that of whole codebooks and a start token.
-    """
-    from transformers import EncodecConfig
-
-    size = int(EncodecConfig.from_pretrained(folder / CODEC, local_files_only=True).codebook_size)
-    n, rest = divmod(int(config.vocab_size) - 1, size)
-    if n < 1 or rest:
-        cause = f"has {config.vocab_size} tokens, which are no codebooks of {size} codes and a start token"
-        raise CheckpointError(str(folder), cause, "Keep model and codec of one training together.")
-    return n

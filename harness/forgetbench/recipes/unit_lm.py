@@ -12,7 +12,7 @@ from forgetbench.data.audio import read_audio, read_bytes, resample
 from forgetbench.errors import UsageError
 from forgetbench.models.directory import CODEC, has_codec
 from forgetbench.models.interface import Audio
-from forgetbench.models.unit_lm import WINDOW, Units, n_codebooks
+from forgetbench.models.unit_lm import WINDOW, Units
 from forgetbench.recipes.base import Base
 from forgetbench.recipes.data import nested_part, read_training_rows, recording_durations_s
 from forgetbench.recipes.mixing import TARGET, Place, sources_of, training_places
@@ -84,7 +84,7 @@ def _model_and_units(recipe: Recipe, base: Base) -> tuple[Any, Units]:
     set_seed(recipe.seed)
     if has_codec(base.path):
         model = AutoModelForCausalLM.from_pretrained(base.path)
-        return model, Units.load(base.path / CODEC, n_codebooks(base.path, model.config))
+        return model, Units.load(base.path / CODEC, int(model.config.vocab_size))
     if recipe.weights != "full":
         cause = f"weights={recipe.weights} adapts a model, and {recipe.model} is a codec alone"
         raise UsageError(f"recipe {recipe.name}", cause, "Train weights=full first, and adapt what it makes.")
