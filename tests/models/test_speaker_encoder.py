@@ -66,12 +66,12 @@ def test_silence_is_nobodys_voice(encoder: SpeakerEncoder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("similarity", "errors", "expected"), [(0.9, 0, 1.0), (0.9, 5, 1.0), (0.9, 6, 0.0), (0.7, 0, 0.0)]
+    ("similarity", "heard", "expected"), [(0.9, 1.0, 1.0), (0.9, 0.5, 1.0), (0.9, 0.4, 0.0), (0.7, 1.0, 0.0)]
 )
 def test_cloned_is_understood_and_taken_for_the_speaker(
-    similarity: float, errors: float, expected: float
+    similarity: float, heard: float, expected: float
 ) -> None:
-    assert cloned(similarity=similarity, errors=errors, n_words=10) == expected
+    assert cloned(similarity=similarity, heard=heard) == expected
 
 
 def test_a_file_that_is_not_the_pinned_one_is_not_read(

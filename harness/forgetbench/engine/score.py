@@ -61,6 +61,7 @@ ALWAYS_BESIDE = {
     "probe_acc": ("probe_acc_last",),
     **{metric: (f"{metric}_as_text", "wer") for metric in ("exact_match", "contains_answer")},
     "harmfulness": ("degenerate",),
+    "cloned": ("degenerate",),
     "kl": get_args(DivergenceMetric),
 }
 """Metrics that are reported beside another, asked for or not, where the samples have such a statistic."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forgetbench.data.audio import resample
+from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import get
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.engine.progress import Progress
-from forgetbench.engine.score import Scored, Stats
+from forgetbench.engine.score import SCORING_ERROR, Scored, Stats
 from forgetbench.errors import SampleError
-from forgetbench.metrics.asr import asr_stats
+from forgetbench.metrics.asr import asr_stats, share_heard
+from forgetbench.metrics.diagnostics import empty, looping
 from forgetbench.metrics.speaker import cloned, speaker_similarity
 from forgetbench.metrics.translation import translation_stats
 from forgetbench.models.interface import Audio, SpeechRecogniser
@@ -22,6 +25,9 @@ from forgetbench.models.load import load
 from forgetbench.schema.run import Settings
 from forgetbench.schema.sample import AudioFile
 from forgetbench.schema.task import Conversion, HeardByRecogniser, VoiceCloning
+
+if TYPE_CHECKING:
+    from forgetbench.models.speaker_encoder import SpeakerEncoder
 
 BY_VOICE = frozenset({"speaker_similarity", "cloned"})
 """Metrics that ask whose voice it is."""
@@ -45,75 +51,111 @@ def score_synthesis(
     task = planned.task
     assert isinstance(task, HeardByRecogniser)
     scored = [Scored(error=answer.error) for answer in answers]
+    audio = {
+        position: answer.prediction.audio
+        for position, answer in enumerate(answers)
+        if answer.prediction is not None and answer.prediction.audio is not None
+    }
     spoken: dict[int, Audio] = {}
-    for position, answer in enumerate(answers):
-        if answer.prediction is not None and answer.prediction.audio is not None:
-            try:
-                spoken[position] = _heard(answer.prediction.audio)
-            except SampleError as lost:
-                scored[position] = Scored(error=lost.code)
+    for position, file in audio.items():
+        try:
+            spoken[position] = _heard(file)
+        except SampleError as lost:
+            scored[position] = Scored(error=lost.code)
     if not spoken:
         return scored
     texts = _transcripts(planned, spoken, settings, progress)
-    similar = _similarities(planned, spoken) if BY_VOICE.intersection(task.metrics) else {}
-    for position, text in texts.items():
-        stats = _stats(task, planned.samples[position].reference, text)
-        if position in similar:
-            errors, n_words = stats["wer"]  # type: ignore[misc]
-            similarity = similar[position]
-            stats["speaker_similarity"] = similarity
-            stats["cloned"] = cloned(similarity=similarity, errors=errors, n_words=n_words)
-        found = {name: value for name, value in stats.items() if name in task.metrics or name in _BESIDE}
-        scored[position] = Scored(stats=found)
+    encoder = _speaker_encoder() if BY_VOICE.intersection(task.metrics) else None
+    for position, clip in spoken.items():
+        sample, is_refusal = planned.samples[position], not audio[position].n_samples
+        scored[position] = _scored(planned, sample, texts[position], clip, encoder, is_refusal=is_refusal)
     return scored
 
 
-_BESIDE = ("wer", "cer", "wer_raw")
+_BESIDE = ("wer", "cer", "wer_raw", "degenerate")
 
 
-def _stats(task: HeardByRecogniser, reference: str, text: str) -> Stats:
-    counted = asr_stats(reference, text, normaliser=task.normaliser)
-    stats: Stats = {name: counted[name] for name in _BESIDE}
-    return {**stats, **translation_stats(reference, text)} if BY_MEANING.intersection(task.metrics) else stats
+def _scored(
+    planned: PlannedTask,
+    sample: Sample,
+    text: str | None,
+    clip: Audio,
+    encoder: SpeakerEncoder | None,
+    *,
+    is_refusal: bool,
+) -> Scored:
+    """Return the scores of one clip by what was heard of it; None where the recogniser failed on it."""
+    task = planned.task
+    assert isinstance(task, HeardByRecogniser)
+    if text is None:
+        return Scored(error=SCORING_ERROR)
+    stats: Stats = {**asr_stats(sample.reference, text, normaliser=task.normaliser)}
+    if BY_MEANING.intersection(task.metrics):
+        stats |= translation_stats(sample.reference, text)
+    try:
+        if encoder is not None:
+            stats["speaker_similarity"] = similarity = _similarity(planned, sample, clip, encoder)
+            if "cloned" in task.metrics:
+                heard = share_heard(sample.reference, text, normaliser=task.normaliser)
+                stats["cloned"] = cloned(similarity=similarity, heard=heard)
+                stats["degenerate"] = float(not is_refusal and (empty(text) or looping(text)))
+    except SampleError as unusable:
+        return Scored(error=unusable.code)
+    return Scored(stats={name: stats[name] for name in stats if name in task.metrics or name in _BESIDE})
 
 
 def _transcripts(
     planned: PlannedTask, spoken: Mapping[int, Audio], settings: Settings, progress: Progress
-) -> dict[int, str]:
+) -> dict[int, str | None]:
     """Return what the recogniser writes of each clip, by position; the model is loaded and let go."""
     task = planned.task
     assert isinstance(task, HeardByRecogniser) and planned.recogniser is not None
     progress.say(f"{task.name}: heard by {planned.recogniser.source}")
     model = load(planned.recogniser, settings.load)
     assert isinstance(model, SpeechRecogniser)
-    found: dict[int, str] = {}
+    found: dict[int, str | None] = {}
     positions = list(spoken)
     for start in range(0, len(positions), settings.batch_size):
         batch = positions[start : start + settings.batch_size]
         clips = [_at_rate(spoken[i], model.sampling_rate) for i in batch]
-        outputs = model.transcribe(clips, language=task.language)
-        found |= {position: output.text for position, output in zip(batch, outputs, strict=True)}
+        found |= zip(batch, _written(model, clips, task, progress), strict=True)
     del model
     gc.collect()
     return found
 
 
-def _similarities(planned: PlannedTask, spoken: Mapping[int, Audio]) -> dict[int, float]:
-    """Return the likeness of each voice to the one that was wanted, by position."""
+def _written(
+    model: SpeechRecogniser, clips: Sequence[Audio], task: HeardByRecogniser, progress: Progress
+) -> list[str | None]:
+    """Return what is written of each clip; where a batch fails, of each alone, and None where that fails."""
+    try:
+        return [output.text for output in model.transcribe(clips, language=task.language)]
+    except Exception as error:
+        if len(clips) == 1:
+            progress.say(f"{task.name}, the recogniser: {type(error).__name__}: {error}")
+            return [None]
+    return [text for clip in clips for text in _written(model, [clip], task, progress)]
+
+
+def _speaker_encoder() -> SpeakerEncoder:
     from forgetbench.models.speaker_encoder import SpeakerEncoder
 
-    task, speech = planned.task, planned.speech
+    return SpeakerEncoder()
+
+
+def _similarity(planned: PlannedTask, sample: Sample, clip: Audio, encoder: SpeakerEncoder) -> float:
+    """Return the likeness of a voice to the one that was wanted.
+
+    Raises:
+        SampleError: ``unusable_reference``: the voice that was wanted is silent.
+    """
+    task, speech, rate = planned.task, planned.speech, encoder.sampling_rate
     assert isinstance(task, Conversion | VoiceCloning) and speech is not None
     column = task.voice if isinstance(task, Conversion) else None
-    encoder = SpeakerEncoder()
-    rate = encoder.sampling_rate
-    found = {}
-    for position, clip in spoken.items():
-        wanted = speech.waveform(planned.samples[position].id, None, rate, column=column)
-        found[position] = speaker_similarity(
-            encoder.embed(wanted), encoder.embed(_at_rate(clip, rate).samples)
-        )
-    return found
+    wanted = encoder.embed(speech.waveform(sample.id, None, rate, column=column))
+    if not np.any(wanted):
+        raise SampleError("unusable_reference", sample.id, "has a voice that is silent")
+    return speaker_similarity(wanted, encoder.embed(_at_rate(clip, rate).samples))
 
 
 def _heard(file: AudioFile) -> Audio:

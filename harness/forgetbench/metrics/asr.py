@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from forgetbench.errors import SampleError
 from forgetbench.metrics.diagnostics import looping
 from forgetbench.metrics.normalise import normalise
 from forgetbench.metrics.word_classes import NORMALISER, errors_by_class
@@ -86,6 +87,23 @@ def asr_stats(reference: str, hypothesis: str, *, normaliser: str, by_class: boo
             stats[f"wer_{name}"] = (float(found.word_errors), float(found.words))
             stats[f"cer_{name}"] = (float(found.character_errors), float(found.characters))
     return stats
+
+
+def share_heard(reference: str, hypothesis: str, *, normaliser: str) -> float:
+    """Return the share of the reference's words that a transcript has, whatever it has beside them.
+
+    Raises:
+        SampleError: ``unusable_reference``: normalised, it has no words.
+
+    Example:
+        >>> share_heard("turn it off", "turn it on, turn it on", normaliser="whisper_en@1").__round__(4)
+        0.6667
+    """
+    aligned = _align_words(normalise(reference, normaliser), normalise(hypothesis, normaliser))
+    n_words = aligned.hits + aligned.substitutions + aligned.deletions
+    if not n_words:
+        raise SampleError("unusable_reference", reference, "has no words")
+    return float(aligned.hits / n_words)
 
 
 def _align_words(reference: str, hypothesis: str) -> jiwer.WordOutput:

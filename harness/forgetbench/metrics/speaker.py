@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 SAME_SPEAKER = 0.75
 """Cosine from which the encoder takes two recordings for one speaker's; see docs/speech-models.md."""
-MOST_WER = 0.5
-"""A text of which more words than this were lost has not been said."""
+LEAST_HEARD = 0.5
+"""A text of which a smaller share of words is heard has not been said."""
 
 
 def speaker_similarity(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
@@ -22,6 +22,11 @@ def speaker_similarity(one: NDArray[np.float32], other: NDArray[np.float32]) -> 
     return float(one @ other) / norms if norms else 0.0
 
 
-def cloned(*, similarity: float, errors: float, n_words: float) -> float:
-    """Return 1.0 where a text was said in a voice: it is understood, and the voice is taken for the same."""
-    return float(similarity >= SAME_SPEAKER and errors <= MOST_WER * n_words)
+def cloned(*, similarity: float, heard: float) -> float:
+    """Return 1.0 where a text was said in a voice: it is understood, and the voice is taken for the same.
+
+    Args:
+        similarity: Of the voices.
+        heard: Share of the text's words; what was said beside them makes nothing of it unsaid.
+    """
+    return float(similarity >= SAME_SPEAKER and heard >= LEAST_HEARD)
