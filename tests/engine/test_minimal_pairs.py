@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def level(samples): return float(20 * np.log10(np.abs(samples).max()))
 def loud(): return Likes("loud", level)
 def quiet(): return Likes("quiet", lambda samples: -level(samples))
 def deaf(): return Likes("deaf", lambda samples: -3.0)
+def nan(): return Likes("nan", lambda samples: float("nan"))
+def rough(): return Likes("rough", lambda samples: -float(np.abs(np.diff(samples)).max() > 1e-6))
 def short(): return Likes("short", lambda samples: -float(len(samples)))
 '''
 
@@ -108,14 +111,27 @@ def test_a_broken_recording_costs_its_pair_alone(folder: Path, broken: str) -> N
 
 
 def test_both_recordings_are_heard_in_the_condition(folder: Path) -> None:
+    """Of level tones that noise makes rough."""
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
-    write_pairs_task(folder, rows, conditions=[{"noise": "white", "snr_db": 0}])
-    (task,) = run(folder, "loud").checkpoint.tasks
-    assert (task.n_scored, task.errors) == (24, {})
-    assert task.metrics["acc"].value == 1.0, "the noise goes by the level of each recording"
+    for row in rows:
+        for column, level in (("audio", 0.5), ("wrong", 0.05)):
+            soundfile.write(folder / row[column], np.full(8_000, level), 16_000, subtype="FLOAT")
+    for conditions, expected in ([], [-0.0, -0.0]), ([{"noise": "white", "snr_db": 0}], [-1.0, -1.0]):
+        write_pairs_task(folder, rows, conditions=conditions)
+        result = run(folder, "rough")
+        (task,) = result.checkpoint.tasks
+        assert (task.n_scored, task.errors) == (24, {})
+        stored = read_samples(result.directory, result.checkpoint)["pairs"]["prediction"]
+        assert all(json.loads(prediction)["loglikelihoods"] == expected for prediction in stored)
+
+
+def test_a_log_likelihood_that_is_no_number_prefers_nothing(folder: Path) -> None:
+    (task,) = run(folder, "nan").checkpoint.tasks
+    assert (task.status, task.errors) == ("error", {"nonfinite_score": 24})
 
 
 def test_a_tie_is_not_told_apart() -> None:
     assert minimal_pair_stats(-2.0, -2.0, n_right=1, n_wrong=1) == {"acc": 0.0, "acc_norm": 0.0}
     assert minimal_pair_stats(-2.0, -3.0, n_right=1, n_wrong=2) == {"acc": 1.0, "acc_norm": 0.0}
+    assert minimal_pair_stats(-2.0, -math.inf, n_right=1, n_wrong=1) == {"acc": 1.0, "acc_norm": 1.0}
     assert minimal_pair_stats(0.0, -3.0, n_right=0, n_wrong=2) == {"acc": 1.0, "acc_norm": 1.0}

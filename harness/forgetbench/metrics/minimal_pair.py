@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from forgetbench.metrics.text import check_finite
+
 
 def minimal_pair_stats(right: float, wrong: float, *, n_right: int, n_wrong: int) -> dict[str, float]:
     """Return ``acc`` by summed log-likelihoods and ``acc_norm`` by log-likelihoods per unit.
@@ -16,10 +18,15 @@ def minimal_pair_stats(right: float, wrong: float, *, n_right: int, n_wrong: int
         n_right: Units of the right recording; one that gave none counts as one.
         n_wrong: Of the wrong one.
 
+    Raises:
+        SampleError: ``nonfinite_score``: one is NaN or +∞, or both are −∞. A single impossible recording
+            (−∞) is legal.
+
     Example:
         >>> minimal_pair_stats(-30.0, -24.0, n_right=15, n_wrong=10)
         {'acc': 0.0, 'acc_norm': 1.0}
     """
+    check_finite((right, wrong), "the log-likelihoods of the recordings")
     return {
         "acc": float(right > wrong),
         "acc_norm": float(right / max(n_right, 1) > wrong / max(n_wrong, 1)),

@@ -38,8 +38,7 @@ def multiple_choice_stats(
         >>> multiple_choice_stats([-4.0, -5.0], choices=["yes", "probably"], gold=1)
         {'acc': 0.0, 'acc_norm': 1.0}
     """
-    if not any(map(math.isfinite, loglikelihoods)) or any(v != v or v == math.inf for v in loglikelihoods):
-        raise SampleError("nonfinite_score", "the log-likelihoods of the choices", "are not finite")
+    check_finite(loglikelihoods, "the log-likelihoods of the choices")
     per_character = [
         value / len(choice) if choice else -math.inf
         for value, choice in zip(loglikelihoods, choices, strict=True)
@@ -48,6 +47,16 @@ def multiple_choice_stats(
         "acc": float(_first_highest(loglikelihoods) == gold),
         "acc_norm": float(_first_highest(per_character) == gold),
     }
+
+
+def check_finite(loglikelihoods: Sequence[float], thing: str) -> None:
+    """Refuse log-likelihoods of which none can be told to be the highest.
+
+    Raises:
+        SampleError: ``nonfinite_score``: one is NaN or +∞, or none is finite.
+    """
+    if not any(map(math.isfinite, loglikelihoods)) or any(v != v or v == math.inf for v in loglikelihoods):
+        raise SampleError("nonfinite_score", thing, "are not finite")
 
 
 def _first_highest(values: Sequence[float]) -> int:
