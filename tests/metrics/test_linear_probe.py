@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forgetbench.metrics.linear_probe import FOLDS, probe_right
+from forgetbench.metrics.linear_probe import FOLDS, probe_right, stratified_folds
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -33,6 +33,18 @@ def test_it_is_a_ridge_classifier_in_five_folds(n_classes: int) -> None:
 def test_noise_is_read_at_chance() -> None:
     right = probe_right(np.random.default_rng(0).normal(size=(400, 50)), [f"c{i % 4}" for i in range(400)])
     assert abs(right.mean() - 0.25) < 0.08
+
+
+def test_a_recording_heard_in_two_conditions_is_in_one_fold() -> None:
+    """Else it would be named by its own copy: the labels here are noise, and the copies are exact."""
+    rng = np.random.default_rng(0)
+    labels = [str(label) for label in rng.integers(0, 2, 100) for _ in range(2)]
+    recordings = [i // 2 for i in range(200)]
+    x = np.repeat(rng.normal(size=(100, 300)), 2, axis=0)
+    folds = stratified_folds(labels, recordings)
+    assert (folds[::2] == folds[1::2]).all() and np.ptp(np.bincount(folds)) <= 4
+    assert probe_right(x, labels).mean() > 0.9, "by its copy"
+    assert abs(probe_right(x, labels, folds).mean() - 0.5) < 0.15
 
 
 def test_features_that_are_no_numbers_or_never_vary_are_rubbish_not_errors() -> None:

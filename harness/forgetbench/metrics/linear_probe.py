@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,20 +12,23 @@ FOLDS = 5
 RIDGE = 1.0
 
 
-def probe_right(features: ArrayLike, labels: Sequence[str]) -> NDArray[np.bool_]:
-    """Return for each sample whether a probe that was fitted without it names its label.
+def probe_right(
+    features: ArrayLike, labels: Sequence[str], folds: NDArray[np.intp] | None = None
+) -> NDArray[np.bool_]:
+    """Return for each sample whether a probe that was fitted without its fold names its label.
 
-    Five stratified folds: the i-th sample of a label is in fold i mod 5, so that two arms share them. On the
-    other four the features are standardised and a ridge classifier (targets ±1, α = 1, as scikit-learn's
-    ``RidgeClassifier``) is fitted; the class with the largest value wins. Nothing is drawn.
+    On the other folds the features are standardised and a ridge classifier (targets ±1, α = 1, as
+    scikit-learn's ``RidgeClassifier``) is fitted; the class with the largest value wins. Nothing is drawn.
 
     Args:
         features: Shape (n, d); what is not finite counts as 0.
-        labels: Of each sample; a label with a single sample is never named.
+        labels: Of each sample; a label that is in one fold alone is never named.
+        folds: Of each sample, shape (n,); None for those of different recordings.
     """
     x = np.nan_to_num(np.asarray(features, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     names, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
-    folds = _folds(codes)
+    if folds is None:
+        folds = stratified_folds(labels, range(len(codes)))
     named = np.full(len(codes), -1)
     for fold in range(FOLDS):
         train, test = folds != fold, folds == fold
@@ -34,12 +38,20 @@ def probe_right(features: ArrayLike, labels: Sequence[str]) -> NDArray[np.bool_]
     return right
 
 
-def _folds(codes: NDArray[np.intp]) -> NDArray[np.intp]:
-    folds = np.zeros(len(codes), dtype=np.intp)
-    for code in np.unique(codes):
-        own = np.flatnonzero(codes == code)
-        folds[own] = np.arange(len(own)) % FOLDS
-    return folds
+def stratified_folds(labels: Sequence[str], recordings: Sequence[Hashable]) -> NDArray[np.intp]:
+    """Return one of five folds for each sample: the i-th recording of a label is in fold i mod 5.
+
+    Args:
+        labels: Of each sample.
+        recordings: What was recorded; samples that share one, heard in several conditions, stay together.
+    """
+    of_recording: dict[tuple[str, Hashable], int] = {}
+    n_of_label: Counter[str] = Counter()
+    for label, recording in zip(labels, recordings, strict=True):
+        if (label, recording) not in of_recording:
+            of_recording[label, recording] = n_of_label[label] % FOLDS
+            n_of_label[label] += 1
+    return np.array([of_recording[pair] for pair in zip(labels, recordings, strict=True)], dtype=np.intp)
 
 
 def _fit_and_name(

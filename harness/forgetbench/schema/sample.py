@@ -57,9 +57,15 @@ class Embedding(Document):
 
     @classmethod
     def of(cls, layers: NDArray[np.float32]) -> Embedding:
-        """Pack features of shape (layers, width)."""
+        """Pack features of shape (layers, width).
+
+        Raises:
+            ValueError: They have another shape, or there are none.
+        """
         import numpy as np
 
+        if layers.ndim != 2 or not layers.size:
+            raise ValueError(f"features of shape {layers.shape}, not (layers, width)")
         n_layers, width = layers.shape
         content = base64.b64encode(np.ascontiguousarray(layers, dtype="<f4").tobytes()).decode()
         return cls(n_layers=n_layers, width=width, values=content)

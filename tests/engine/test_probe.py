@@ -1,0 +1,87 @@
+"""Probes through the engine, by a factory whose features are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from forgetbench.engine.results import Result, read_samples
+from forgetbench.engine.run import Request, evaluate, prepare
+from tiny_tasks import write_task
+
+SOURCE = '''
+import numpy as np
+
+class Encoder:
+    def __init__(self, name, rule):
+        self.fingerprint, self.rule = name, rule
+    def embed(self, audio):
+        return [self.rule(a.samples) for a in audio]
+
+def features(samples):
+    """Two layers of eight numbers that hold the recording and nothing of its label."""
+    return np.random.default_rng(int(1e6 * samples[0])).normal(size=(2, 8))
+def steady(): return Encoder("steady", features)
+def per_frame(): return Encoder("per frame", lambda samples: np.ones((2, len(samples) // 160)))
+def flat(): return Encoder("flat", lambda samples: np.ones(8))
+def fails_once(): return Encoder("fails once", once)
+def once(samples):
+    if round(1e3 * samples[0]) == 103:
+        raise RuntimeError("fails")
+    return features(samples)
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / f"encodes_{tmp_path.name}.py".replace("-", "_")).write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for i in range(40):
+        clip = np.full(1_600 + 160 * i, 0.1 + 0.001 * i)
+        soundfile.write(tmp_path / f"{i}.wav", clip, 16_000, subtype="FLOAT")
+        rows.append({"id": f"p{i:02}", "audio": f"{i}.wav", "label": "ab"[i % 2]})
+    write_task(
+        tmp_path, "labels", rows, kind="probe", fields={"answer": "label"}, metrics=["probe_acc"],
+        primary="probe_acc",
+    )  # fmt: skip
+    return tmp_path
+
+
+def run(folder: Path, model: str) -> Result:
+    module = f"encodes_{folder.name}".replace("-", "_")
+    request = Request(
+        model=f"{module}:{model}", tasks=["labels"], include_paths=[folder], output=folder / "results",
+        offline=True,
+    )  # fmt: skip
+    return evaluate(prepare(request))
+
+
+@pytest.mark.parametrize(("model", "code"), [("per_frame", "unequal_features"), ("flat", "model_error")])
+def test_features_that_no_probe_can_read_are_an_error(folder: Path, model: str, code: str) -> None:
+    (task,) = run(folder, model).checkpoint.tasks
+    assert (task.status, task.errors) == ("error", {code: 40})
+
+
+def test_an_arm_that_lacks_a_sample_keeps_the_folds_of_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forgetbench.engine import score_probe
+    from forgetbench.metrics.linear_probe import probe_right
+
+    used = []
+
+    def spied(x: np.ndarray, labels: list[str], folds: np.ndarray) -> np.ndarray:
+        used.append(list(folds))
+        return probe_right(x, labels, folds)
+
+    monkeypatch.setattr(score_probe, "probe_right", spied)
+    whole, lacking = run(folder, "steady"), run(folder, "fails_once")
+    assert (whole.checkpoint.tasks[0].n_scored, lacking.checkpoint.tasks[0].n_scored) == (40, 39)
+    missing = read_samples(lacking.directory, lacking.checkpoint)["labels"].set_index("id")["error"]
+    (position,) = np.flatnonzero(missing.notna())
+    expected = used[0][:position] + used[0][position + 1 :]
+    assert used[2] == expected
