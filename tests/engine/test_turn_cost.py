@@ -66,6 +66,24 @@ def test_a_clip_that_a_system_fails_on_counts_in_no_arm(
     assert [turn.clip for turn in found["checkpoint"]] == list(recordings)[1:]
 
 
+def test_a_component_that_cannot_be_loaded_is_a_line_and_no_traceback(
+    parts: Parts, ask_spoken: AskSpoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> object:
+        raise MemoryError("no room for both")
+
+    monkeypatch.setattr("forgetbench.engine.turn_cost.load", fails)
+    result = evaluate(prepare(ask_spoken(parts("ears", "duller"), parts("ears", "head"), cost=True)))
+    cost = Cost.of(result.checkpoint.measured)
+    assert cost is not None and cost.turns == ()
+    assert cost.turns_not_measured == "the systems cannot be loaded together (MemoryError: no room for both)"
+    console = Console(record=True, width=160)
+    for line in cost_section(result.checkpoint.checkpoint, measured=cost):
+        console.print(line)
+    shown = console.export_text()
+    assert "turn" in shown and "not measured: the systems cannot be loaded together" in shown
+
+
 def test_a_run_with_cost_reports_the_turn(parts: Parts, ask_spoken: AskSpoken) -> None:
     result = evaluate(prepare(ask_spoken(parts("ears", "duller"), parts("ears", "head"), cost=True)))
     assert result.base is not None

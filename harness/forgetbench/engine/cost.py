@@ -57,13 +57,14 @@ def measure_cost(
     for role in arms["checkpoint"].components:
         for arm, costs in _measure_role(role, arms, plan, identical, progress).items():
             found[arm] += costs
-    turns = _measure_turns(arms, plan, identical, progress)
+    turns, why_no_turns = _measure_turns(arms, plan, identical, progress)
     return {
         arm: Cost(
             measured_at=measured_at,
             processors=available_cores(),
             components=tuple(costs),
             turns=turns.get(arm, ()),
+            turns_not_measured=why_no_turns,
         )
         for arm, costs in found.items()
     }
@@ -71,14 +72,18 @@ def measure_cost(
 
 def _measure_turns(
     arms: Mapping[Arm, Checkpoint], plan: Plan, identical: frozenset[str], progress: Progress
-) -> dict[Arm, tuple[TurnTime, ...]]:
-    """Time whole turns of the arms that answer speech, unless they are the same system."""
+) -> tuple[dict[Arm, tuple[TurnTime, ...]], str]:
+    """Time whole turns of the arms that answer speech, unless they are the same system; or say why not."""
     able = {arm: checkpoint for arm, checkpoint in arms.items() if checkpoint.assistant is not None}
     recordings = choose_recordings(plan, "answer_audio")
     same = {c.assistant.role for c in able.values() if c.assistant is not None} & identical
     if not recordings or not able or same:
-        return {}
-    return measure_turns(able, recordings, plan.settings.load, progress)
+        return {}, ""
+    try:
+        turns = measure_turns(able, recordings, plan.settings.load, progress)
+    except Exception as error:  # the scores are there, and stay
+        return {}, f"the systems cannot be loaded together ({type(error).__name__}: {error})"
+    return turns, "" if any(turns.values()) else "no spoken request could be answered"
 
 
 def take_turns(

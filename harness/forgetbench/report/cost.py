@@ -74,6 +74,8 @@ def cost_lines(
         yield info.role, [*_sizes(sizes.get(info.role), info), *_times(info.role, base_measured, measured)]
     if measured is not None and measured.turns:
         yield "turn", list(_turns(base_measured.turns if base_measured else (), measured.turns))
+    elif measured is not None and measured.turns_not_measured:
+        yield "turn", [_not_measured(measured.turns_not_measured)]
 
 
 def _sizes(base: ComponentInfo | None, checkpoint: ComponentInfo) -> Iterator[CostLine]:
@@ -94,10 +96,14 @@ def _times(role: str, base: Cost | None, checkpoint: Cost | None) -> Iterator[Co
         if after.role != role:
             continue
         if after.not_measured:
-            yield CostLine("time", "", numbers.MISSING, f"not measured: {plain(after.not_measured)}")
+            yield _not_measured(after.not_measured)
         else:
             before = befores.get((after.role, after.capability), ComponentCost(role=after.role))
             yield from _timed(before, after)
+
+
+def _not_measured(reason: str) -> CostLine:
+    return CostLine("time", "", numbers.MISSING, f"not measured: {plain(reason)}")
 
 
 def _timed(base: ComponentCost, checkpoint: ComponentCost) -> Iterator[CostLine]:

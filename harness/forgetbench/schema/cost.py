@@ -65,6 +65,8 @@ class Cost(Document):
     components: tuple[ComponentCost, ...]
     turns: tuple[TurnTime, ...] = ()
     """Of a system that answers speech, where a spoken task was selected."""
+    turns_not_measured: str = ""
+    """Why such a system has none."""
 
     @classmethod
     def of(cls, measured: Mapping[str, Any]) -> Cost | None:
