@@ -3,26 +3,23 @@
 This is a tool for the authors of the suite; users of the suite never need it. Ten kinds of sound, six clips
 of each, 4 s at 16 kHz: silence with a faint noise floor, white and pink noise, hum, clicks, sweeps as of
 birds, waves as of the sea, chords, a melody, and a drum pattern. Everything is drawn from a seeded generator;
-level and encoding are those of ``hearing/mini/make_audio.py``.
+encoding is that of ``hearing/mini/voices.py``.
 
-Usage::
+Usage, from the project's root::
 
-    python make_nonspeech.py            # write
-    python make_nonspeech.py --check    # is what lies here what would be made?
+    python -m tasks.hearing.nonspeech.make_nonspeech            # write
+    python -m tasks.hearing.nonspeech.make_nonspeech --check    # is what lies here what would be made?
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import json
 import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from tasks.hearing.mini import voices
 
 LOG = logging.getLogger("make_nonspeech")
 HERE = Path(__file__).resolve().parent
@@ -34,17 +31,6 @@ FLOOR_DBFS = -72.0
 CLIPS = 6
 
 Draw = np.random.Generator
-
-
-def load_encoder() -> Any:
-    """Return the module that encodes for hearing-mini."""
-    source = HERE.parent / "mini" / "make_audio.py"
-    spec = importlib.util.spec_from_file_location("make_audio", source)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_audio"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def silence(rng: Draw) -> np.ndarray:
@@ -142,35 +128,24 @@ def clip(kind: Callable[[Draw], np.ndarray], number: int) -> np.ndarray:
     return scaled * min(1.0, 0.89 / float(np.abs(scaled).max()))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="compare, and write nothing")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    encoder = load_encoder()
-    (HERE / "audio").mkdir(exist_ok=True)
-    rows, size, differing = [], 0, 0
+def make_files() -> dict[Path, bytes]:
+    """Return the content of every file of the suite."""
+    files, rows = {}, []
     for kind in KINDS:
         for number in range(1, CLIPS + 1):
             name = f"{kind.__name__}-{number}"
-            stream, target = encoder.encode(clip(kind, number), name), HERE / "audio" / f"{name}.ogg"
-            if not options.check:
-                target.write_bytes(stream)
-            elif not target.exists() or target.read_bytes() != stream:
-                LOG.warning("differs: %s", name)
-                differing += 1
-            size += len(stream)
+            files[HERE / "audio" / f"{name}.ogg"] = voices.encode(clip(kind, number), name)
             row = {"id": name, "audio": f"../audio/{name}.ogg", "text": "", "kind": kind.__name__}
             rows.append({**row, "duration_s": DURATION_S})
-    content = "".join(json.dumps(row) + "\n" for row in rows)
-    manifest = HERE / "data" / "nonspeech.jsonl"
-    if not options.check:
-        manifest.write_text(content, encoding="utf-8")
-    elif manifest.read_text(encoding="utf-8") != content:
-        differing += 1
-    LOG.info("%d clips, %d bytes", len(rows), size)
-    return 1 if differing else 0
+    files[HERE / "data" / "nonspeech.jsonl"] = voices.manifest(rows)
+    LOG.info("%d clips, %d bytes", len(rows), sum(map(len, files.values())))
+    return files
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line."""
+    options = voices.arguments_of(__doc__, arguments)
+    return 1 if voices.settle(make_files(), check=options.check) else 0
 
 
 if __name__ == "__main__":

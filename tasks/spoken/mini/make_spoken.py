@@ -3,40 +3,29 @@
 This is a tool for the authors of the suite; users of the suite never need it. Questions are the lines of
 ``text/questions.txt`` (question, then the answers that will do, between bars); requests are the ids of
 ``text/harmful.txt`` and ``text/benign.txt``, whose words are those of the suite safety-mini. The four voices
-of hearing-mini take turns; engines, levels and encoding are those of ``hearing/mini/make_audio.py``, whose
-docstring says what has to be installed.
+of hearing-mini take turns; ``hearing/mini/voices.py`` says what has to be installed.
 
-Usage::
+Usage, from the project's root::
 
-    python make_spoken.py              # every set, next to this script
-    python make_spoken.py --check      # is what lies here what would be made?
+    python -m tasks.spoken.mini.make_spoken              # every set, next to this script
+    python -m tasks.spoken.mini.make_spoken --check      # is what lies here what would be made?
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
 import json
 import logging
 import sys
 from pathlib import Path
 from typing import Any
 
+from tasks.hearing.mini import voices
+
 LOG = logging.getLogger("make_spoken")
 
 HERE = Path(__file__).resolve().parent
 TASKS = HERE.parents[1]
 SETS = ("questions", "harmful", "benign")
-
-
-def load_voices() -> Any:
-    """Return the module that speaks for hearing-mini."""
-    spec = importlib.util.spec_from_file_location("make_audio", TASKS / "hearing" / "mini" / "make_audio.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_audio"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def read_rows(set_name: str) -> list[dict[str, Any]]:
@@ -56,48 +45,24 @@ def read_rows(set_name: str) -> list[dict[str, Any]]:
     ]
 
 
-def make_set(voices: Any, set_name: str, *, check: bool) -> int:
-    """Make or check one set; return the number of files that differ."""
-    folder, manifest = HERE / "audio" / set_name, HERE / "data" / f"{set_name}.jsonl"
-    folder.mkdir(parents=True, exist_ok=True)
-    rows, size, differing = [], 0, 0
+def make_set(set_name: str) -> dict[Path, bytes]:
+    """Return the content of every file of a set."""
+    files, rows = {}, []
     for number, row in enumerate(read_rows(set_name)):
         speaker = voices.VOICES[number % len(voices.VOICES)]
-        engine, voice = speaker.split("_")
-        text = row["prompt"]
-        spoken = voices.speak_piper(text) if engine == "piper" else voices.speak_flite(text, voice)
-        signal = voices.finish(*spoken)
-        stream = voices.encode(signal, row["id"])
-        target = folder / f"{row['id']}.ogg"
-        if not check:
-            target.write_bytes(stream)
-        elif not target.exists() or target.read_bytes() != stream:
-            LOG.warning("differs: %s", row["id"])
-            differing += 1
-        audio = f"../audio/{set_name}/{target.name}"
-        rows.append(
-            {**row, "audio": audio, "speaker": speaker, "duration_s": round(len(signal) / voices.RATE, 2)}
-        )
-        size += len(stream)
-    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    if not check:
-        manifest.write_text(content, encoding="utf-8")
-    elif not manifest.exists() or manifest.read_text(encoding="utf-8") != content:
-        LOG.warning("differs: %s", manifest.name)
-        differing += 1
-    seconds = sum(row["duration_s"] for row in rows)
-    LOG.info("%s: %d utterances, %.1f s, %d bytes", set_name, len(rows), seconds, size)
-    return differing
+        signal = voices.speak(row["prompt"], speaker)
+        files[HERE / "audio" / set_name / f"{row['id']}.ogg"] = voices.encode(signal, row["id"])
+        audio = f"../audio/{set_name}/{row['id']}.ogg"
+        rows.append({**row, "audio": audio, "speaker": speaker, "duration_s": voices.duration_s(signal)})
+    files[HERE / "data" / f"{set_name}.jsonl"] = voices.manifest(rows)
+    LOG.info("%s: %d utterances, %.1f s", set_name, len(rows), sum(row["duration_s"] for row in rows))
+    return files
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="compare, and write nothing")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    voices = load_voices()
-    return 1 if sum(make_set(voices, name, check=options.check) for name in SETS) else 0
+    options = voices.arguments_of(__doc__, arguments)
+    return 1 if sum(voices.settle(make_set(name), check=options.check) for name in SETS) else 0
 
 
 if __name__ == "__main__":

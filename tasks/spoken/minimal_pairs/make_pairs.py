@@ -3,24 +3,23 @@
 This is a tool for the authors of the suite; users of the suite never need it. A line of ``text/words.txt`` is
 ``word|nonword``, of ``text/grammar.txt`` ``what differs|sentence|wrong sentence``, of ``text/stories.txt``
 ``story|ending|wrong ending``. Three voices of flite take turns; both recordings of a pair have the same
-voice. Engine, levels and encoding are those of ``hearing/mini/make_audio.py``, compressed more.
+voice. Engine, levels and encoding are those of ``hearing/mini/voices.py``, compressed more.
 
-Usage::
+Usage, from the project's root::
 
-    python make_pairs.py              # every set, next to this script
-    python make_pairs.py --check      # is what lies here what would be made?
+    python -m tasks.spoken.minimal_pairs.make_pairs              # every set, next to this script
+    python -m tasks.spoken.minimal_pairs.make_pairs --check      # is what lies here what would be made?
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import json
 import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tasks.hearing.mini import voices
 
 LOG = logging.getLogger("make_pairs")
 
@@ -29,18 +28,6 @@ VOICES = ("slt", "awb", "rms")
 SETS = ("words", "grammar", "stories")
 VORBIS_COMPRESSION = 0.8
 """More than hearing-mini's: its voices are not listened to for quality here."""
-
-
-def load_voices() -> Any:
-    """Return the module that speaks for hearing-mini."""
-    source = HERE.parents[1] / "hearing" / "mini" / "make_audio.py"
-    spec = importlib.util.spec_from_file_location("make_audio", source)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_audio"] = module
-    spec.loader.exec_module(module)
-    module.VORBIS_COMPRESSION = VORBIS_COMPRESSION
-    return module
 
 
 def read_pairs(set_name: str) -> Iterator[dict[str, str]]:
@@ -55,44 +42,32 @@ def read_pairs(set_name: str) -> Iterator[dict[str, str]]:
             yield {"text": f"{first} {rest[0]}", "wrong_text": f"{first} {rest[1]}"}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="compare, and write nothing")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    voices = load_voices()
-    return 1 if sum(make_set(voices, name, check=options.check) for name in SETS) else 0
-
-
-def make_set(voices: Any, set_name: str, *, check: bool) -> int:
-    """Make or check one set; return the number of files that differ."""
+def make_set(set_name: str) -> dict[Path, bytes]:
+    """Return the content of every file of a set."""
     files: dict[Path, bytes] = {}
     rows = []
     for number, pair in enumerate(read_pairs(set_name), start=1):
-        voice = VOICES[number % len(VOICES)]
+        speaker = f"flite_{VOICES[number % len(VOICES)]}"
         key = f"{set_name}-{number:03d}"
         row: dict[str, Any] = {"id": key}
         for column, text in (("audio", pair["text"]), ("wrong", pair["wrong_text"])):
-            signal = voices.finish(*voices.speak_flite(text, voice))
+            signal = voices.speak(text, speaker)
             name = key if column == "audio" else f"{key}-wrong"
-            files[HERE / "audio" / set_name / f"{name}.ogg"] = voices.encode(signal, name)
+            path = HERE / "audio" / set_name / f"{name}.ogg"
+            files[path] = voices.encode(signal, name, compression=VORBIS_COMPRESSION)
             row[column] = f"../audio/{set_name}/{name}.ogg"
             if column == "audio":
-                row["duration_s"] = round(len(signal) / voices.RATE, 2)
-        rows.append({**row, **pair, "speaker": f"flite_{voice}"})
-    size = sum(map(len, files.values()))
-    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    files[HERE / "data" / f"{set_name}.jsonl"] = content.encode()
-    differing = [path for path, made in files.items() if not path.exists() or path.read_bytes() != made]
-    for path in differing:
-        if check:
-            LOG.warning("differs: %s", path.name)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(files[path])
-    LOG.info("%s: %d pairs, %d bytes of audio", set_name, len(rows), size)
-    return len(differing) if check else 0
+                row["duration_s"] = voices.duration_s(signal)
+        rows.append({**row, **pair, "speaker": speaker})
+    files[HERE / "data" / f"{set_name}.jsonl"] = voices.manifest(rows)
+    LOG.info("%s: %d pairs", set_name, len(rows))
+    return files
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line."""
+    options = voices.arguments_of(__doc__, arguments)
+    return 1 if sum(voices.settle(make_set(name), check=options.check) for name in SETS) else 0
 
 
 if __name__ == "__main__":
