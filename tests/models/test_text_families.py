@@ -70,7 +70,7 @@ def test_scores_are_those_of_separate_rows_and_of_lm_eval(
     assert model.scorer.shares_contexts == (architecture in CHECKED)
     requests = [ScoreRequest(context=context, continuation=end) for context, end in SHOTS + PAIRS]
     ours = model.score_text(requests)
-    assert bool(model.scorer.prefix_length) == (architecture in CHECKED)
+    assert bool(len(model.scorer._prefix)) == (architecture in CHECKED)
     again = model.score_text(requests[::-1])[::-1]
     model.scorer.shares_contexts = False
     separate = model.score_text(requests)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from forgetbench.forgetting.family import bonferroni, family_size
-from forgetbench.forgetting.mover import mover, mover_p, scaled
-from forgetbench.forgetting.paired import PairedEstimate
-from forgetbench.forgetting.seeds import spread_of_seeds
+from forgetbench.forgetting.mover import Part, mover, mover_p, scaled
+from forgetbench.forgetting.paired import PairedEstimate, t_interval
 from forgetbench.forgetting.suite_row import mean_if_all
 from forgetbench.forgetting.verdict import verdict, worst
 from forgetbench.schema.comparison import Comparison, Row, Verdict
@@ -18,10 +18,12 @@ from forgetbench.schema.comparison import Comparison, Row, Verdict
 def rows_over_seeds(comparisons: Sequence[Comparison]) -> tuple[Row, ...]:
     """Return one row for each row that all comparisons have: the mean over the seeds, with its t interval.
 
-    The interval covers the training seeds and the test items, as that of
-    :func:`~forgetbench.forgetting.seeds.over_seeds` does, from the rows alone: t over the seeds, put together
-    with the mean of the seeds' own intervals, which is never narrower than one checkpoint's. The rules of a
-    single row hold: a row that is an error with one seed is one, not a mean over the others; where one seed
+    Two levels vary: the training seeds, and the test items, which all seeds share. Over S seeds the interval
+    is that of t with S − 1 degrees of freedom: three seeds have ten distinct draws, and where seeds differ
+    much a bootstrap over them covers some .85 at 95 %. Over items it is the mean of the seeds' own intervals,
+    never narrower than one checkpoint's. :func:`~forgetbench.forgetting.mover.mover` puts both together. What
+    depends on seed and item at once counts in both, which errs on the wide side. The rules of a single row
+    hold: a row that is an error with one seed is one, not a mean over the others; where one seed
     had too few samples for a verdict there is none; a loss must exceed the largest noise floor. The family
     is the smallest of the seeds', for a row in error is in none.
 
@@ -79,7 +81,7 @@ def _measured(rows: Sequence[Row], losses: Sequence[float], alpha: float) -> dic
     samples = _over_samples(rows, mean, level)
     if samples is None:
         return without_verdict
-    parts = [spread_of_seeds(losses), scaled(samples, 1.0)]
+    parts = [_spread(losses), scaled(samples, 1.0)]
     interval, p = mover(mean, parts, level), mover_p(mean, parts)
     found = verdict(interval.low, interval.high, margin=rows[0].margin, noise_floor=floor)
     return {
@@ -90,6 +92,16 @@ def _measured(rows: Sequence[Row], losses: Sequence[float], alpha: float) -> dic
         "p": p,
         "p_adjusted": bonferroni(p, family_size(alpha, level)),
     }
+
+
+def _spread(degradations: Sequence[float]) -> Part:
+    """Return what the choice of at least two seeds adds to their mean: t with S − 1 degrees of freedom."""
+    se, df = stdev(degradations) / math.sqrt(len(degradations)), len(degradations) - 1
+    return Part(
+        0.0,
+        lambda level: t_interval(0.0, se, df, level=level)[0].low,
+        lambda level: t_interval(0.0, se, df, level=level)[0].high,
+    )
 
 
 def _verdict(rows: Sequence[Row], own: Verdict) -> dict[str, Verdict | str | None]:

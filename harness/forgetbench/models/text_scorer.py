@@ -102,11 +102,6 @@ class TextScorer:
             scores |= {i: TokenScores(logprobs, is_greedy) for i, logprobs, is_greedy in split}
         return [scores[i] for i in range(len(wanted))]
 
-    @property
-    def prefix_length(self) -> int:
-        """Tokens of the prefix that is kept for the next batch."""
-        return len(self._prefix)
-
     def forget(self) -> None:
         """Free the memory of the prefix that is kept for the next batch."""
         self._prefix.forget()
