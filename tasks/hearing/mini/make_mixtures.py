@@ -1,7 +1,7 @@
 """Write ``data/two_talkers.jsonl``: which two everyday sentences are mixed. No audio is made.
 
-This is a tool for the authors of the suite; users of the suite never need it. Each sentence is mixed with the
-next one, which another voice says.
+This is a tool for the authors of the suite; users of the suite never need it. A sentence of the first half is
+mixed with one of the second half that another voice says, so that no two mixtures share one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ def main() -> None:
     """Write the manifest."""
     lines = (DATA / "everyday_test.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
+    half = len(rows) // 2
+    partners = [*rows[half + 1 : 2 * half], rows[half]]
     mixed = [
         {
             "id": f"talkers-{number:03d}",
@@ -25,7 +27,7 @@ def main() -> None:
             "other_text": other["text"],
             "speakers": f"{one['speaker']} {other['speaker']}",
         }
-        for number, (one, other) in enumerate(zip(rows, rows[1:] + rows[:1], strict=True), start=1)
+        for number, (one, other) in enumerate(zip(rows[:half], partners, strict=True), start=1)
     ]
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in mixed)
     (DATA / "two_talkers.jsonl").write_text(content, encoding="utf-8")
