@@ -26,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from forgetbench.forgetting.family import simultaneous_level
 from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean
 from forgetbench.forgetting.power import binary_sd, mean_sd, required_n
-from forgetbench.forgetting.seeds import over_seeds
+from forgetbench.forgetting.seed_rows import over_seeds
 from forgetbench.forgetting.suite_row import mean_of_members
 from forgetbench.forgetting.word_errors import paired_word_errors
 
@@ -247,7 +247,9 @@ def seeds_of_a_method(
         of_seed = rng.normal(scale=spread, size=count)[:judged, None]
         arms = base - loss - of_seed - of_sample - rng.normal(scale=0.15, size=(len(of_seed), n))
         by_seed = [compare(base, arm) for arm in arms]
-        return over_seeds(by_seed, compare(base, arms.mean(axis=0))) if len(arms) > 1 else by_seed[0]
+        of_method = over_seeds(by_seed, level=LEVEL) if len(arms) > 1 else by_seed[0]
+        assert of_method is not None
+        return of_method
 
     return draw
 

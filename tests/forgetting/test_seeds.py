@@ -8,30 +8,15 @@ import numpy as np
 import pytest
 
 from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean
-from forgetbench.forgetting.seed_rows import rows_over_seeds
-from forgetbench.schema.comparison import Comparison, Row
-from forgetbench.schema.run import CheckpointInfo
+from forgetbench.forgetting.seed_rows import over_seeds
 
 LOSS = 0.1
 
 
-def over_seeds(estimates: Sequence[PairedEstimate]) -> Row:
-    (row,) = rows_over_seeds([comparison(estimate) for estimate in estimates])
-    return row
-
-
-def comparison(estimate: PairedEstimate) -> Comparison:
-    row = Row(
-        name="task", title="Task", kind="task", role="general", metric="score", higher_is_better=True,
-        margin=0.02, verdict="inconclusive", base=estimate.base, checkpoint=estimate.checkpoint,
-        degradation=estimate.degradation, ci_low=estimate.ci_low, ci_high=estimate.ci_high,
-        level=estimate.level, n=estimate.n,
-    )  # fmt: skip
-    arm = CheckpointInfo(name="arm", fingerprint="f", components=())
-    return Comparison(
-        run_key="k", alpha=0.05, family_size=1, rows=(row,), base=arm, checkpoint=arm, decision="NEED MORE",
-        summary="NEED MORE",
-    )  # fmt: skip
+def method(estimates: Sequence[PairedEstimate]) -> PairedEstimate:
+    found = over_seeds(estimates, level=0.95)
+    assert found is not None
+    return found
 
 
 def seeds(
@@ -52,7 +37,7 @@ def seeds(
     ]
 
 
-def covers(row: Row | PairedEstimate) -> bool:
+def covers(row: PairedEstimate) -> bool:
     assert row.ci_low is not None and row.ci_high is not None
     return row.ci_low <= LOSS <= row.ci_high
 
@@ -61,7 +46,7 @@ def covers(row: Row | PairedEstimate) -> bool:
 def test_the_interval_of_a_method_covers_its_true_loss(noise: float) -> None:
     rng = np.random.default_rng(7)
     drawn = [seeds(rng, noise=noise) for _ in range(400)]
-    assert np.mean([covers(over_seeds(each)) for each in drawn]) >= 0.93
+    assert np.mean([covers(method(each)) for each in drawn]) >= 0.93
     if not noise:
         alone = np.mean([covers(each[0]) for each in drawn])
         assert alone < 0.85, "one checkpoint's interval is not about the method"
@@ -93,6 +78,6 @@ def test_binary_seeds_that_agree_never_say_more_than_one_checkpoint() -> None:
         found = [
             paired_binary(right, checkpoint, higher_is_better=True) for checkpoint in (wrong, wrong[::-1])
         ]
-        row = over_seeds(found)
+        row = method(found)
         assert (row.ci_low, row.ci_high) == pytest.approx((found[0].ci_low, found[0].ci_high))
         assert row.p is not None and (row.p <= 0.05) == (lost == 6)

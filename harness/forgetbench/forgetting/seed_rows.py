@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -78,19 +79,17 @@ def _measured(rows: Sequence[Row], losses: Sequence[float], alpha: float) -> dic
     too_few = next((row.reason for row in rows if row.verdict == "inconclusive" and row.reason), "")
     known = {"degradation": mean, "level": level, "noise_floor": floor, "n_clusters": len(rows)}
     without_verdict = {**known, "verdict": "inconclusive", "reason": too_few}
-    samples = _over_samples(rows, mean, level)
-    if samples is None:
+    method = over_seeds(rows, level=level)
+    if method is None or method.p is None or method.ci_low is None or method.ci_high is None:
         return without_verdict
-    parts = [_spread(losses), scaled(samples, 1.0)]
-    interval, p = mover(mean, parts, level), mover_p(mean, parts)
-    found = verdict(interval.low, interval.high, margin=rows[0].margin, noise_floor=floor)
+    found = verdict(method.ci_low, method.ci_high, margin=rows[0].margin, noise_floor=floor)
     return {
         **(without_verdict if too_few else {**known, **_verdict(rows, found)}),
         "degenerate": None,
-        "ci_low": interval.low,
-        "ci_high": interval.high,
-        "p": p,
-        "p_adjusted": bonferroni(p, family_size(alpha, level)),
+        "ci_low": method.ci_low,
+        "ci_high": method.ci_high,
+        "p": method.p,
+        "p_adjusted": bonferroni(method.p, family_size(alpha, level)),
     }
 
 
@@ -112,13 +111,26 @@ def _verdict(rows: Sequence[Row], own: Verdict) -> dict[str, Verdict | str | Non
     return {"verdict": found, "reason": reason}
 
 
-def _over_samples(rows: Sequence[Row], mean: float, level: float) -> PairedEstimate | None:
-    """Return what one checkpoint's interval would be, as far from its estimate as those of the seeds are."""
-    ends = [(r.degradation, r.ci_low, r.ci_high) for r in rows]
+def over_seeds(seeds: Sequence[Row | PairedEstimate], *, level: float) -> PairedEstimate | None:
+    """Return the mean over at least two seeds, with the interval of :func:`rows_over_seeds`.
+
+    Args:
+        seeds: Each checkpoint by itself, its interval at ``level``.
+        level: Confidence level.
+
+    Returns:
+        None where a seed has no interval.
+    """
+    ends = [(s.degradation, s.ci_low, s.ci_high) for s in seeds]
     if any(None in each for each in ends):
         return None
+    losses = [loss for loss, _, _ in ends if loss is not None]
+    mean = fmean(losses)
     below = fmean(loss - low for loss, low, _ in ends if loss is not None and low is not None)
     above = fmean(high - loss for loss, _, high in ends if loss is not None and high is not None)
-    return PairedEstimate(
-        level=level, method="", n=rows[0].n, degradation=mean, ci_low=mean - below, ci_high=mean + above
+    one = PairedEstimate(
+        level=level, method="", n=seeds[0].n, degradation=mean, ci_low=mean - below, ci_high=mean + above
     )
+    parts = [_spread(losses), scaled(one, 1.0)]
+    interval = mover(mean, parts, level)
+    return replace(one, ci_low=interval.low, ci_high=interval.high, p=mover_p(mean, parts))
