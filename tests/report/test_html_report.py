@@ -218,3 +218,18 @@ def test_the_picture_has_every_row_and_escapes_its_titles(report_result: Path) -
     tree = ElementTree.fromstring(forest_svg(comparison))
     assert not tree.findall(".//{*}script")
     assert len(tree.findall(".//{*}circle")) == len(comparison.rows)
+
+
+def test_no_number_of_an_axis_is_cut_off_in_the_svg_file(
+    report_result: Path, tmp_path: Path, open_page: Open
+) -> None:
+    comparison = read_result(report_result).comparison
+    assert comparison is not None
+    picture = tmp_path / "verdicts.svg"
+    picture.write_text(forest_svg(comparison))
+    cut = """() => [...document.querySelectorAll("svg svg text")].filter(label => {
+      const panel = label.ownerSVGElement, of = label.getBBox();
+      const within = of.x >= 0 && of.x + of.width <= panel.width.baseVal.value;
+      return !within && getComputedStyle(panel).overflow !== "visible";
+    }).map(label => label.textContent)"""
+    assert open_page(picture).evaluate(cut) == []
