@@ -233,3 +233,16 @@ def test_no_number_of_an_axis_is_cut_off_in_the_svg_file(
       return !within && getComputedStyle(panel).overflow !== "visible";
     }).map(label => label.textContent)"""
     assert open_page(picture).evaluate(cut) == []
+
+
+@pytest.mark.parametrize("width", [360, 760, 950, 980, 1200])
+def test_the_numbers_of_an_axis_never_touch(
+    report_result: Path, tmp_path: Path, open_page: Open, width: int
+) -> None:
+    page = open_page(page_of(report_result, to=tmp_path), width=width)
+    touching = """() => [...document.querySelectorAll(".axis")].flatMap(axis => {
+      const boxes = [...axis.querySelectorAll("text")].map(label => label.getBoundingClientRect());
+      return boxes.slice(1).filter((box, i) => box.left < boxes[i].right + 2).map(box => box.left);
+    })"""
+    assert page.locator(".axis text").count() > 5
+    assert page.evaluate(touching) == []

@@ -25,6 +25,7 @@ from forgetbench.cli import main
 from forgetbench.engine.results import read_result
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.curve import Curve
+from forgetbench.tracking.client import runs_page
 from forgetbench.tracking.pair_values import measure_name
 from tiny_tasks import choice_rows, write_task
 
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 WAIT_MS = 90_000
 PICTURES = Path(where).resolve() if (where := os.environ.get("FORGETBENCH_PICTURES")) else None
-PANEL = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
+PANEL = "self === top && localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
 """MLflow's chat panel stays closed, as after a first visit."""
 OF_MLFLOW = re.compile(r"users/current|ResizeObserver loop")
 """What MLflow's pages complain of by themselves."""
@@ -165,15 +166,16 @@ def keep_picture() -> Callable[[Any, str], None]:
 
 
 def test_the_experiment_is_listed_and_leads_to_its_runs(tracked: Tracked, look: Callable[[str], Any]) -> None:
-    page = look(f"{tracked.address}/#/experiments?workflowType=machine_learning")
-    page.get_by_role("link", name="forgetbench", exact=True).first.click()
+    page = look(f"{tracked.address}/#/experiments")
+    page.get_by_role("link", name="forgetbench", exact=True).first.wait_for()
+    page = look(f"{tracked.address}/{runs_page(tracked.address, 'forgetbench')}")
     page.get_by_text(re.compile("^other vs")).first.wait_for()
     page.get_by_text(re.compile("^curve of")).first.wait_for()
     assert page.get_by_text(re.compile("^lora vs")).count() >= 1
 
 
 def test_two_pairs_are_compared_by_the_numbers_of_their_documents(
-    tracked: Tracked, look: Callable[[str], Any]
+    tracked: Tracked, look: Callable[[str], Any], keep_picture: Callable[[Any, str], None]
 ) -> None:
     runs = tracked.runs(forgetbench__member="pair")
     assert len(runs) == len(tracked.pairs) == 2
@@ -185,21 +187,26 @@ def test_two_pairs_are_compared_by_the_numbers_of_their_documents(
         assert [float(text) for text in shown] == pytest.approx(
             [getattr(row, quantity) for row in rows], abs=6e-4
         )
+    for section in ("Visualizations", "Parameters"):
+        page.get_by_text(section, exact=True).click()
+    keep_picture(page, "mlflow-compare.png")
 
 
-def test_a_sweep_is_a_chart_over_the_training_steps(tracked: Tracked, look: Callable[[str], Any]) -> None:
+def test_a_sweep_is_a_chart_over_the_training_steps(
+    tracked: Tracked, look: Callable[[str], Any], keep_picture: Callable[[Any, str], None]
+) -> None:
     (parent,) = tracked.runs(forgetbench__member="curve")
     trainings = tracked.runs(mlflow__parentRunId=parent.info.run_id)
     assert len(trainings) == len({point.run for point in tracked.curve.points}) == 3
-    measure = next(each for each in tracked.curve.measures if each.name == "choices")
+    measure = next(each for each in tracked.curve.measures if each.metric == "kl")
     metric = f"degradation/{measure_name(measure.name, measure.metric)}"
-    page = look(_compare(tracked, trainings))
-    page.get_by_role("link", name=metric).click()
-    page.locator(".scatterlayer .trace").nth(2).wait_for()
-    page.get_by_role("switch").first.click()  # the points of the lines
-    page.locator(".scatterlayer .points path").nth(len(tracked.curve.points) - 1).wait_for()
-    assert page.locator(".scatterlayer .points path").count() == len(tracked.curve.points) == 9
+    link = look(_compare(tracked, trainings)).get_by_role("link", name=metric).get_attribute("href")
+    page = look(f"{tracked.address}/{link.replace('show_point=false', 'show_point=true')}")
+    points = page.locator(".scatterlayer .points path")
+    points.nth(len(tracked.curve.points) - 1).wait_for(state="attached")
+    assert points.count() == len(tracked.curve.points) == 9
     assert page.locator(".xtitle").text_content() == "Step"
+    keep_picture(page, "mlflow-sweep.png")
 
 
 def test_the_charts_of_a_training_have_one_section_for_each_quantity(
@@ -207,9 +214,11 @@ def test_the_charts_of_a_training_have_one_section_for_each_quantity(
 ) -> None:
     (training, *_) = tracked.runs(forgetbench__document="curve", method="full")
     page = look(tracked.page(f"runs/{training.info.run_id}/model-metrics"))
-    page.get_by_text(re.compile(r"^degradation \(\d+\)$")).wait_for()
-    page.locator(".scatterlayer .points path").first.wait_for()
-    assert page.get_by_text(re.compile(r"^(ci_low|ci_high|degradation)/")).count() == 0
+    page.locator(".scatterlayer .points path").first.wait_for(state="attached")
+    headers = page.get_by_test_id("experiment-view-compare-runs-section-header").all_inner_texts()
+    sections = {header.partition("(")[0].strip() for header in headers}
+    assert {"degradation", "ci_low", "ci_high", "target"} <= sections
+    assert not [section for section in sections if "/" in section]
 
 
 def test_the_report_and_the_changed_samples_are_read_in_place(
@@ -246,6 +255,7 @@ def test_mlflow_ui_serves_the_page_and_leaves_no_process(tmp_path: Path, uri: st
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     command = [sys.executable, "-c", "from forgetbench.cli import main; main()", "mlflow", "ui"]
+    experiment_id = MlflowClient(tracking_uri=uri).create_experiment("forgetbench")
     environment = os.environ | {"MLFLOW_TRACKING_URI": uri}
     with subprocess.Popen(
         [*command, "--port", str(port)], cwd=tmp_path, env=environment, start_new_session=True,
@@ -254,7 +264,7 @@ def test_mlflow_ui_serves_the_page_and_leaves_no_process(tmp_path: Path, uri: st
         try:
             assert process.stdout is not None
             address = f"http://127.0.0.1:{port}/"
-            assert process.stdout.readline().startswith(f"{address}#/experiments")
+            assert process.stdout.readline().startswith(f"{address}#/experiments/{experiment_id}/runs")
             assert "<title>MLflow</title>" in _read_when_it_is_up(address, process)
             family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
             os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does

@@ -48,8 +48,11 @@ def ui(
     port: Annotated[int, o.option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open MLflow's web page on the store that runs are logged to (MLFLOW_TRACKING_URI, else ./mlflow.db)."""
+    from forgetbench.tracking.client import runs_page
+    from forgetbench.tracking.store import experiment_name, tracking_address
+
     command = ui_command(port)
-    sys.stdout.write(f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning\n")
+    sys.stdout.write(f"http://127.0.0.1:{port}/{runs_page(tracking_address(), experiment_name())}\n")
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(command[0], command, ALONE | os.environ)
