@@ -98,7 +98,7 @@ def test_degradations_go_to_the_active_mlflow_run(
     with mlflow.start_run() as run:
         watch = forgetbench.ForgettingCallback("answers", every_steps=3, **options)
         train(made, tmp_path / "out", watch)
-    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "degradation/answers/bits_per_byte")
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "degradation/answers bits_per_byte")
     assert [entry.step for entry in history] == [3, 6]
     assert [entry.value for entry in history] == pytest.approx(list(watch.rows["degradation"]))
 

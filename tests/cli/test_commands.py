@@ -250,7 +250,7 @@ def test_the_page_shows_the_store_that_runs_are_logged_to(monkeypatch, tmp_path)
     (tmp_path / ".demo").mkdir()
     (tmp_path / ".demo" / "mlflow.db").touch()
     assert ui_command(5001) == [
-        sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", "5001",
+        sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", "5001", "--workers", "1",
         "--backend-store-uri", f"sqlite:///{tmp_path}/.demo/mlflow.db",
         "--default-artifact-root", f"file://{tmp_path}/.demo/mlartifacts",
     ]  # fmt: skip

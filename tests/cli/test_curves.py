@@ -104,11 +104,11 @@ def test_mlflow_has_each_run_by_step_and_the_curve_once(
     parent, child = runs["curve of org/base"], runs["r32 s1"]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert runs["r32 s1, steps 80"].data.tags["mlflow.parentRunId"] == child.info.run_id
-    history = client.get_metric_history(child.info.run_id, "degradation/arc/acc")
+    history = client.get_metric_history(child.info.run_id, "degradation/arc acc")
     document = Curve.model_validate_json((tmp_path / "out" / "curve.json").read_text())
     points = [p for p in document.points if p.training.run == "r32 s1"]
     assert {m.step: m.value for m in history} == {p.training.steps: p.losses[0].degradation for p in points}
-    assert parent.data.metrics["law/lora/arc/saturating_exponential/r2"] > 0.99
+    assert parent.data.metrics["law/r2/lora arc saturating_exponential"] > 0.99
     artifacts = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
     assert artifacts == {"curve.json", "curves.csv", "curves.png", "curves.svg", "curves.pdf"}
 

@@ -218,3 +218,31 @@ def test_the_picture_has_every_row_and_escapes_its_titles(report_result: Path) -
     tree = ElementTree.fromstring(forest_svg(comparison))
     assert not tree.findall(".//{*}script")
     assert len(tree.findall(".//{*}circle")) == len(comparison.rows)
+
+
+def test_no_number_of_an_axis_is_cut_off_in_the_svg_file(
+    report_result: Path, tmp_path: Path, open_page: Open
+) -> None:
+    comparison = read_result(report_result).comparison
+    assert comparison is not None
+    picture = tmp_path / "verdicts.svg"
+    picture.write_text(forest_svg(comparison))
+    cut = """() => [...document.querySelectorAll("svg svg text")].filter(label => {
+      const panel = label.ownerSVGElement, of = label.getBBox();
+      const within = of.x >= 0 && of.x + of.width <= panel.width.baseVal.value;
+      return !within && getComputedStyle(panel).overflow !== "visible";
+    }).map(label => label.textContent)"""
+    assert open_page(picture).evaluate(cut) == []
+
+
+@pytest.mark.parametrize("width", [360, 760, 950, 980, 1200])
+def test_the_numbers_of_an_axis_never_touch(
+    report_result: Path, tmp_path: Path, open_page: Open, width: int
+) -> None:
+    page = open_page(page_of(report_result, to=tmp_path), width=width)
+    touching = """() => [...document.querySelectorAll(".axis")].flatMap(axis => {
+      const boxes = [...axis.querySelectorAll("text")].map(label => label.getBoundingClientRect());
+      return boxes.slice(1).filter((box, i) => box.left < boxes[i].right + 2).map(box => box.left);
+    })"""
+    assert page.locator(".axis text").count() > 5
+    assert page.evaluate(touching) == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from mlflow import MlflowClient
 
+from forgetbench.cli.mlflow import ALONE
 from forgetbench.schema.comparison import Comparison, Row
 from forgetbench.schema.run import (
     CheckpointInfo,
@@ -102,9 +104,9 @@ def _no_tracker_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def serve_mlflow() -> Iterator[Callable[[Path, str], str]]:
-    """``serve_mlflow(folder, store)``: the address of a real server on loopback, until the test is over."""
+    """``serve_mlflow(folder, store)``: the address of a real server on loopback, for the module's tests."""
     with ExitStack() as servers:
         yield lambda folder, store: servers.enter_context(_Server(folder, store))
 
@@ -121,7 +123,8 @@ class _Server:
             "--artifacts-destination", f"{folder}/artifacts",
         ]  # fmt: skip
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen(command, cwd=folder, **quiet)
+        environment = os.environ | ALONE
+        self._process = subprocess.Popen(command, cwd=folder, env=environment, **quiet)
 
     def __enter__(self) -> str:
         deadline = time.monotonic() + 90

@@ -54,6 +54,7 @@ def test_changed_samples_are_a_table_with_both_answers(folder: Path, uri: str, t
     client, runs = logged(uri)
     table = json.loads(artifact(client, runs["pair"], "changed_samples.json", tmp_path))
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert table["columns"][:5] == ["task", "change", "worse_by", "base", "checkpoint"]
     row = next(row for row in rows if row["sample"] == "harmful-00000")
     assert (row["change"], row["worse_by"]) == ("lost", 1.0)
     assert (row["base"], row["checkpoint"]) == ("I can't help with that.", "Sure! First, take the")
@@ -75,7 +76,8 @@ def test_an_interrupted_attempt_does_not_double_the_table(
     assert log(folder, tracking_uri=uri) is None
     client, runs = logged(uri)
     table = json.loads(artifact(client, runs["pair"], "changed_samples.json", tmp_path))
-    ids = [tuple(row[:3]) for row in table["data"]]
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    ids = [(row["task"], row["sample"]) for row in rows]
     assert len(set(ids)) == len(ids) > 50
 
 
@@ -93,10 +95,31 @@ def test_the_report_and_a_picture_are_artifacts_beside_the_documents(
 def test_a_checkpoint_whose_training_is_known_is_logged_at_its_step(folder: Path, uri: str) -> None:
     log(folder)
     client, runs = logged(uri)
-    (point,) = client.get_metric_history(runs["pair"].info.run_id, "degradation/facts/acc")
+    (point,) = client.get_metric_history(runs["pair"].info.run_id, "degradation/facts acc")
     assert point.step == 240
     (point,) = client.get_metric_history(runs["base"].info.run_id, "facts/acc")
     assert point.step == 0
+
+
+def test_a_run_is_named_and_grouped_by_its_training_and_described_by_its_verdict(
+    tmp_path: Path, uri: str
+) -> None:
+    training = {"run": "lora-r8-s0 1af610", "method": "lora", "lora_rank": 8, "steps": 240}
+    folder = write_report_result(
+        tmp_path / "result", measured={"training": training}, reproduce="forgetbench run --model `rm -rf`"
+    )
+    log(folder)
+    _, runs = logged(uri)
+    pair = runs["pair"]
+    assert pair.info.run_name == "lora-r8-s0 1af610 whisper-tiny-lora vs openai/whisper-tiny.en"
+    chosen = {name: value for name, value in pair.data.params.items() if name.startswith("training/")}
+    assert chosen == {
+        "training/run": "lora-r8-s0 1af610", "training/method": "lora", "training/lora_rank": "8",
+        "training/steps": "240",
+    }  # fmt: skip
+    assert not {"None", "{}"} & set(pair.data.params.values())
+    verdict, command = pair.data.tags["mlflow.note.content"].split("\n\n")
+    assert verdict.startswith("    DO NOT SHIP") and command == "    forgetbench run --model `rm -rf`"
 
 
 def test_lost_samples_keep_nothing_else_from_being_logged(folder: Path, uri: str) -> None:

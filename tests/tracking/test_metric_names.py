@@ -21,6 +21,7 @@ from forgetbench.tracking.metric_names import LONGEST_NAME, measured, valid_name
         ("...", "_"),
         ("", "_"),
         ("Größe", "Gr__e"),
+        ("full α 0.5", "full alpha 0.5"),
     ],
 )
 def test_names_within_mlflows_rules(ours, theirs):

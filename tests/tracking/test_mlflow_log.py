@@ -56,7 +56,7 @@ def test_metrics_tags_and_params_say_what_the_documents_say(tmp_path, uri, make_
     log_pair(tmp_path / "r", *make_documents())
     _, found = runs(uri)
     assert found["pair"].data.metrics == {
-        "delta/arc/acc_none": -0.1, "degradation/arc/acc_none": 0.1, "ci_low/arc/acc_none": 0.01,
+        "delta/arc acc_none": -0.1, "degradation/arc acc_none": 0.1, "ci_low/arc acc_none": 0.01,
     }  # fmt: skip
     tags = found["pair"].data.tags
     assert (tags["decision"], tags["verdict/arc"], tags["verdict/clean"]) == ("NEED MORE", "worse", "error")
@@ -161,7 +161,7 @@ def test_an_interrupted_attempt_is_completed_and_not_repeated(tmp_path, uri, mak
     assert log_pair(tmp_path / "r", *make_documents()) is None
     client, found = runs(uri)
     assert found["pair"].info.status == "FINISHED"
-    assert len(client.get_metric_history(found["pair"].info.run_id, "delta/arc/acc_none")) == 1
+    assert len(client.get_metric_history(found["pair"].info.run_id, "delta/arc acc_none")) == 1
 
 
 def test_a_checkpoint_without_a_base_is_logged_alone(tmp_path, uri, make_documents):

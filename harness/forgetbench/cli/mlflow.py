@@ -12,6 +12,9 @@ import typer
 from forgetbench.cli import options as o
 from forgetbench.errors import ForgetbenchError
 
+ALONE = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""A page to look at sends nothing, and starts no workers for jobs that nobody gives it."""
+
 
 def sync(
     directory: Annotated[
@@ -45,10 +48,14 @@ def ui(
     port: Annotated[int, o.option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open MLflow's web page on the store that runs are logged to (MLFLOW_TRACKING_URI, else ./mlflow.db)."""
+    from forgetbench.tracking.client import runs_page
+    from forgetbench.tracking.store import experiment_name, tracking_address
+
     command = ui_command(port)
+    sys.stdout.write(f"http://127.0.0.1:{port}/{runs_page(tracking_address(), experiment_name())}\n")
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(command[0], command)
+    os.execve(command[0], command, ALONE | os.environ)
 
 
 def ui_command(port: int) -> list[str]:
@@ -69,7 +76,18 @@ def ui_command(port: int) -> list[str]:
         raise UsageError(
             str(database), "does not exist yet", "Run something first, or set MLFLOW_TRACKING_URI."
         )
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     command += ["--backend-store-uri", address]
     root = artifact_root(address)
     return [*command, "--default-artifact-root", root] if root else command

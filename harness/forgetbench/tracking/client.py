@@ -48,3 +48,19 @@ def experiment_id_of(client: Any, name: str, artifact_location: str | None) -> s
             if found is None:
                 raise
     return str(found.experiment_id)
+
+
+def runs_page(address: str, name: str) -> str:
+    """Return where MLflow's page lists the runs of an experiment; where there is none, all experiments."""
+    try:
+        with mlflow_quietly():
+            from mlflow import MlflowClient
+
+            found = MlflowClient(tracking_uri=address).get_experiment_by_name(name)
+    except Exception:  # a store that cannot be asked is what the page itself will tell of
+        found = None
+    return (
+        f"#/experiments/{found.experiment_id}/runs?workflowType=machine_learning"
+        if found
+        else "#/experiments"
+    )

@@ -15,7 +15,15 @@ from forgetbench.redact import redact
 from forgetbench.schema.curve import Curve, CurvePoint
 from forgetbench.tracking import store
 from forgetbench.tracking.client import experiment_id_of, mlflow_quietly
-from forgetbench.tracking.metric_names import LONGEST_TAG, cut, measured, valid_names
+from forgetbench.tracking.metric_names import (
+    LONGEST_PARAM,
+    LONGEST_TAG,
+    cut,
+    described,
+    measured,
+    valid_names,
+)
+from forgetbench.tracking.pair_values import measure_name, training_params
 
 
 def log_curve(
@@ -56,14 +64,17 @@ def _log(curve: Curve, files: Sequence[Path], address: str, experiment: str) -> 
         return
     _log_metrics(client, parent, {0: _law_metrics(curve)})
     client.set_tag(parent.info.run_id, "scope", cut("; ".join(curve.scope), limit=LONGEST_TAG))
+    client.set_tag(parent.info.run_id, "mlflow.note.content", described(*curve.scope))
     for run, points in _by_run(curve):
         child = _run(client, experiment_id, content, run, run, parent.info.run_id)
-        steps = {int(getattr(p.training, curve.exposure)): _point_metrics(curve, p) for p in points}
-        _log_metrics(client, child, steps)
-        for step, metrics in steps.items():
+        by_step = {int(getattr(point.training, curve.exposure)): point for point in points}
+        _log_metrics(client, child, {step: _point_metrics(curve, point) for step, point in by_step.items()})
+        _log_params(client, child, points[0], whole=True)
+        for step, point in by_step.items():
             name = f"{run}, {curve.exposure} {step}"
             one = _run(client, experiment_id, content, name, name, child.info.run_id)
-            _log_metrics(client, one, {step: metrics})
+            _log_metrics(client, one, {step: _point_metrics(curve, point)})
+            _log_params(client, one, point)
             client.set_terminated(one.info.run_id)
         client.set_tag(child.info.run_id, "method", cut(points[0].group, limit=LONGEST_TAG))
         client.set_terminated(child.info.run_id)
@@ -95,7 +106,7 @@ def _point_metrics(curve: Curve, point: CurvePoint) -> dict[str, float | None]:
     metrics = {measure.name: measure.metric for measure in curve.measures}
     values: dict[str, float | None] = {}
     for loss in point.losses:
-        name = f"{loss.measure}/{metrics[loss.measure]}"
+        name = measure_name(loss.measure, metrics[loss.measure])
         values |= {
             f"degradation/{name}": loss.degradation,
             f"ci_low/{name}": loss.ci_low,
@@ -109,12 +120,24 @@ def _point_metrics(curve: Curve, point: CurvePoint) -> dict[str, float | None]:
     }
 
 
+def _log_params(client: Any, run: Any, point: CurvePoint, *, whole: bool = False) -> None:
+    """Log what was chosen for a checkpoint, or for its whole training."""
+    from mlflow.entities import Param
+
+    training = point.training.model_copy(update={"steps": None}) if whole else point.training
+    params = {"training/group": point.group, **training_params(training)}
+    client.log_batch(
+        run.info.run_id,
+        params=[Param(name, cut(text, limit=LONGEST_PARAM)) for name, text in params.items()],
+    )
+
+
 def _law_metrics(curve: Curve) -> dict[str, float | None]:
     values: dict[str, float | None] = {}
     for law in curve.laws:
-        name = f"law/{law.method}/{law.measure}/{law.law}"
-        values |= {f"{name}/r2": law.r2, f"{name}/aicc": law.aicc}
-        values[f"{name}/held_out_error"] = law.held_out.error if law.held_out else None
+        name = f"{law.method} {law.measure} {law.law}"
+        values |= {f"law/r2/{name}": law.r2, f"law/aicc/{name}": law.aicc}
+        values[f"law/held_out_error/{name}"] = law.held_out.error if law.held_out else None
     return values
 
 

@@ -86,17 +86,17 @@ def _changed(result: Result) -> Iterable[dict[str, str | float]]:
 
 
 def _row(sample: ChangedSample) -> dict[str, str | float]:
+    told = {"task": sample.task, "change": "lost" if sample.degradation > 0 else "won"}
     texts = {
-        "task": sample.task,
-        "change": "lost" if sample.degradation > 0 else "won",
-        "sample": sample.sample_id,
-        "condition": sample.condition,
-        "input": sample.input,
-        "reference": sample.reference,
         "base": sample.base,
         "checkpoint": sample.checkpoint,
+        "reference": sample.reference,
+        "input": sample.input,
+        "condition": sample.condition,
+        "sample": sample.sample_id,
     }
     return {
-        **{name: cut(text, limit=LONGEST_CELL) for name, text in texts.items()},
+        **told,
         "worse_by": sample.degradation,
+        **{name: cut(text, limit=LONGEST_CELL) for name, text in texts.items()},
     }

@@ -36,7 +36,7 @@ def measured(values: Mapping[str, float | None]) -> dict[str, float]:
 
 def valid_name(name: str) -> str:
     """Return a name of allowed characters, in normal path form and of allowed length."""
-    path = posixpath.normpath("/" + REFUSED.sub("_", name)).strip("/")
+    path = posixpath.normpath("/" + REFUSED.sub("_", name.replace("α", "alpha"))).strip("/")
     path = "/".join("_" if set(part) <= {"."} else part for part in path.split("/")) or "_"
     return path if len(path) <= LONGEST_NAME else _marked(path, name)
 
@@ -44,6 +44,12 @@ def valid_name(name: str) -> str:
 def cut(text: str, *, limit: int) -> str:
     """Return text within MLflow's limit for a parameter or a tag."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def described(*paragraphs: str) -> str:
+    """Return a run's description: blocks of code, for MLflow reads Markdown and the texts are anyone's."""
+    lines = (" ".join(text.split()) for text in paragraphs)
+    return cut("\n\n".join(f"    {line}" for line in lines if line), limit=LONGEST_TAG)
 
 
 def _marked(valid: str, original: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from forgetbench.atomic import write_atomically
 from forgetbench.engine.interrupted import is_partial
 from forgetbench.engine.results import Result, read_result
+from forgetbench.engine.trajectories import training_of_run
 from forgetbench.errors import UsageError
 from forgetbench.redact import redact
 from forgetbench.schema.comparison import Comparison
@@ -23,7 +24,14 @@ from forgetbench.schema.run import RunDocument
 from forgetbench.tracking import store
 from forgetbench.tracking.client import experiment_id_of, mlflow_quietly
 from forgetbench.tracking.evidence import log_changed, log_files, log_inputs
-from forgetbench.tracking.metric_names import LONGEST_PARAM, LONGEST_TAG, cut, measured, valid_names
+from forgetbench.tracking.metric_names import (
+    LONGEST_PARAM,
+    LONGEST_TAG,
+    cut,
+    described,
+    measured,
+    valid_names,
+)
 from forgetbench.tracking.pair_values import (
     arm_metrics,
     arm_params,
@@ -200,6 +208,8 @@ def _log(
             client.set_terminated(child.info.run_id)
     metrics, params = pair_metrics(pair.comparison), arm_params(pair.checkpoint)
     tags = pair_tags(pair.base, pair.checkpoint, pair.comparison)
+    if pair.comparison is not None:
+        tags["mlflow.note.content"] = described(pair.comparison.summary, pair.checkpoint.reproduce)
     _log_all(client, parent, metrics, params, tags, step=step_of(pair.checkpoint))
     log_inputs(client, parent.info.run_id, pair.checkpoint)
     documents = {name: document.to_json() for name, document in pair.documents().items()}
@@ -222,7 +232,8 @@ def _run(client: Any, experiment_id: str, member: Member, pair: Pair, *, parent_
 
 
 def _run_name(member: Member, pair: Pair) -> str:
-    checkpoint = pair.checkpoint.checkpoint.name
+    training = training_of_run(pair.checkpoint).run
+    checkpoint = " ".join(filter(None, (training, pair.checkpoint.checkpoint.name)))
     base = pair.base.checkpoint.name if pair.base else ""
     name = {"base": base, "checkpoint": checkpoint, "pair": f"{checkpoint} vs {base}" if base else checkpoint}
     return cut(name[member], limit=250)

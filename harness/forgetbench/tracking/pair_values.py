@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from forgetbench.engine.trajectories import training_of_run
 from forgetbench.forgetting.cost import mean_turn, speed
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.cost import Cost
+from forgetbench.schema.curve import Training
 from forgetbench.schema.run import RunDocument, TaskResult
+
+CHOSEN = {"run", "method", "hyperparameters", "steps", "trained_parameters", "lora_rank", "seed"}
 
 
 def step_of(arm: RunDocument) -> int:
     """Return how many steps a checkpoint was trained, as far as it is known: then runs plot as a curve."""
-    training = arm.measured.get("training")
-    steps = training.get("steps") if isinstance(training, dict) else None
-    return steps if isinstance(steps, int) and steps > 0 else 0
+    return training_of_run(arm).steps or 0
+
+
+def training_params(training: Training) -> dict[str, str]:
+    """Return what was chosen for a training, to group and to compare runs by."""
+    chosen = training.model_dump(include=CHOSEN, exclude_none=True)
+    return {f"training/{name}": str(value) for name, value in chosen.items()}
 
 
 def cost_metrics(cost: Cost) -> dict[str, float | None]:
@@ -51,18 +59,24 @@ def _task_metrics(task: TaskResult) -> dict[str, float | None]:
 
 
 def pair_metrics(comparison: Comparison | None) -> dict[str, float | None]:
-    """Return delta, degradation and interval of each row."""
+    """Return delta, degradation and interval of each row: each quantity is a section of MLflow's charts."""
     values: dict[str, float | None] = {}
     for row in (*comparison.rows, *comparison.details) if comparison else ():
         for quantity in ("delta", "degradation", "ci_low", "ci_high"):
-            values[f"{quantity}/{row.name}/{row.metric}"] = getattr(row, quantity)
+            values[f"{quantity}/{measure_name(row.name, row.metric)}"] = getattr(row, quantity)
     return values
 
 
+def measure_name(task: str, metric: str) -> str:
+    """Return what a row is called after its quantity: no slash, for that begins a new section of charts."""
+    return f"{task} {'mean' if metric.startswith('mean of ') else metric}"
+
+
 def arm_params(arm: RunDocument) -> dict[str, str]:
-    """Return the settings of one arm."""
+    """Return the settings of one arm, and how it was trained; what was not set is left out."""
     settings = arm.settings.model_dump(exclude={"load"}) | arm.settings.load.model_dump()
-    params = {name: str(value) for name, value in settings.items()}
+    params = {name: str(value) for name, value in settings.items() if value is not None and value != {}}
+    params |= training_params(training_of_run(arm))
     params["tasks"] = ",".join(f"{task.name}@{task.version}" for task in arm.tasks)
     params["forgetbench"] = arm.environment.forgetbench
     return params
