@@ -41,10 +41,17 @@ class Post:
         key = f"{question.path} {len(sent)} {many_nodes}"
         if question.path in self._asked and self._asked[question.path][0] == key:
             return self._asked[question.path]
-        bare = {"samples": (), "batches": (), "speech": None, "lm_eval": None}
         speech = question.planned.speech
         asked = Asked(
-            planned=replace(question.planned, judge=None, recogniser=None, **bare),
+            planned=replace(
+                question.planned,
+                samples=(),
+                batches=(),
+                speech=None,
+                lm_eval=None,
+                judge=None,
+                recogniser=None,
+            ),
             component=question.component,
             reference=question.reference,
             prompting=question.prompting,

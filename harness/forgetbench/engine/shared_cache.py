@@ -17,6 +17,8 @@ from forgetbench.engine.journal import Answer, Journal, answer_of, record_of
 from forgetbench.errors import MissingPackageError, StorageError
 from forgetbench.paths import cache_root
 
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs"})
+
 
 class SharedCache:
     """Answers at a URL.
@@ -84,7 +86,7 @@ class SharedCache:
             put_content(file.sha256, self._files.cat_file(self._audio(file.sha256)))
 
     def _write(self, name: str, content: bytes) -> None:
-        self._files.makedirs(name.rpartition("/")[0], exist_ok=True)
+        make_folder_of(self._files, name)
         self._files.pipe_file(name, content)
 
     def _folder(self, journal: Path) -> str:
@@ -111,6 +113,13 @@ def open_url(url: str) -> tuple[Any, str]:
     except (ValueError, OSError) as error:
         raise _unusable(url, error) from error
     return files, str(root).rstrip("/")
+
+
+def make_folder_of(files: Any, name: str) -> None:
+    """Make the folder of a file where there are folders: an object store would make a mistyped bucket."""
+    protocol = files.protocol
+    if _OBJECT_STORES.isdisjoint((protocol,) if isinstance(protocol, str) else protocol):
+        files.makedirs(name.rpartition("/")[0], exist_ok=True)
 
 
 def _unusable(url: str, error: Exception) -> StorageError:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from forgetbench.engine.shared_cache import open_url
+from forgetbench.engine.shared_cache import make_folder_of, open_url
 from forgetbench.errors import StorageError
 from forgetbench.paths import cache_root
 
@@ -62,7 +62,7 @@ def results_at(output: Path) -> Iterator[Path]:
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and read.get(path) != path.stat().st_mtime_ns:
                     target = f"{root}/{path.relative_to(folder).as_posix()}"
-                    files.makedirs(target.rpartition("/")[0], exist_ok=True)
+                    make_folder_of(files, target)
                     files.put_file(str(path), target)
         except OSError as error:
             raise _not_copied(url, error) from error
