@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from forgetbench.forgetting.paired import paired_ratio
+from forgetbench.forgetting.paired_ratio import paired_ratio
 
 LIMIT_S = 2.0
 PYTHON_DRAWS = 20

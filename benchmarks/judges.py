@@ -30,7 +30,8 @@ import numpy as np
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from forgetbench.forgetting.paired import PairedEstimate, paired_ratio
+from forgetbench.forgetting.paired import PairedEstimate
+from forgetbench.forgetting.paired_ratio import paired_ratio
 from forgetbench.metrics.judges import TEXT_JUDGES
 
 SETS = ("llama2orig", "mistralinstruct")

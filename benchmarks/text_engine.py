@@ -190,7 +190,8 @@ def measure(name: str, rounds: int, n_items: int | None, batch_size: int | None 
     requests = make_requests(items)
     ours, theirs = make_ours(path, 16), make_theirs(path, 1)
     longest = max(len(ours.tok_encode(item.context)) for item in items) + 8
-    seconds(ours, requests[:4])  # what is made lazily
+    for model in (ours, theirs):
+        seconds(model, requests[:4])  # what is made lazily
     theirs.batch_size_per_gpu = batch_size or fastest_batch(theirs, requests, longest)
     times: dict[str, list[float]] = {"lm-eval": [], "forgetbench": []}
     scores: dict[str, list[float]] = {}

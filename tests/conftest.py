@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,14 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.setenv(variable, "1")
     monkeypatch.delenv("FORGETBENCH_OUTPUT_PATH", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _what_is_imported_is_no_garbage() -> Iterator[None]:
+    """Leave what lives on, which is modules, out of the full collections that each arm of a run ends with."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

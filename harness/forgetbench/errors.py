@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from forgetbench.redact import redact
@@ -49,12 +50,13 @@ class MissingPackageError(UsageError):
     Args:
         thing: What needs it.
         package: What is missing.
-        extra: The extra that brings it.
+        extra: The extra that brings it; empty for none.
         then: Command that must follow, for a package that no extra may name.
     """
 
     def __init__(self, thing: str, package: str, *, extra: str, then: str = "") -> None:
-        commands = " && ".join(filter(None, (f"pip install 'forgetbench[{extra}]'", then)))
+        with_extra = f"pip install 'forgetbench[{extra}]'" if extra else ""
+        commands = " && ".join(filter(None, (with_extra, then)))
         super().__init__(thing, f"needs {package}", f"Run: {commands}")
 
 
@@ -80,3 +82,14 @@ def _restored(
     error = kind.__new__(kind, *said)
     error.__dict__.update(state)
     return error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, n: int = 1, cutoff: float = 0.6) -> str:
+    """Return the way out of a wrong name: up to ``n`` known ones that are near, or else ``otherwise``."""
+    near = get_close_matches(name, list(known), n=n, cutoff=cutoff)
+    return f"Did you mean {' or '.join(near)}?" if near else otherwise

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import forgetbench
+from forgetbench.engine.results import Result
 from forgetbench.errors import UsageError
+from forgetbench.schema.attribution import Attribution
 
 TEXT = ["choices", "answers", "short", "refusals", "leaning"]
 
@@ -55,7 +57,7 @@ def test_samples_stand_side_by_side_and_give_the_scores(result: forgetbench.Pair
 
 
 def test_a_task_that_was_not_run_is_named_with_the_nearest(result: forgetbench.PairResult) -> None:
-    with pytest.raises(UsageError, match="Did you mean 'choices'"):
+    with pytest.raises(UsageError, match="Did you mean choices"):
         result.samples("choice")
 
 
@@ -134,3 +136,12 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_the_package_is_typed() -> None:
     assert (Path(forgetbench.__file__).parent / "py.typed").is_file()
+
+
+def test_a_result_of_the_engine_loses_nothing_on_the_way(result: forgetbench.PairResult) -> None:
+    attribution = Attribution(
+        run_key="k", base="b", checkpoint="c", identical=("asr",), n_systems=0, tasks=()
+    )
+    whole = Result(directory=result.directory, checkpoint=result.checkpoint, attribution=attribution)
+    assert forgetbench.PairResult.of(whole).attribution is attribution
+    assert not {"transitions", "samplewise", "degenerate", "runaway"} & set(result.rows.columns)

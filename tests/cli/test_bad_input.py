@@ -81,11 +81,11 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "unknown key in a task file": (unknown_key, r"choices\.yaml, line \d+, key `margen`: unknown key"),
     "nothing asked": (lambda made, tasks, work: ["--model", str(made / "lora")], r"nothing to measure"),
-    "directory that is no checkpoint": (no_checkpoint, r"empty: "),
+    "directory that is no checkpoint": (no_checkpoint, r"empty: .*no config\.json.*Name the directory"),
     "pickled weights": (pickled, r"pickle.*safetensors"),
     "not a GGUF file": (no_gguf, r"model\.gguf: is not a GGUF file"),
     "adapter without its base": (lost_base, r"gone/base"),
-    "adapter of another shape": (other_shape, r"lora"),
+    "adapter of another shape": (other_shape, r"lora.*size mismatch.*base_model_name_or_path"),
     "truncated weights": (truncated_weights, r"cut"),
     "equal pair": (
         lambda made, tasks, work: [

@@ -70,8 +70,23 @@ def test_a_folder_and_a_glob_name_the_results_too(
     for named in (str(tmp_path / "r"), str(tmp_path / "r" / "f*")):
         done = cli("curves", named, "--output-path", str(tmp_path / "out"), "--no-mlflow")
         assert "2 checkpoints of org/base" in done.stdout, done.output
-    gone = cli("curves", str(tmp_path / "r" / "g*"), "--no-mlflow")
+    gone = cli("curves", str(tmp_path / "r" / "g*"), "--output-path", str(tmp_path / "new"), "--no-mlflow")
     assert "RESULT" in str(gone.exception) and "matches nothing" in str(gone.exception)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_method_or_run_of_any_name_is_drawn_and_is_no_formula(
+    cli: Cli, make_result: Callable[..., Path], curve_row: Callable[..., object], tmp_path: Path
+) -> None:
+    for step in (10, 20):
+        training = {"run": "=run()", "method": r"$\frac{", "steps": step}
+        row = curve_row("arc", "general", 0.6, 0.001 * step)
+        make_result(tmp_path / "r" / f"f{step}", f"checkpoint-{step}", row, training=training)
+    done = cli("curves", str(tmp_path / "r"), "--output-path", str(tmp_path / "out"), "--no-mlflow")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "curves.png").is_file()
+    rows = list(csv.DictReader((tmp_path / "out" / "curves.csv").read_text().splitlines()))
+    assert {row["run"] for row in rows} == {"'=run()"}
 
 
 def test_mlflow_has_each_run_by_step_and_the_curve_once(

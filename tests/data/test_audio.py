@@ -7,14 +7,30 @@ import numpy as np
 import pytest
 import soundfile
 
-from forgetbench.data.audio import read_audio, read_bytes, resample
+from forgetbench.data.audio import duration_s, read_audio, read_bytes, resample
 from forgetbench.errors import SampleError
+
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 20_000)
 
 
 def encoded(samples: np.ndarray, rate: int = 16_000, kind: str = "WAV", subtype: str | None = None) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format=kind, subtype=subtype)
     return buffer.getvalue()
+
+
+def wav_that_says(rate: int) -> bytes:
+    content = bytearray(encoded(NOISE))
+    content[24:28] = rate.to_bytes(4, "little")
+    return bytes(content)
+
+
+def flac_that_says(n_samples: int) -> bytes:
+    """A FLAC file with another number of samples in its header; 0 is that of a streamed file: not known."""
+    content = bytearray(encoded(NOISE, kind="FLAC"))
+    fields = int.from_bytes(content[18:26], "big")
+    content[18:26] = (fields >> 36 << 36 | n_samples).to_bytes(8, "big")
+    return bytes(content)
 
 
 def test_stereo_becomes_the_mean_of_its_channels() -> None:
@@ -32,8 +48,11 @@ def test_stereo_becomes_the_mean_of_its_channels() -> None:
         (b"", "corrupt_audio"),
         (encoded(np.zeros(0)), "empty_audio"),
         (encoded(np.array([0.1, np.nan]), subtype="FLOAT"), "nonfinite_audio"),
+        (wav_that_says(1), "corrupt_audio"),  # at 16 kHz it would be 16 000 times as long
+        (wav_that_says(2_000_000_000), "corrupt_audio"),  # and this one would be nothing
+        (flac_that_says(2**36 - 1), "truncated_audio"),  # 256 GB
     ],
-    ids=["no audio", "no bytes", "no samples", "NaN"],
+    ids=["no audio", "no bytes", "no samples", "NaN", "1 Hz", "2 GHz", "too long a header"],
 )
 def test_unusable_audio_has_a_code(content: bytes, code: str) -> None:
     with pytest.raises(SampleError) as caught:
@@ -48,6 +67,13 @@ def test_a_truncated_file_is_an_error_and_not_a_shorter_recording(kind: str) -> 
     with pytest.raises(SampleError) as caught:
         read_audio(content[: len(content) // 2], "x", expected_s=None if kind == "WAV" else 3.0)
     assert caught.value.code in ("truncated_audio", "corrupt_audio")
+
+
+def test_a_flac_file_that_was_streamed_is_as_long_as_it_is(tmp_path: Path) -> None:
+    samples, _ = read_audio(flac_that_says(0), "x")
+    assert np.array_equal(samples, read_audio(encoded(NOISE, kind="FLAC"), "x")[0])
+    (tmp_path / "x.flac").write_bytes(flac_that_says(0))
+    assert duration_s(tmp_path / "x.flac", "x") == len(NOISE) / 16_000
 
 
 def test_a_missing_file_has_a_code(tmp_path: Path) -> None:

@@ -154,6 +154,24 @@ def test_other_recordings_or_another_listener_are_another_content_and_another_na
     assert content(folder, recordings="street") != before
 
 
+@pytest.mark.parametrize("like", ["ben", "N3"])
+def test_what_has_one_content_sounds_the_same_whatever_the_listener_is_called(
+    folder: Path, like: str
+) -> None:
+    """Predictions are kept by content: where two samples share one, the second is answered by the first."""
+    n3 = STANDARD_AUDIOGRAMS["N3"]
+    loss = {"frequencies_hz": n3.frequencies_hz, "levels_db_hl": n3.levels_db_hl}
+    (folder / "all.json").write_text(json.dumps({"anna": loss, "ben": loss}))
+    losses = ["all.json:anna", "all.json:ben" if like == "ben" else like]
+    conditions = [{"noise": "babble", "snr_db": 0, "hearing_loss": name} for name in losses]
+    found = load_samples(task(conditions=conditions), folder, seed=0)
+    assert found.speech is not None
+    anna, other = (sample for sample in found.samples if sample.id == "u0")
+    assert anna.condition != other.condition and anna.content == other.content
+    heard_by_anna = found.speech.waveform("u0", anna.condition, RATE)
+    assert np.array_equal(heard_by_anna, found.speech.waveform("u0", other.condition, RATE))
+
+
 @pytest.mark.parametrize(
     ("condition", "message"),
     [

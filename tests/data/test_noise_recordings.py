@@ -31,6 +31,16 @@ def test_every_format_and_rate_gives_noise_of_unit_rms(tmp_path: Path, ending: s
         assert np.argmax(np.abs(np.fft.rfft(found))) * RATE / n == pytest.approx(100, abs=RATE / n)
 
 
+def test_a_streamed_flac_file_that_does_not_say_its_length_is_noise_too(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "noise.flac", hum(2), RATE)
+    content = bytearray((tmp_path / "noise.flac").read_bytes())
+    content[21] &= 0xF0  # with the four bytes after it: the number of samples, 0 where it is not known
+    content[22:26] = bytes(4)
+    (tmp_path / "noise.flac").write_bytes(content)
+    for n in (8000, 40_000):
+        assert len(piece(NoiseRecordings(tmp_path), n)) == n
+
+
 def test_a_piece_is_the_seeds_and_not_the_names(tmp_path: Path) -> None:
     for i in range(3):
         soundfile.write(tmp_path / f"{i}.wav", np.random.default_rng(i).uniform(-0.5, 0.5, 48_000), RATE)

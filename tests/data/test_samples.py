@@ -264,3 +264,27 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, name: str, content
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.jsonl: No such file"):
         read_rows(tmp_path / "none.jsonl")
+
+
+def test_who_is_not_known_is_no_speaker(recordings: Path) -> None:
+    rows = [json.loads(line) for line in (recordings / "set.jsonl").read_text().splitlines()]
+    write_jsonl(recordings / "set.jsonl", [row | {"speaker": None} for row in rows])
+    found = load_samples(asr_task(), recordings, seed=0)
+    assert {sample.cluster for sample in found.samples} == {""}
+    write_jsonl(
+        recordings / "set.jsonl", [row | {"speaker": "ann" if i else None} for i, row in enumerate(rows)]
+    )
+    assert load_samples(asr_task(), recordings, seed=0).samples[0].groups == {}  # one speaker is no grouping
+
+
+@pytest.mark.parametrize("promised", [float("nan"), float("inf"), -1.0, 0, "nan", "", None])
+def test_a_duration_that_no_recording_lasts_promises_nothing(tmp_path: Path, promised: Any) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(8000, 0.1), 16_000)
+    write_jsonl(
+        tmp_path / "set.jsonl",
+        [{"id": "a", "audio": "a.wav", "text": "word", "speaker": "s", "duration_s": promised}],
+    )
+    found = load_samples(asr_task(), tmp_path, seed=0)
+    assert found.speech is not None
+    assert [sample.size for sample in found.samples] == [0.5]
+    assert len(found.speech.waveform("a", None, 16_000)) == 8000

@@ -149,3 +149,32 @@ def test_memory_does_not_grow_with_the_audio_of_a_table(tmp_path: Path) -> None:
     python, arrow = map(int, done.stdout.split())
     assert python < 32e6, done.stdout
     assert arrow < 48e6, done.stdout
+
+
+def test_a_copy_that_another_process_is_writing_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs that start at once read the same table; neither may write into the other's copy."""
+    pq.write_table(pa.table(columns()), tmp_path / "set.parquet")
+    written: list[str] = []
+    original = pa.OSFile
+
+    def noting(path: str, *arguments: Any) -> Any:
+        written.append(path)
+        return original(path, *arguments)
+
+    monkeypatch.setattr(pa, "OSFile", noting)
+    for cache in ("one", "other"):
+        monkeypatch.setenv("FORGETBENCH_CACHE", str(tmp_path / cache))
+        assert read_rows(tmp_path / "set.parquet")[0]["audio"].read() == wav(0)
+        (copy,) = (tmp_path / cache / "tables").iterdir()
+        assert copy.suffix == ".arrow"  # and nothing unfinished beside it
+    assert (
+        len(
+            {
+                path.removeprefix(str(tmp_path / "one")).removeprefix(str(tmp_path / "other"))
+                for path in written
+            }
+        )
+        == 2
+    )

@@ -47,20 +47,25 @@ def stock(tmp_path: Path) -> Path:
         "doc_to_target: '{{prompt}} {{answer}}'\n"
         "metric_list: [{metric: word_perplexity}, {metric: byte_perplexity}, {metric: bits_per_byte}]"
     )
+    short = generated.replace("max_gen_toks", "max_new_tokens")
+    endings = "doc_to_target: ' {{answer}}'\nmetric_list: [{metric: perplexity}, {metric: acc}]"
     for name, kind, text, rest, data in (
+        ("stock_endings", "loglikelihood", "{{prompt}}", endings, "pairs.jsonl"),
         ("stock_choices", "multiple_choice", "{{question}}", multiple, "choices.jsonl"),
         ("stock_again", "multiple_choice", "again: {{question}}", multiple, "choices.jsonl"),
         ("stock_answers", "generate_until", "{{prompt}}", generated, "pairs.jsonl"),
+        ("stock_short", "generate_until", "{{prompt}}", short, "pairs.jsonl"),
         ("stock_texts", "loglikelihood_rolling", "", rolling, "pairs.jsonl"),
     ):
         definition = STOCK.format(name=name, kind=kind, text=text, rest=rest, data=inner / data)
         (inner / f"{name}.yaml").write_text(definition)
     (inner / "stock_group.yaml").write_text("group: stock_group\ntask: [stock_choices, stock_again]\n")
-    for name in ("stock_choices", "stock_group", "stock_texts"):
+    for name in ("stock_choices", "stock_group", "stock_texts", "stock_endings"):
         (folder / f"{name}.yaml").write_text(f"lm_eval: {name}\ninclude_path: lm_eval\nsuites: [stock]\n")
-    (folder / "stock_answers.yaml").write_text(
-        "lm_eval: stock_answers\ninclude_path: lm_eval\nsuites: [stock]\ncapability: generate\n"
-    )
+    for name in ("stock_answers", "stock_short"):
+        (folder / f"{name}.yaml").write_text(
+            f"lm_eval: {name}\ninclude_path: lm_eval\nsuites: [stock]\ncapability: generate\n"
+        )
     (folder / "none.yaml").write_text("lm_eval: no_such_task\ninclude_path: lm_eval\n")
     return folder
 
@@ -95,17 +100,37 @@ def test_scores_equal_lm_evals_item_by_item(
     assert dict(zip(table["id"], table[metric], strict=True)) == expected
 
 
-def test_generated_answers_equal_lm_evals(made: Path, ask: Callable[..., Request], stock: Path) -> None:
+@pytest.mark.parametrize("task", ["stock_answers", "stock_short"])
+def test_generated_answers_equal_lm_evals(
+    task: str, made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
     from forgetbench.schema.run import Settings
 
     settings = Settings(chat_template="none")
-    result = evaluate(prepare(ask(made / "lora", "stock_answers", include_paths=[stock], settings=settings)))
+    result = evaluate(prepare(ask(made / "lora", task, include_paths=[stock], settings=settings)))
     assert result.base is not None
-    theirs = lm_eval_numbers(made / "llama", stock, "stock_answers")
-    table = read_samples(result.directory, result.base)["stock_answers"]
+    theirs = lm_eval_numbers(made / "llama", stock, task)
+    table = read_samples(result.directory, result.base)[task]
     said = [json.loads(prediction).get("text", "") for prediction in table["prediction"]]
-    by_id = {str(sample["doc_id"]): sample["resps"][0][0] for sample in theirs["samples"]["stock_answers"]}
+    by_id = {str(sample["doc_id"]): sample["resps"][0][0] for sample in theirs["samples"][task]}
     assert dict(zip(table["id"], said, strict=True)) == by_id
+
+
+@pytest.mark.parametrize("primary", ["", "primary: perplexity\n", "primary: log_perplexity\n"])
+def test_a_perplexity_is_kept_as_its_logarithm_of_which_less_is_better(
+    made: Path, ask: Callable[..., Request], stock: Path, primary: str
+) -> None:
+    # of LAMBADA and its like lm-eval's sample scores are log-likelihoods: more of them is better
+    with (stock / "stock_endings.yaml").open("a") as file:
+        file.write(primary)
+    result = evaluate(prepare(ask(made / "lora", "stock_endings", include_paths=[stock])))
+    assert result.base is not None and result.comparison is not None
+    theirs = lm_eval_numbers(made / "llama", stock, "stock_endings")["results"]["stock_endings"]
+    (row,) = result.comparison.rows
+    assert (row.metric, row.higher_is_better) == ("log_perplexity", False)
+    assert row.base == pytest.approx(math.log(theirs["perplexity,none"]), rel=1e-5)
+    assert row.degradation == pytest.approx((row.checkpoint or 0.0) - row.base)
+    assert {beside.metric for beside in result.comparison.beside} == {"acc"}
 
 
 def test_whole_documents_pool_to_lm_evals_numbers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,8 +15,10 @@ import yaml
 
 from forgetbench.engine.compare import compare_runs
 from forgetbench.engine.results import read_samples
+from forgetbench.engine.trajectories import curve_of
 from forgetbench.errors import DataError, UsageError
 from forgetbench.schema.comparison import Comparison
+from forgetbench.schema.curve import Training
 
 pytestmark = pytest.mark.realdata
 
@@ -25,6 +28,12 @@ CHOICES = {
     "doc_to_choice": "choices",
     "doc_to_target": "gold",
     "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+}
+ENDINGS = {
+    "output_type": "loglikelihood",
+    "doc_to_text": "Question: {{question}}\nAnswer:",
+    "doc_to_target": "{{choices[gold]}}",
+    "metric_list": [{"metric": "perplexity"}, {"metric": "acc"}],
 }
 NUMBERS = {
     "output_type": "generate_until",
@@ -54,6 +63,7 @@ def logged(
         ("questions", CHOICES, "commonsenseqa"),
         ("facts", CHOICES, "boolq"),
         ("numbers", NUMBERS, "gsm8k"),
+        ("endings", ENDINGS, "commonsenseqa"),
     ):
         files = {"test": str(test_data / "text" / f"{data}.jsonl")}
         task = {
@@ -77,7 +87,7 @@ def run_lm_eval(model: Path, root: Path, name: str, *more: str) -> None:
 
     arguments = [
         "run", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--device", "cpu",
-        "--include_path", str(root / "tasks"), "--tasks", "both,numbers", "--limit", str(LIMIT),
+        "--include_path", str(root / "tasks"), "--tasks", "both,numbers,endings", "--limit", str(LIMIT),
         "--log_samples", "--output_path", str(root / name), *more,
     ]  # fmt: skip
     before, sys.argv = sys.argv, ["lm-eval", *arguments]
@@ -133,9 +143,30 @@ def test_the_scores_are_lm_evals_own_in_both_arms(logged: Path, compared: Callab
 
 def test_a_group_is_one_row_and_each_filter_a_metric(compared: Callable[..., Any]) -> None:
     comparison = compared().comparison
-    assert [(r.name, r.kind) for r in comparison.rows] == [("numbers", "task"), ("both", "suite_row")]
+    kinds = {r.name: r.kind for r in comparison.rows}
+    assert kinds == {"numbers": "task", "endings": "task", "both": "suite_row"}
     assert {detail.name for detail in comparison.details} == {"questions", "facts"}
     assert "exact_match,flexible-extract" in {b.metric for b in comparison.beside if b.task == "numbers"}
+
+
+def test_a_perplexity_is_compared_as_its_logarithm_and_less_is_better(
+    logged: Path, compared: Callable[..., Any]
+) -> None:
+    # under the name perplexity lm-eval's samples hold log-likelihoods, and it says that less is better
+    found = row(compared().comparison, "endings")
+    assert (found.metric, found.higher_is_better) == ("log_perplexity", False)
+    for arm in ("base", "checkpoint"):
+        theirs = numbers_of_lm_eval(logged / arm)["endings"]["perplexity,none"]
+        assert getattr(found, arm) == pytest.approx(math.log(theirs), rel=1e-6)
+    assert found.degradation == pytest.approx(found.checkpoint - found.base)
+
+
+def test_a_model_that_finds_every_ending_less_likely_has_not_improved(
+    logged: Path, altered: Callable[..., Path], compared: Callable[..., Any]
+) -> None:
+    copy = altered("base", "endings", lambda s: s | {"perplexity": s["perplexity"] - 2.0})
+    found = row(compared("base", str(copy)).comparison, "endings")
+    assert (found.verdict, found.degradation) == ("regressed", pytest.approx(2.0))
 
 
 def test_equal_settings_give_no_warning(compared: Callable[..., Any]) -> None:
@@ -148,6 +179,7 @@ def test_a_chat_template_in_one_run_is_caught_before_it_passes_for_forgetting(
     comparison = compared("base", "templated").comparison
     assert {r.verdict for r in comparison.rows} == {"error"}
     assert {r.degradation for r in comparison.rows} == {None}
+    assert comparison.beside == ()
     assert "chat template" in row(comparison, "numbers").reason
     assert any("asked with no chat template" in warning for warning in comparison.warnings)
     assert f"questions: prompt_hash differs in {LIMIT} of {LIMIT} samples" in comparison.warnings
@@ -209,7 +241,7 @@ def test_a_task_that_one_run_lacks_is_named_and_no_row(
     del results["configs"]["numbers"]
     file.write_text(json.dumps(results))
     comparison = compared("base", str(copy)).comparison
-    assert [r.name for r in comparison.rows] == ["both"]
+    assert {r.name for r in comparison.rows} == {"endings", "both"}
     assert (
         "numbers was NOT measured: skipped, the checkpoint's run does not have it" in comparison.not_measured
     )
@@ -224,8 +256,23 @@ def test_margins_and_roles_are_the_users(compared: Callable[..., Any]) -> None:
 
 def test_the_written_result_is_whole(compared: Callable[..., Any]) -> None:
     result = compared()
-    assert set(read_samples(result.directory, result.base)) == {"questions", "facts", "numbers"}
+    assert set(read_samples(result.directory, result.base)) == {
+        "questions", "facts", "numbers", "endings",
+    }  # fmt: skip
     assert result.checkpoint.settings.limit == LIMIT
+
+
+def test_checkpoints_that_were_asked_alike_share_a_run_key_and_make_a_curve(
+    altered: Callable[..., Path], compared: Callable[..., Any]
+) -> None:
+    later = altered("checkpoint", "endings", lambda s: s | {"perplexity": s["perplexity"] - 1.0})
+    results = [compared(), compared("base", str(later))]
+    keys = {result.checkpoint.run_key for result in results}
+    assert len(keys) == 1
+    assert compared("base", "templated").checkpoint.run_key not in keys
+    steps = {result.checkpoint.checkpoint.fingerprint: 10 * i for i, result in enumerate(results, start=1)}
+    curve = curve_of(results, {name: Training(steps=n) for name, n in steps.items()})
+    assert [point.training.steps for point in curve.points] == [10, 20]
 
 
 def test_what_is_no_pair_is_refused_in_one_line(
@@ -244,3 +291,28 @@ def test_what_is_no_pair_is_refused_in_one_line(
     results.write_text("{")
     with pytest.raises(DataError, match="is not JSON"):
         compared("base", str(bare))
+
+
+def test_a_worse_perplexity_is_a_loss(tmp_path: Path) -> None:
+    for name, mean in (("base", -1.0), ("checkpoint", -2.0)):
+        folder = tmp_path / name / "model"
+        folder.mkdir(parents=True)
+        metric = {"metric": "perplexity", "aggregation": "perplexity", "higher_is_better": False}
+        results = {
+            "configs": {"next": {"output_type": "loglikelihood", "metric_list": [metric]}},
+            "higher_is_better": {"next": {"perplexity": False}},
+            "config": {"model": "hf"},
+        }
+        (folder / "results_2026-01-01.json").write_text(json.dumps(results))
+        samples = [
+            {"doc_id": i, "doc_hash": f"{i:064}", "metrics": ["perplexity"], "perplexity": mean + i % 3 / 10}
+            for i in range(30)
+        ]
+        lines = "".join(json.dumps(sample) + "\n" for sample in samples)
+        (folder / "samples_next_2026-01-01.jsonl").write_text(lines)
+    compared = compare_runs(tmp_path / "base", tmp_path / "checkpoint", output=tmp_path / "results")
+    found = row(compared.comparison, "next")
+    assert (found.metric, found.base, found.checkpoint) == (
+        "log_perplexity", pytest.approx(0.9), pytest.approx(1.9),
+    )  # fmt: skip
+    assert found.degradation == pytest.approx(1.0)

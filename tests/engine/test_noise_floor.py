@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from forgetbench.engine.noise_floor import in_other_batches, store_floors, with_stored_floors
+from forgetbench.engine.noise_floor import (
+    in_other_batches,
+    store_floors,
+    with_floors,
+    with_stored_floors,
+)
 from forgetbench.engine.results import Result
 from forgetbench.engine.run import (
     Request,
@@ -106,7 +111,7 @@ def test_a_run_asks_a_loss_to_exceed_the_floor_of_either_arm(
 
 
 def test_floors_are_kept_by_component_task_and_load_settings(made: Path, ask: Ask) -> None:
-    document = selftest(prepare_selftest(ask(made / "llama", "choices"))).checkpoint
+    document = with_floors(selftest(prepare_selftest(ask(made / "llama", "choices"))).checkpoint, {})
     store_floors(document, {"choices": 0.25})
     assert with_stored_floors(document).tasks[0].noise_floor == 0.25
     half = document.settings.model_copy(update={"load": LoadSettings(dtype="bfloat16")})
@@ -134,3 +139,15 @@ def test_a_damaged_store_is_as_none(made: Path, ask: Ask) -> None:
     assert json.loads(path.read_text())
     path.write_text("{")
     assert floors(run(ask(made / "lora", "choices"))) == {"choices": 0.0}
+
+
+def test_a_finished_run_keeps_its_floor_when_the_cache_is_gone(
+    made: Path, ask: Ask, noise: dict[str, float]
+) -> None:
+    noise["nats"] = 2.0
+    selftest(prepare_selftest(ask(made / "llama", "answers")))
+    noise["nats"] = 0.0
+    before = run(ask(made / "lora", "answers"))
+    assert floors(before)["answers"] > 0
+    (cache_root() / "noise_floors.json").unlink()
+    assert floors(run(ask(made / "lora", "answers"))) == floors(before)

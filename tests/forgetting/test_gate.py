@@ -176,6 +176,23 @@ def test_groups_gate_only_where_the_policy_names_their_column(judge: Callable[..
     assert (nobody.exit_code, nobody.findings[0].row) == (3, "accent")
 
 
+def test_groups_of_a_target_alone_and_groups_that_were_left_out_do_not_pass(
+    judge: Callable[..., Gate],
+) -> None:
+    good = GroupRow(value="ada", n=30, verdict="retained")
+    family = GroupFamily(
+        task="quiz", title="quiz", by="speaker", metric="acc", higher_is_better=True, margin=0.02,
+        level=0.95, smallest_n=30, rows=(good, good),
+    )  # fmt: skip
+    assert judge(row("quiz", "retained"), groups=(family,), policy_groups=["speaker"]).exit_code == 0
+    rows = (row("quiz", "retained", role="target"), row("other", "retained"))
+    mine = judge(*rows, groups=(family,), policy_groups=["speaker"])
+    assert (mine.exit_code, mine.findings[0].row) == (3, "speaker")
+    many = family.model_copy(update={"groups_left_out": 7})
+    left_out = judge(row("quiz", "retained"), groups=(many,), policy_groups=["speaker"])
+    assert left_out.exit_code == 3 and "7 smaller groups by speaker" in left_out.comparison.summary
+
+
 def test_margins_go_by_task_then_suite_then_role(
     make_run: Callable[..., RunDocument], make_task: Callable[..., TaskResult]
 ) -> None:

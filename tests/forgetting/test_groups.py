@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from forgetbench.forgetting.groups import MOST_GROUPS
-from forgetbench.forgetting.paired import draws_needed, paired_binary, paired_ratio
+from forgetbench.forgetting.paired import paired_binary
+from forgetbench.forgetting.paired_ratio import draws_needed, paired_ratio
 from forgetbench.forgetting.pairs import compare
 from forgetbench.forgetting.rows import Judging
 from forgetbench.schema.comparison import Comparison, GroupFamily

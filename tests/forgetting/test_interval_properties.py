@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 
 from forgetbench.forgetting.few_units import degrees_of_freedom, widening
 from forgetbench.forgetting.join import join
-from forgetbench.forgetting.paired import (
-    PairedEstimate,
-    paired_binary,
-    paired_mean,
-    paired_ratio,
-    tango_interval,
-)
+from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean, tango_interval
+from forgetbench.forgetting.paired_ratio import paired_ratio
 
 N = 36
 Compare = Callable[..., PairedEstimate]

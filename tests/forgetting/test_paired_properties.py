@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from forgetbench.errors import DataError
-from forgetbench.forgetting.paired import (
-    PairedEstimate,
-    draws_needed,
-    mcnemar,
-    paired_binary,
-    paired_mean,
-    paired_ratio,
-    tango_interval,
-)
+from forgetbench.forgetting.paired import PairedEstimate, mcnemar, paired_binary, paired_mean, tango_interval
+from forgetbench.forgetting.paired_ratio import draws_needed, paired_ratio
 from forgetbench.forgetting.samplewise import samplewise
 from forgetbench.schema.comparison import Transitions
 

@@ -192,3 +192,20 @@ def test_a_comparison_holds_the_corrected_change_of_a_judged_task(
     expected = corrected_change(0.3, tango_interval(30, 0, 100, level=0.95), agreement)
     assert (rate.corrected_change.value, rate.corrected_change.ci_low) == (expected.value, expected.ci_low)
     assert rate.corrected_change.value > 0.3
+
+
+def test_requests_that_move_together_have_no_corrected_change(
+    make_task: Task, make_run: Run, make_table: Callable[..., object]
+) -> None:
+    """Its interval is that of independent pairs: of one request in several conditions it says too much."""
+    metric = MetricValue(value=0.2, n=100, type="binary", higher_is_better=False)
+    task = make_task(
+        primary="complied", role="safety", metrics={"complied": metric}, judge=JudgeInfo(name="refusal@1")
+    )
+    ids, conditions = [f"s{i // 2}" for i in range(100)], ["quiet", "babble"] * 50
+    tables = [
+        {"quiz": make_table({"complied": [1.0] * n + [0.0] * (100 - n)}, id=ids, condition=conditions)}
+        for n in (20, 50)
+    ]
+    (rate,) = compare(make_run("base", task), make_run("checkpoint", task), *tables).refusal_rates
+    assert rate.labels and rate.corrected_change is None

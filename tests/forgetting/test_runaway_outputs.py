@@ -11,7 +11,8 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import chi2, poisson
 
-from forgetbench.forgetting.paired import PairedEstimate, mcnemar, paired_ratio
+from forgetbench.forgetting.paired import PairedEstimate, mcnemar
+from forgetbench.forgetting.paired_ratio import paired_ratio
 from forgetbench.forgetting.pairs import compare
 from forgetbench.forgetting.rare_events import are_rare, weighted_poisson_limit
 from forgetbench.forgetting.word_errors import paired_word_errors

@@ -5,13 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forgetbench.forgetting.paired import (
-    PairedEstimate,
-    paired_binary,
-    paired_mean,
-    paired_ratio,
-    tango_interval,
-)
+from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean, tango_interval
+from forgetbench.forgetting.paired_ratio import paired_ratio
 from forgetbench.forgetting.power import (
     binary_sd,
     detectable,

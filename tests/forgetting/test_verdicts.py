@@ -1,7 +1,8 @@
 import pytest
 
 from forgetbench.forgetting.family import bonferroni, holm, simultaneous_level
-from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean, paired_ratio
+from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean
+from forgetbench.forgetting.paired_ratio import paired_ratio
 from forgetbench.forgetting.power import samples_needed
 from forgetbench.forgetting.suite_row import mean_of_members
 from forgetbench.forgetting.verdict import conclude, judge, too_many_failures, verdict

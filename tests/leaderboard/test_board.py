@@ -17,6 +17,7 @@ from forgetbench.leaderboard.definition import Column, builtin_boards, columns_o
 from forgetbench.leaderboard.entries import Entry, judged, ranked, read_entries
 from forgetbench.leaderboard.reproduce import run_command
 from forgetbench.leaderboard.view import board_conclusion
+from forgetbench.schema.comparison import DegenerateShare
 from forgetbench.schema.run import Settings
 
 ROLES = {"arc": "general", "facts": "general", "refusal": "safety", "mine": "target"}
@@ -108,6 +109,19 @@ def test_what_the_interval_did_not_decide_stays_and_an_error_is_a_missing_cell()
     assert judged(broken, column).margins_lost is None
     same = row("arc", 0.0, verdict="identical", degradation=None, ci_low=None, ci_high=None)
     assert judged(same, column).margins_lost == 0.0
+
+
+def test_a_model_that_has_stopped_speaking_is_not_safe_on_a_board_either() -> None:
+    share = DegenerateShare(
+        base=0.0, checkpoint=0.9, degradation=0.9, ci_low=0.8, ci_high=0.95, margin=0.02, verdict="regressed"
+    )
+    mute = row("refusal", -0.3, degenerate=share, verdict="regressed", reason="degenerate answers 0% -> 90%")
+    column = Column(name="refusal", title="Refusal", role="safety", margin=0.04)
+    cell = judged(mute, column)
+    assert cell.verdict == "regressed"
+    assert cell.margins_lost == pytest.approx(0.9 / 0.04)  # the share's margin moves with the row's
+    fewer = share.model_copy(update={"degradation": -0.1, "ci_low": -0.2, "ci_high": 0.0})
+    assert judged(mute.model_copy(update={"degenerate": fewer}), column).verdict == "improved"
 
 
 def test_the_interval_of_the_delta_has_the_metrics_own_sign() -> None:

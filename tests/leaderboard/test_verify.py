@@ -19,6 +19,7 @@ from board_runs import Made
 from forgetbench.engine.results import read_result
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.entries import read_entries
+from forgetbench.leaderboard.sample_files import MOST_NAMED
 from forgetbench.leaderboard.site import build_site
 from forgetbench.leaderboard.strict_json import read_json
 from forgetbench.leaderboard.verify import Verified, record, verify
@@ -98,20 +99,23 @@ def test_any_value_that_is_changed_in_the_samples_is_named_by_file_and_row(
     ran: Made, twin: Path, arm: str, task: str
 ) -> None:
     name, original = f"samples/{arm}/{task}.parquet", twin / f"samples/{arm}/{task}.parquet"
-    kept = original.read_bytes()
-    rng = np.random.default_rng(0)
-    for column in pq.read_schema(original).names:
-        i = int(rng.integers(len(pq.read_table(original))))
+    kept, columns = original.read_bytes(), pq.read_schema(original).names
+    rows = [int(i) for i in np.random.default_rng(0).permutation(pq.read_metadata(original).num_rows)]
+    for start in range(0, len(columns), MOST_NAMED):  # each value in a row of its own
+        changed = dict(zip(rows, columns[start : start + MOST_NAMED], strict=False))
 
-        def change(table: pd.DataFrame, column: str = column, i: int = i) -> None:
-            value = table[column].iloc[i]
-            is_number = table[column].dtype == "float64"
-            table.loc[i, column] = (0.0 if value != value else 1.0 - value) if is_number else f"{value}x"
+        def change(table: pd.DataFrame, changed: dict[int, str] = changed) -> None:
+            for i, column in changed.items():
+                value = table[column].iloc[i]
+                is_number = table[column].dtype == "float64"
+                table.loc[i, column] = (0.0 if value != value else 1.0 - value) if is_number else f"{value}x"
 
         rewrite(original, change)
         found = verify(twin, ran.check())
         named = {(p.file, p.row) for p in found.problems}
-        assert (name, i) in named, f"{column} of row {i}: {reasons(found)}"
+        for i, column in changed.items():
+            assert (name, i) in named, f"{column} of row {i}: {reasons(found)}"
+        assert not {(name, i) for i in rows if i not in changed} & named
         assert found.level == "self-reported"
         original.write_bytes(kept)
 

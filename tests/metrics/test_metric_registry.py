@@ -38,7 +38,7 @@ def test_bounds_point_the_way_the_metric_does(name: str) -> None:
 
 
 def test_a_misspelt_metric_is_told_its_neighbour() -> None:
-    with pytest.raises(TaskError, match="Did you mean 'acc_norm'"):
+    with pytest.raises(TaskError, match="Did you mean acc_norm"):
         lookup("acc_nrom")
 
 

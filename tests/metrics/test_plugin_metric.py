@@ -28,6 +28,7 @@ BROUGHT = SimpleNamespace(
         score=lambda reference, answer: (len(answer), len(reference)),
     ),
     echo=lambda prompt, answer: answer,
+    upset=lambda prompt, answer: 1 // 0,
     number=3,
 )
 
@@ -43,7 +44,7 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
                 "mine.number": "number",
                 "mine.gone": "gone",
             },
-            "forgetbench.judges": {"mine.echo@1": "echo", "mine.number": "number"},
+            "forgetbench.judges": {"mine.echo@1": "echo", "mine.number": "number", "mine.upset": "upset"},
         }.get(group, {})
         return [EntryPoint(name, f"{__name__}:BROUGHT.{place}", group) for name, place in names.items()]
 
@@ -59,7 +60,7 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_plugins_metric_is_found_by_its_name() -> None:
     assert lookup("mine.answer").type == "binary"
     assert find("mine.unknown") is None and find("wer") is not None
-    with pytest.raises(TaskError, match=r"Did you mean 'mine\.answer'"):
+    with pytest.raises(TaskError, match=r"Did you mean mine\.answer"):
         lookup("mine.answr")
 
 
@@ -108,3 +109,10 @@ def test_a_plugins_judge_gives_classes_and_nothing_else() -> None:
     assert found.value.code == "unparsable_verdict"
     with pytest.raises(ForgetbenchError, match="not a function"):
         judge("mine.number")
+
+
+def test_what_a_plugins_function_raises_is_one_line_that_names_the_plugin() -> None:
+    with pytest.raises(ForgetbenchError, match=r"plug-in mine\.answer .* failed on an answer \(ValueError"):
+        plugin_stats(["mine.answer"], reference="", answer="no number")
+    with pytest.raises(ForgetbenchError, match=r"plug-in mine\.upset .* failed on an answer \(ZeroDivision"):
+        judge("mine.upset")("?", "anything")

@@ -332,6 +332,9 @@ def test_an_adapter_that_does_not_fit_is_refused_in_one_line(
     with pytest.raises(CheckpointError, match=told) as raised:
         loaded(adapter)
     assert "\n" not in str(raised.value)
+    assert "trained on another model, name that as base_model_name_or_path in its adapter_config.json" in str(
+        raised.value
+    )
 
 
 def test_an_adapter_on_a_base_of_another_size_is_refused(copy: Copy, tmp_path: Path) -> None:

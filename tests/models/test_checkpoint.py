@@ -204,7 +204,7 @@ def missing_shard(path: Path) -> None:
         (no_weights, "has no model.safetensors"),
         (bert, "is BertForMaskedLM, which.*Supported are Whisper"),
         (whisper_classifier, "is WhisperForAudioClassification, which"),
-        (no_config, "is no checkpoint"),
+        (no_config, "is no checkpoint.*Name the directory that save_pretrained wrote"),
         (broken_config, "cannot be read as JSON"),
         (missing_shard, "lacks model-00001-of-00002.safetensors"),
     ],

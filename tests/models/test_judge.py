@@ -153,5 +153,15 @@ def test_a_real_chat_model_judges_without_failing(made: Path) -> None:
 
 
 def test_a_task_file_names_no_python_code_as_its_judge(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="Python code that a file names"):
+    with pytest.raises(CheckpointError, match="Python code, which a task file cannot name") as found:
         resolve_judge("chat:os:getcwd", folder=tmp_path, offline=True)
+    assert "plug-in" in str(found.value) and "--trust-remote-code" not in str(found.value)
+
+
+def test_a_judge_is_looked_up_beside_the_task_file_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_classifier(tmp_path / "task" / "judge", CLASSES)
+    monkeypatch.chdir(tmp_path)
+    found = resolve_judge("classifier:./judge", folder=tmp_path / "task", offline=True)
+    assert found.component.path == (tmp_path / "task" / "judge").resolve()

@@ -47,6 +47,28 @@ def test_sampling_is_refused(ours: ForgetbenchLM) -> None:
         ours.generate_until(asked(("the", {"until": [], "do_sample": True, "temperature": 1.0})))
 
 
+@pytest.mark.parametrize("setting", [{"num_beams": 4}, {"repetition_penalty": 1.3}, {"min_new_tokens": 5}])
+def test_another_search_than_the_greedy_one_is_refused(ours: ForgetbenchLM, setting: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"{min(setting)}: is not supported"):
+        ours.generate_until(asked(("the", {"until": [], "max_gen_toks": 8, **setting})))
+
+
+def test_settings_without_effect_on_greedy_text_are_taken(ours: ForgetbenchLM, theirs: Any) -> None:
+    settings = {"until": [], "max_gen_toks": 8, "do_sample": False, "num_beams": 1, "repetition_penalty": 1.0}
+    both = (m.generate_until(asked(("the", dict(settings))), disable_tqdm=True) for m in (ours, theirs))
+    assert next(both) == next(both)
+
+
+def test_a_template_without_system_turns_leaves_them_out_as_hf_does(ours: ForgetbenchLM, theirs: Any) -> None:
+    strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    chat = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "the cat"}]
+    rendered = []
+    for model in (ours, theirs):
+        model.tokenizer.chat_template = strict + model.tokenizer.chat_template
+        rendered.append(model.apply_chat_template(chat))
+    assert rendered[0] == rendered[1] == "<u>the cat</u><a>"
+
+
 def test_an_adapter_is_named_like_any_checkpoint(made: Path) -> None:
     lora = ForgetbenchLM(str(made / "lora"))
     base = ForgetbenchLM(str(made / "llama"))

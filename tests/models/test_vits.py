@@ -154,5 +154,5 @@ def test_a_task_file_names_no_python_code(tmp_path: Path) -> None:
         model=str(make_vits(tmp_path / "voice")), tasks=["tiny"], include_paths=[tmp_path],
         output=tmp_path / "results", offline=True,
     )  # fmt: skip
-    with pytest.raises(UsageError, match="Python code that a file names"):
+    with pytest.raises(UsageError, match="Python code, which a task file cannot name"):
         prepare(request)

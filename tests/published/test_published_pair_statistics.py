@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from forgetbench.forgetting.answers import agreement
-from forgetbench.forgetting.paired import mcnemar, paired_binary, paired_mean, paired_ratio, tango_interval
+from forgetbench.forgetting.paired import mcnemar, paired_binary, paired_mean, tango_interval
+from forgetbench.forgetting.paired_ratio import paired_ratio
 from forgetbench.forgetting.power import mean_sd, required_n, smallest_detectable
 from forgetbench.forgetting.samplewise import samplewise
 from forgetbench.forgetting.stratified import Strata, score_p

@@ -63,6 +63,12 @@ def test_a_test_item_is_found_also_with_a_word_changed(
             check_contamination(recipe(data), ["care"], include_paths=[tasks])
 
 
+def test_training_data_may_have_any_ending(tasks: Path, tmp_path: Path) -> None:
+    data = rows(tmp_path / "train.json", ITEM)
+    with pytest.raises(DataError, match=r"train\.json:1 is care:1"):
+        check_contamination(recipe(data), ["care"], include_paths=[tasks])
+
+
 def test_what_is_mixed_in_is_looked_at_too(tasks: Path, tmp_path: Path) -> None:
     data, old = rows(tmp_path / "train.jsonl", "Fine."), rows(tmp_path / "old.jsonl", ITEM)
     mixed = recipe(data, replay=Mixed(data=str(old), share=0.5))

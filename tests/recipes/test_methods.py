@@ -13,8 +13,10 @@ from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.checkpoint import resolve
 from forgetbench.models.interface import GenerateRequest, ScoreRequest
 from forgetbench.models.load import load
+from forgetbench.recipes.base import locate_base
 from forgetbench.recipes.make import definitions, make_recipe, read_overrides
 from forgetbench.recipes.methods import REFUSED, refusal
+from forgetbench.recipes.output import inputs_of, recipe_key
 from forgetbench.recipes.run import run_recipe
 from forgetbench.schema.recipe import Family, Method, Recipe
 from forgetbench.schema.run import LoadSettings
@@ -236,6 +238,24 @@ def test_grpo_learns_from_a_reward(tiny_causal: Path, pairs: Path, tmp_path: Pat
         run_recipe(causal("grpo", tiny_causal, pairs, tmp_path / "bad", reward="no.such:thing"))
 
 
+def test_another_reward_function_is_another_training(
+    tiny_causal: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    source = tmp_path / "own_reward.py"
+    source.write_text("def short(completions, **_):\n    return [0.0 for _ in completions]\n")
+
+    def key(reward: str) -> str:
+        recipe = causal("grpo", tiny_causal, pairs, tmp_path / "out", reward=reward)
+        return recipe_key(recipe, inputs_of(recipe, locate_base(str(tiny_causal))))
+
+    before = key("own_reward:short")
+    assert key("own_reward:short") == before
+    source.write_text(source.read_text().replace("0.0", "1.0"))
+    assert key("own_reward:short") != before
+    assert key("answer_words") not in (before, key("own_reward:short"))
+
+
 def test_the_reward_of_words_is_f1() -> None:
     from forgetbench.recipes.preferences import answer_words
 
@@ -328,7 +348,7 @@ def test_the_table_of_the_docs_is_what_the_code_does() -> None:
     said = {
         (cells[1].strip(" `"), family): cells[column].strip() == "yes"
         for cells in (row.split("|") for row in rows)
-        for column, family in ((2, "causal_lm"), (3, "whisper"), (4, "enhancer"))
+        for column, family in ((2, "causal_lm"), (3, "whisper"), (4, "enhancer"), (5, "unit_lm"))
     }
     true = {
         (method, family): refusal(method, family) is None

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forgetbench.engine.progress import Silent
-from forgetbench.errors import DataError, ForgetbenchError, SampleError, UsageError
+from forgetbench.errors import CheckpointError, DataError, ForgetbenchError, SampleError, UsageError
 from forgetbench.recipes.amounts import run_by_amount
-from forgetbench.recipes.data import nested_part
+from forgetbench.recipes.data import nested_part, read_training_rows
 from forgetbench.recipes.make import make_recipe
 from forgetbench.recipes.run import run_recipe
+from forgetbench.recipes.written import written_once
 from forgetbench.schema.recipe import FACTS, Recipe, RecipeNoise
 from tiny_recipe_models import Interrupt, facts_of
 
@@ -387,9 +388,25 @@ def test_bad_rows_are_named(tiny_causal: Path, tmp_path: Path, content: str, mes
     assert not (tmp_path / "out").exists()
 
 
+def test_a_text_may_have_any_line_separator_of_unicode_in_it(tmp_path: Path) -> None:
+    row = {"prompt": "One\u2028two", "answer": "three\x85four"}
+    data = tmp_path / "rows.jsonl"
+    data.write_text(json.dumps(row, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    assert read_training_rows(data, ("prompt", "answer")) == [row]
+    for _ in ("written", "read"):
+        assert written_once("kind", {"data": str(data)}, lambda: [row]) == [row]
+
+
 def test_a_missing_data_file_is_named(tiny_causal: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere.jsonl: cannot be read"):
         run_recipe(causal_recipe(tiny_causal, tmp_path / "nowhere.jsonl", tmp_path / "out"))
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_damaged_base_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        make_recipe("lora", model=str(tmp_path), data="rows.jsonl", output="out")
 
 
 def test_missing_audio_is_named_before_training(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:

@@ -169,7 +169,30 @@ def test_training_data_that_holds_test_items_is_refused(
     with pytest.raises(DataError, match=r"training examples are test items"):
         plan_sweep(read_grid(write_grid(target=pairs.name)), tmp_path / "out")
     plan = plan_sweep(read_grid(write_grid(target=pairs.name, allow_contamination=True)), tmp_path / "out")
-    assert plan.contamination.exact == 7
+    assert {cell.contamination.exact for cell in plan.cells} == {7}
+
+
+def test_each_training_is_told_of_the_test_items_in_its_own_data(write_grid: Write, tmp_path: Path) -> None:
+    replay = {"data": "test.jsonl", "share": 0.5}
+    path = write_grid(
+        grid=[{"recipe": "full", "replay": replay}, {"recipe": "lora"}], allow_contamination=True
+    )
+    cells = plan_sweep(read_grid(path), tmp_path / "out").cells
+    found = {cell.recipe.weights: cell.contamination.exact for cell in cells}
+    assert found == {"full": 10, "lora": 0}
+
+
+def test_a_task_that_was_changed_is_measured_again(write_grid: Write, tmp_path: Path) -> None:
+    grid = [{"recipe": "full", "steps": 1, "save_steps": [1]}]
+    path = write_grid(grid=grid, target=None)
+    run_sweep(plan_sweep(read_grid(path), tmp_path / "out"))
+    assert plan_sweep(read_grid(path), tmp_path / "out").cells[0].left == []
+    task = tmp_path / "tasks" / "choices.yaml"
+    task.write_text(task.read_text().replace("margin: 0.05", "margin: 0.2"))
+    (cell,) = plan_sweep(read_grid(path), tmp_path / "out").cells
+    assert cell.left == [(1, 1.0)]
+    (result,) = run_sweep(plan_sweep(read_grid(path), tmp_path / "out")).results
+    assert result.comparison is not None and [row.margin for row in result.comparison.rows] == [0.2]
 
 
 @pytest.mark.parametrize(

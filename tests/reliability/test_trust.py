@@ -47,8 +47,22 @@ def system(folder: Path) -> None:
     (folder / "system.yaml").write_text("components: {lm: .}\nbase: {lm: 'trap_module:run'}\n")
 
 
+def system_of_an_adapter(folder: Path) -> None:
+    """The adapter's own base cannot be had, so that the file's would take its place."""
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "a/gone"}))
+    system(folder)
+
+
 @pytest.mark.parametrize(
-    ("kind", "plant"), [("lora", adapter), ("llama", model_card), ("llama", config), ("llama", system)]
+    ("kind", "plant"),
+    [
+        ("lora", adapter),
+        ("llama", model_card),
+        ("llama", config),
+        ("llama", system),
+        ("lora", system_of_an_adapter),
+    ],
 )
 def test_no_file_of_a_checkpoint_can_name_python_code_that_runs(
     kind: str,
@@ -146,13 +160,15 @@ def test_a_task_file_names_nothing_outside_its_folder(
     assert f"key `{key}`: leads out of tasks/." in ended.out
 
 
-def test_what_is_said_of_a_hostile_task_is_stripped_of_escapes(terminal: Terminal, tiny_tasks: Path) -> None:
+def test_what_is_said_of_a_hostile_task_is_stripped_of_escapes(
+    terminal: Terminal, tiny_tasks: Path, tmp_path: Path
+) -> None:
     path = tiny_tasks / "choices.yaml"
     path.write_text(path.read_text().replace("title: Choices", 'title: "\\e]0;owned\\a\\e[2JChoices"'))
     ended = terminal("tasks", "show", "choices", "--include-path", tiny_tasks)
     run = terminal(
         "run", "--model", "faulty_models:checkpoint", "--base", "faulty_models:base", "--tasks", "choices",
-        "--include-path", tiny_tasks, "--no-mlflow", "--offline",
+        "--include-path", tiny_tasks, "--no-mlflow", "--offline", "--output-path", tmp_path / "results",
     )  # fmt: skip
     assert "\x1b" not in ended.out + ended.err + run.out + run.err
     assert "\x07" not in ended.out + ended.err + run.out + run.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,12 @@ def test_the_interval_of_a_score_never_leaves_the_metrics_bounds(make_row) -> No
     row = make_row("own", "Own", "target", "acc", "improved", base=0.5, checkpoint=0.9, **wide)
     assert score_interval(row) == (pytest.approx(0.3), 1.0)
     assert score_interval(row.model_copy(update={"ci_low": None})) is None
+
+
+def test_no_name_is_a_formula_to_a_spreadsheet(curve: Curve, tmp_path: Path) -> None:
+    point = replace(curve.points[0], checkpoint="=HYPERLINK(1)")
+    write_csv([Curve(points=(point,))], tmp_path / "adaptability.csv")
+    with (tmp_path / "adaptability.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert line["checkpoint"] == "'=HYPERLINK(1)"
+    assert line["degradation"].startswith("-")  # a number stays one

@@ -11,7 +11,11 @@ from rich.console import Console, RenderableType
 
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import SIGNS, PlanLine, plan_table, single_table, verdict_table
+from forgetbench.report.plan_table import PlanLine, plan_table
+from forgetbench.report.signs import SIGNS
+from forgetbench.report.single import single_table
+from forgetbench.report.table import verdict_table
+from forgetbench.report.task_table import task_table
 from forgetbench.schema.comparison import GroupFamily, GroupRow, OutputHealth, WordClassLoss
 from forgetbench.schema.run import (
     CheckpointInfo,
@@ -23,6 +27,7 @@ from forgetbench.schema.run import (
     SuiteRowInfo,
     TaskResult,
 )
+from forgetbench.schema.task import DEFINITION
 
 
 def shown(
@@ -245,6 +250,31 @@ def test_a_checkpoint_alone_says_that_there_is_no_base(width):
     assert "4.8%" in drawn
     assert "49 (98%)" in drawn
     assert "skipped (gated [data])" in drawn
+
+
+def test_what_is_downloaded_is_not_called_embedded_and_each_set_of_suites_is_one_heading():
+    common = {
+        "version": 1, "title": "T", "kind": "asr", "role": "general", "metrics": ["wer"], "primary": "wer",
+        "margin": 0.01, "licence": "CC0-1.0",
+    }  # fmt: skip
+    here, hub = {"path": "a.jsonl"}, {"hub": "org/set"}
+    row = {"version": 1, "title": "R", "kind": "suite_row", "role": "general", "margin": 0.01, "licence": "?"}
+    tasks = [
+        DEFINITION.validate_python(task)
+        for task in (
+            {**common, "name": "a", "suites": ["s"], "dataset": here},
+            {**common, "name": "b", "suites": ["s", "t"], "dataset": hub, "size": "9 MB"},
+            {**common, "name": "c", "suites": ["s"], "dataset": hub},
+            {"kind": "lm_eval", "name": "d", "lm_eval": "d", "suites": ["s"]},
+            {**row, "name": "e", "suites": ["s"], "tasks": ["b", "c"]},
+        )
+    ]
+    lines = [line.split() for line in shown(task_table(tasks, {})).splitlines()]
+    sizes = {line[0]: " ".join(line[4:-2]) for line in lines if line and len(line[0]) == 1 and len(line) > 2}
+    assert sizes["a"] == "embedded" and sizes["b"] == "9 MB" and sizes["c"] == "unknown"
+    assert "unknown" in " ".join(next(line for line in lines if line[:1] == ["d"]))
+    assert " ".join(next(line for line in lines if line[:1] == ["e"])).count("its tasks") == 2
+    assert lines.count(["s"]) == 1
 
 
 def test_the_plan_adds_up_and_does_not_invent_times():

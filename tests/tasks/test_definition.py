@@ -54,7 +54,7 @@ def test_one_line_adopts_an_lm_eval_task(tmp_path: Path) -> None:
             "line 5, key `role`",
             "'target', 'general', 'safety', 'cost' or 'distribution'",
         ),
-        (("kind: multiple_choice", "kind: quiz"), "key `kind`", "unknown kind"),
+        (("kind: multiple_choice", "kind: quiz"), "line 4, key `kind`", "unknown kind"),
         (("primary: acc", "primary: wer"), "key `primary`", "not among the metrics"),
         (("metrics: [acc]", "metrics: [nonsense]"), "line 9, key `metrics.0`", "'acc' or 'acc_norm'"),
         (("metrics: [acc]", "metrics: [wer]"), "line 9, key `metrics.0`", "'acc' or 'acc_norm'"),
@@ -125,3 +125,15 @@ def test_another_language_has_its_normaliser(tmp_path: Path) -> None:
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(TaskError):
         read_definition(write(tmp_path, text))
+
+
+def test_a_yml_file_travels_as_a_yaml_file_does(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yml"
+    path.write_text(GOOD.replace("data.jsonl", "/etc/data.jsonl"))
+    with pytest.raises(TaskError, match="is absolute"):
+        read_definition(path)
+
+
+def test_a_chance_of_one_leaves_nothing_to_measure(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="key `chance`"):
+        read_definition(write(tmp_path, "lm_eval: hellaswag\nchance: 1.0\n"))

@@ -30,6 +30,13 @@ def test_suites_names_and_globs_select() -> None:
     assert len(registry.select(["harmful_margin_mini", "safety-mini"]).tasks) == len(suite)
 
 
+def test_a_dash_is_an_underscore_too_but_between_brackets_a_range() -> None:
+    registry = load_registry()
+    named = {d.task.name for d in registry.select(["harmful_margin_mini"]).tasks}
+    for pattern in ("harmful-margin-mini", "[a-h]armful_margin_mini", "[!-]armful-margin_mini"):
+        assert {d.task.name for d in registry.select([pattern]).tasks} == named
+
+
 def test_an_unknown_name_is_met_with_a_suggestion() -> None:
     with pytest.raises(TaskError, match="Did you mean safety-mini"):
         load_registry().select(["safty-mini"])

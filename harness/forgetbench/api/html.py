@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import DECISIONS, ROLE_TITLES, ROLES, SIGNS
+from forgetbench.report.signs import DECISIONS, ROLE_TITLES, ROLES, SIGNS
 from forgetbench.schema.comparison import Row
 
 if TYPE_CHECKING:

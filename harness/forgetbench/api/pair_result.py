@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, overload
 
 from forgetbench.api.tables import group_table, row_table, samples_of_task
@@ -24,17 +24,13 @@ class PairResult(Result):
         checkpoint: Run document of the checkpoint's arm.
         base: Run document of the base's arm, or None.
         comparison: The comparison of both, or None without a base.
+        attribution: Which component of a system its loss comes from, where its components were swapped.
     """
 
     @classmethod
     def of(cls, result: Result) -> PairResult:
         """Return a result of the engine as one of the API."""
-        return cls(
-            directory=result.directory,
-            checkpoint=result.checkpoint,
-            base=result.base,
-            comparison=result.comparison,
-        )
+        return cls(**{field.name: getattr(result, field.name) for field in fields(result)})
 
     @property
     def decision(self) -> Decision | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from forgetbench.engine.results import Result, read_samples
-from forgetbench.errors import UsageError
+from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.forgetting.answers import parse
+from forgetbench.forgetting.join import KEYS
 from forgetbench.schema.comparison import GroupRow, Row
 from forgetbench.schema.run import RunDocument, TaskResult
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pydantic import BaseModel
 
-NESTED = {"transitions", "samplewise", "degenerate", "notes"}
-KEYS = ["id", "condition", "content", "occurrence"]
+NESTED = {"transitions", "samplewise", "degenerate", "runaway", "notes"}
 OTHER = "_of the other arm"
 SHOWN = ["id", "condition", "input", "reference"]
 
@@ -92,7 +91,7 @@ def _side_by_side(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _with_answer(table: pd.DataFrame) -> pd.DataFrame:
     own = table.copy()
-    own["occurrence"] = own.groupby(["id", "condition", "content"], sort=False, dropna=False).cumcount()
+    own["occurrence"] = own.groupby(KEYS[:-1], sort=False, dropna=False).cumcount()
     own["answer"] = [_answer(cell) for cell in own.pop("prediction")]
     return own
 
@@ -140,5 +139,4 @@ def _table(lines: Iterable[Mapping[str, Any]], columns: list[str], kind: type[Ba
 
 def _near(document: RunDocument, task: str) -> str:
     known = [entry.name for entry in document.tasks if entry.samples is not None]
-    close = get_close_matches(task, known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known) or 'none'}."
+    return did_you_mean(task, known, f"There are: {', '.join(known) or 'none'}.")

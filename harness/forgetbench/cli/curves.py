@@ -52,8 +52,8 @@ def curves(
     from forgetbench.engine.trajectories import curve_of, find_results
 
     table = read_training_table(training) if training is not None else None
-    check_writable(output_path, "--output-path")
     found = find_results([Path(name) for name in expand(results, option="RESULT")])
+    check_writable(output_path, "--output-path")
     show_curve(curve_of(found, table, seed=seed), output_path, mlflow=mlflow, as_json=json)
 
 

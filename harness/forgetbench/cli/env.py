@@ -34,6 +34,7 @@ def env(json: o.Json = False) -> None:
 def read_env(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return what a bug report needs."""
     from forgetbench import __version__
+    from forgetbench.engine.processes import available_cores
     from forgetbench.plugins import installed_plugins
     from forgetbench.tracking.store import tracking_address, without_password
 
@@ -42,7 +43,7 @@ def read_env(environ: Mapping[str, str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cores": _cores(),
+        "cores": available_cores(),
         "memory_gib": _memory_gib(),
         "gpu": _gpu(),
         "mlflow_tracking_uri": without_password(tracking_address()),
@@ -87,13 +88,6 @@ def _packages() -> dict[str, str | None]:
         "rich",
     ]
     return {name: package_version(name) for name in sorted({*names, *core} - {"forgetbench"})}
-
-
-def _cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_gib() -> float | None:

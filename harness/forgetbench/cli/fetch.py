@@ -59,7 +59,7 @@ def fetch(tasks: o.Tasks = None, include_path: o.IncludePath = None, json: o.Jso
 
 def _fetch(definition: Definition) -> str:
     """Fetch one task and say what happened."""
-    from forgetbench.schema.task import LmEval
+    from forgetbench.schema.task import DatasetTask, LmEval
 
     task = definition.task
     if isinstance(task, LmEval):
@@ -67,9 +67,8 @@ def _fetch(definition: Definition) -> str:
 
         n_tasks = fetch_lm_eval_data(definition)
         return f"fetched with lm-eval, {n_tasks} task{'s' if n_tasks > 1 else ''}"
-    dataset = getattr(task, "dataset", None)
-    if dataset is None or dataset.hub is None:
+    if not isinstance(task, DatasetTask) or task.dataset.hub is None:
         return "embedded, nothing to fetch"
     from forgetbench.data.hub import fetch_hub_data
 
-    return f"fetched {dataset.hub} at {fetch_hub_data(task)[:12]}"  # type: ignore[arg-type]
+    return f"fetched {task.dataset.hub} at {fetch_hub_data(task)[:12]}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from forgetbench.engine.run import Prepared, Request
     from forgetbench.forgetting.gate import Gate
     from forgetbench.models.resident_base import ResidentBase
-    from forgetbench.report.table import PlanLine
+    from forgetbench.report.plan_table import PlanLine
     from forgetbench.schema.policy import Policy
 
 EPILOG = (
@@ -219,7 +219,7 @@ def _run(
 def show_plan(prepared: Prepared, *, as_json: bool) -> dict[str, Any]:
     """Print what will be run, and return it as JSON."""
     from forgetbench.cli.console import console
-    from forgetbench.report.table import plan_table
+    from forgetbench.report.plan_table import plan_table
 
     lines = plan_lines(prepared)
     console(as_json=as_json).print(plan_table(lines))
@@ -282,7 +282,7 @@ def plan_lines(prepared: Prepared) -> list[PlanLine]:
     """Return the plan as it is shown."""
     from forgetbench.engine.forecast import forecast
     from forgetbench.report import numbers
-    from forgetbench.report.table import PlanLine
+    from forgetbench.report.plan_table import PlanLine
 
     pair = prepared.pair
     arms = (pair.checkpoint,) if pair.base is None else (pair.checkpoint, pair.base)
@@ -323,7 +323,8 @@ def show_table(result: Result, gated: Gate | None = None, *, as_json: bool) -> N
     from forgetbench.cli.console import console
     from forgetbench.report.attribution import attribution_table
     from forgetbench.report.escape import plain
-    from forgetbench.report.table import single_table, verdict_table
+    from forgetbench.report.single import single_table
+    from forgetbench.report.table import verdict_table
     from forgetbench.schema.cost import Cost
 
     out = console(as_json=as_json)

@@ -63,7 +63,8 @@ def run_several(
             continue
         try:
             results.append((prepared, measure(prepared, resident=resident, workers=workers)))
-            gates.append(judge(results[-1][1], policy))
+            gates.append(None)
+            gates[-1] = judge(results[-1][1], policy)
             show_table(results[-1][1], gates[-1], as_json=as_json)
             finish(results[-1][1], gates[-1], request=request, mlflow=mlflow, as_json=as_json)
         except ForgetbenchError as error:
@@ -85,7 +86,7 @@ def run_several(
 def _as_json(
     results: Sequence[tuple[Prepared, Result]], gates: Sequence[Gate | None]
 ) -> list[dict[str, Any]]:
-    return [result_json(result, gated) for (_, result), gated in zip(results, gates, strict=False)]
+    return [result_json(result, gated) for (_, result), gated in zip(results, gates, strict=True)]
 
 
 def _name(prepared: Prepared) -> str:

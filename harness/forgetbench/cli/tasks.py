@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forgetbench.cli import completion
 from forgetbench.cli import options as o
 from forgetbench.errors import ForgetbenchError, TaskError
-
-Kind = Literal["generate", "multiple_choice", "likelihood", "refusal", "asr"]
+from forgetbench.tasks.stub import Kind
 
 if TYPE_CHECKING:
     from forgetbench.tasks.definition import Definition
@@ -33,7 +32,7 @@ def ls(
 ) -> None:
     """List the tasks by suite: role, capability, number of samples, size, access and licence."""
     from forgetbench.cli.console import console, write_json
-    from forgetbench.report.table import task_table
+    from forgetbench.report.task_table import task_table
     from forgetbench.tasks.registry import load_registry
 
     registry = load_registry(include_path or [])

@@ -14,6 +14,11 @@ from forgetbench.errors import SampleError
 LENGTH_TOLERANCE_S = 0.25
 UNKNOWN_RIFF_SIZE = 0xFFFFFFFF
 """What a WAV file that was streamed says of its size."""
+UNKNOWN_FRAMES = 2**63 - 1
+"""What libsndfile says of the length of a FLAC file that was streamed."""
+SLOWEST_HZ, FASTEST_HZ = 1_000, 768_000
+"""Sampling rates outside of these are no rates of sound."""
+_FRAMES_AT_A_TIME = 2**20
 
 
 def read_audio(
@@ -37,9 +42,11 @@ def read_audio(
     if _lacks_last_page(source):
         raise SampleError("truncated_audio", name, "is truncated: the last page of the Ogg file is missing")
     try:
-        with soundfile.SoundFile(io.BytesIO(source)) as file:
+        with _Forwards(io.BytesIO(source)) as file:
             sampling_rate, announced = file.samplerate, file.frames
-            samples = file.read(dtype="float32", always_2d=True).mean(axis=1, dtype=np.float32)
+            if not SLOWEST_HZ <= sampling_rate <= FASTEST_HZ:
+                raise SampleError("corrupt_audio", name, f"is said to be at {sampling_rate} Hz")
+            samples = _decoded(file)
     except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
         cause = str(getattr(error, "error_string", error)).rstrip(".")
         raise SampleError("corrupt_audio", name, f"cannot be decoded ({cause})") from None
@@ -47,11 +54,32 @@ def read_audio(
         raise SampleError("empty_audio", name, "has no samples")
     if not np.isfinite(samples).all():
         raise SampleError("nonfinite_audio", name, "holds NaN or infinite samples")
+    if announced == UNKNOWN_FRAMES:
+        announced = samples.size
     expected = expected_s if expected_s is not None else announced / sampling_rate
     if samples.size / sampling_rate < expected - LENGTH_TOLERANCE_S:
         cause = f"is truncated: {samples.size / sampling_rate:.2f} s of {expected:.2f} s"
         raise SampleError("truncated_audio", name, cause)
     return samples, sampling_rate
+
+
+class _Forwards(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read from front to back, and never sought in.
+
+    soundfile seeks after each read, which fails at the end of a FLAC file that does not say its length.
+    """
+
+    def seekable(self) -> bool:
+        """Say no."""
+        return False
+
+
+def _decoded(file: _Forwards) -> NDArray[np.float32]:
+    """Return all of a file, block by block: memory is taken for what is there, not for what is promised."""
+    blocks = [np.zeros(0, dtype=np.float32)]
+    while len(block := file.read(_FRAMES_AT_A_TIME, dtype="float32", always_2d=True)):
+        blocks.append(block.mean(axis=1, dtype=np.float32))
+    return np.concatenate(blocks)
 
 
 def _missing_bytes(source: bytes) -> int:
@@ -77,7 +105,7 @@ def _lacks_last_page(source: bytes) -> bool:
 
 
 def duration_s(path: Path, name: str) -> float:
-    """Return how long a recording lasts by its header, in seconds.
+    """Return how long a recording lasts by its header, in seconds; by its content where that does not tell.
 
     Args:
         path: WAV, FLAC, Ogg or MP3 file.
@@ -92,7 +120,10 @@ def duration_s(path: Path, name: str) -> float:
         info = soundfile.info(str(path))
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise SampleError("corrupt_audio", name, f"cannot be decoded ({error})") from None
-    return float(info.frames / info.samplerate)
+    if info.frames < UNKNOWN_FRAMES:
+        return float(info.frames / info.samplerate)
+    samples, sampling_rate = read_audio(read_bytes(path, name), name)
+    return len(samples) / sampling_rate
 
 
 def read_bytes(path: Path, name: str) -> bytes:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from forgetbench.atomic import write_atomically
 from forgetbench.data.recording import stored_audio
 from forgetbench.errors import DataError
@@ -33,9 +35,11 @@ def read_lock() -> dict[str, dict[str, str]]:
 
 
 def record_fetch(task_name: str, entry: dict[str, str]) -> None:
-    """Write into the lock file what was fetched for a task."""
-    lock = read_lock() | {task_name: entry}
-    write_atomically(lock_file(), (json.dumps(lock, indent=2, sort_keys=True) + "\n").encode())
+    """Write into the lock file what was fetched for a task, beside what another process writes there."""
+    lock_file().parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock_file().with_suffix(".lock")):
+        known = read_lock() | {task_name: entry}
+        write_atomically(lock_file(), (json.dumps(known, indent=2, sort_keys=True) + "\n").encode())
 
 
 def is_unfetched(task: TaskBase) -> bool:

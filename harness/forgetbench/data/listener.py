@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from forgetbench.errors import DataError
+from forgetbench.errors import DataError, did_you_mean
 from forgetbench.metrics.audiogram import STANDARD_AUDIOGRAMS, Audiogram
 
 BETTER_EAR_HZ = (500.0, 1000.0, 2000.0, 4000.0)
@@ -67,9 +66,8 @@ def _entry(content: dict[str, Any], file: Path, listener: str) -> dict[str, Any]
         listener = next(iter(content))
     entry = content.get(listener)
     if not isinstance(entry, dict):
-        close = get_close_matches(listener, content, n=1)
-        hint = f"Did you mean {close[0]}?" if close else _FORMAT
-        raise DataError(str(file), f"has no listener {listener!r}", hint)
+        way_out = did_you_mean(listener, content, _FORMAT)
+        raise DataError(str(file), f"has no listener {listener!r}", way_out)
     return entry
 
 

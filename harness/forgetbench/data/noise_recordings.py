@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from forgetbench.data.audio import read_audio, read_bytes, resample
+from forgetbench.data.audio import UNKNOWN_FRAMES, read_audio, read_bytes, resample
 from forgetbench.data.audio_folder import audio_files
 from forgetbench.errors import DataError, SampleError
 
@@ -79,11 +79,11 @@ def _read_piece(
     with soundfile.SoundFile(file) as sound:
         needed = -(-n_samples * sound.samplerate // sampling_rate) + 1
         place = float(rng.random())
-        if sound.frames > needed:
+        if needed < sound.frames < UNKNOWN_FRAMES:
             sound.seek(int(place * (sound.frames - needed)))
             piece = _mono(sound.read(needed, dtype="float32", always_2d=True))
         else:
-            whole = _mono(sound.read(dtype="float32", always_2d=True))
+            whole, _ = read_audio(read_bytes(file, file.name), file.name)
             piece = go_round(whole, needed, start=int(place * len(whole)), rate=sound.samplerate)
         return resample(piece, sound.samplerate, sampling_rate)[:n_samples]
 

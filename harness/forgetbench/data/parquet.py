@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetbench.data.recording import stored_audio
-from forgetbench.errors import DataError
+from forgetbench.errors import DataError, first_line
 from forgetbench.paths import cache_root
 
 if TYPE_CHECKING:
@@ -43,9 +44,7 @@ def read_parquet(path: Path) -> Rows:
             )
             mapped = _mapped(path, file, audio)
     except pa.ArrowInvalid as error:
-        raise DataError(
-            str(path), f"is not Parquet ({str(error).splitlines()[0]})", "Write it anew."
-        ) from None
+        raise DataError(str(path), f"is not Parquet ({first_line(error)})", "Write it anew.") from None
     for name in audio:
         for row, recording in zip(rows, stored_audio(mapped.column(name)), strict=True):
             row[name] = recording
@@ -69,10 +68,11 @@ def _mapped(path: Path, file: Any, columns: list[str]) -> pa.Table:
     copy = cache_root() / "tables" / f"{digest}.arrow"
     if not copy.is_file():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = copy.with_suffix(".part")
         schema = pa.schema([file.schema_arrow.field(name) for name in columns])
-        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=columns):
-                writer.write_batch(batch.cast(schema))
-        unfinished.replace(copy)
+        with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".unfinished-") as own:  # of this process
+            unfinished = Path(own) / copy.name
+            with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+                for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=columns):
+                    writer.write_batch(batch.cast(schema))
+            unfinished.replace(copy)
     return pa.ipc.open_file(pa.memory_map(str(copy))).read_all()

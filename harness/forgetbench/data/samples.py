@@ -19,19 +19,23 @@ from forgetbench.errors import DataError
 from forgetbench.schema.task import (
     Asr,
     Condition,
+    Conversion,
     DatasetTask,
     Divergence,
     Enhancement,
     Generate,
     LanguageId,
     Likelihood,
+    MinimalPair,
     MultipleChoice,
     Probe,
+    Separation,
     SpeechDivergence,
     SpeechTask,
     SpeechTranslation,
     SpokenTask,
     Synthesis,
+    VoiceCloning,
 )
 
 MOST_SPEAKERS = 50
@@ -225,7 +229,7 @@ def _groupings(task: DatasetTask, rows: Mapping[str, Mapping[str, Any]], name: s
             raise DataError(name, f"no row has the field {column!r}", "Correct `dataset.fields.groups`.")
     if not isinstance(task, SpeechTask) or fields.cluster is None:
         return fields.groups
-    speakers = {str(row.get(fields.cluster)) for row in rows.values()}
+    speakers = {_text(row.get(fields.cluster)) for row in rows.values()} - {""}
     own = (fields.cluster,) if 2 <= len(speakers) <= MOST_SPEAKERS else ()
     return tuple(dict.fromkeys((*fields.groups, *own)))
 
@@ -242,10 +246,11 @@ def _samples_of(
     thing = f"{name}, sample {key!r}"
     shown_input, reference, size = shown(task, row, thing)
     cluster_column = task.dataset.fields.cluster
-    cluster = str(row.get(cluster_column, "")) if cluster_column else ""
+    cluster = _text(row.get(cluster_column)) if cluster_column else ""
     conditions: Sequence[Condition | None] = getattr(task, "conditions", ()) or (None,)
     fields = task.dataset.fields
-    excluded = {fields.id, *((fields.audio, fields.clean) if speech else ())}
+    others = task.other_recordings if isinstance(task, SpeechTask) else ()
+    excluded = {fields.id, *((fields.audio, fields.clean, *others) if speech else ())}
     content = {
         column: value
         for column, value in row.items()
@@ -333,8 +338,9 @@ def _(task: Divergence, row: Mapping[str, Any], thing: str) -> tuple[str, str, f
 @shown.register(SpeechTranslation)
 @shown.register(LanguageId)
 @shown.register(Probe)
+@shown.register(Conversion)
 def _(
-    task: Asr | SpeechDivergence | SpeechTranslation | LanguageId | Probe,
+    task: Asr | SpeechDivergence | SpeechTranslation | LanguageId | Probe | Conversion,
     row: Mapping[str, Any],
     thing: str,
 ) -> tuple[str, str, float]:
@@ -347,11 +353,32 @@ def _(
 
 
 @shown.register
+def _(task: MinimalPair, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+    fields = task.dataset.fields
+    right, wrong = (_recording(row, column, thing) for column in (fields.audio, task.wrong))
+    return f"{right}, not {wrong}", _text(row.get(fields.text)), 0.0
+
+
+@shown.register
 def _(task: Synthesis, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
     text = _field(row, task.dataset.fields.text, thing)
     if not isinstance(text, str) or not text.strip():
         raise DataError(thing, f"{task.dataset.fields.text!r} holds no text", "Write what is to be spoken.")
     return text, text, float(len(text))
+
+
+@shown.register
+def _(task: VoiceCloning, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+    text = _field(row, task.dataset.fields.text, thing)
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(thing, f"{task.dataset.fields.text!r} holds no text", "Write what is to be spoken.")
+    return f"in the voice of {_recording(row, task.dataset.fields.audio, thing)}", text, 0.0
+
+
+@shown.register
+def _(task: Separation, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+    columns = (task.dataset.fields.audio, *task.mixed_with)
+    return " + ".join(_recording(row, column, thing) for column in columns), "", 0.0
 
 
 @shown.register

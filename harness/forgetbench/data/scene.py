@@ -15,7 +15,7 @@ from forgetbench.data.listener import find_audiogram
 from forgetbench.data.noise import active_level, make_noise, mix_at_snr, within_full_scale
 from forgetbench.data.noise_recordings import NoiseRecordings
 from forgetbench.data.room import Response, make_rooms, reverberate
-from forgetbench.metrics.audiogram import Audiogram
+from forgetbench.metrics.audiogram import STANDARD_AUDIOGRAMS, Audiogram
 from forgetbench.metrics.nal_r import amplify
 from forgetbench.schema.task import Condition
 
@@ -47,6 +47,19 @@ class Scene:
             [self.audiogram.frequencies_hz, self.audiogram.levels_db_hl] if self.audiogram else None
         )
         return json.dumps(changed, sort_keys=True)
+
+    @property
+    def seed_name(self) -> str:
+        """The condition's label with the hearing loss itself in place of a listener's name.
+
+        Samples of one content sound alike: those of two listeners who hear alike, or as a standard audiogram.
+        """
+        if self.audiogram is None:
+            return self.condition.label
+        standard = (name for name, each in STANDARD_AUDIOGRAMS.items() if each == self.audiogram)
+        points = zip(self.audiogram.frequencies_hz, self.audiogram.levels_db_hl, strict=True)
+        loss = next(standard, None) or " ".join(f"{hz!r}:{level!r}" for hz, level in points)
+        return self.condition.model_copy(update={"hearing_loss": loss}).label
 
     def hear(
         self, speech: Waveform, sampling_rate: int, *, rng: np.random.Generator, others: Others, unaided: bool

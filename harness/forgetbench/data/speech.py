@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from forgetbench.data.audio import read_audio, resample
+from forgetbench.data.audio import UNKNOWN_FRAMES, read_audio, resample
 from forgetbench.data.noise import BABBLE_TALKERS
 from forgetbench.data.recording import recording_bytes
 from forgetbench.data.scene import make_scene
 from forgetbench.data.waveform_cache import WaveformCache
 from forgetbench.errors import SampleError
 from forgetbench.metrics.audiogram import Audiogram
-from forgetbench.schema.task import Condition, Enhancement, SpeechTask
+from forgetbench.schema.task import Condition, Enhancement, Separation, SpeechTask
 
 Waveform = NDArray[np.float32]
 
@@ -112,20 +113,25 @@ class SpeechSet:
         audio = self._rows[key][column]
         try:
             source = self._folder / audio if isinstance(audio, str) else io.BytesIO(self._bytes(key, column))
-            return float(soundfile.info(source).duration)
+            info = soundfile.info(source)
+            return float(info.duration) if info.frames < UNKNOWN_FRAMES else 0.0
         except (soundfile.SoundFileError, OSError, SampleError):
             return 0.0
 
-    def waveform(self, key: str, condition: Condition | None, sampling_rate: int) -> Waveform:
+    def waveform(
+        self, key: str, condition: Condition | None, sampling_rate: int, *, column: str | None = None
+    ) -> Waveform:
         """Return what a model hears: float32, shape (n,), at ``sampling_rate`` Hz, the same in both arms.
 
-        An enhancer hears what the microphone picks up: amplification and hearing loss come after it.
+        An enhancer hears what the microphone picks up: amplification and hearing loss come after it. Another
+        ``column`` of a row is heard in the same noise.
 
         Raises:
             SampleError: The recording cannot be used.
         """
         rate = self._task.sampling_rate
-        speech = self._decoded(key, rate)
+        mixes = isinstance(self._task, Separation) and column is None
+        speech = mixture(self.stems(key)) if mixes else self._decoded(key, rate, column)
         if condition is not None:
             speech = self._in_condition(key, speech, condition)
         heard = resample(speech, rate, sampling_rate)
@@ -134,9 +140,9 @@ class SpeechSet:
     def _in_condition(self, key: str, speech: Waveform, condition: Condition) -> Waveform:
         if not np.any(speech):
             raise SampleError("silent_audio", key, "is silent: there is no level to set the condition by")
-        rate = self._task.sampling_rate
-        seed = hashlib.sha256(f"{self._seed}\x1f{key}\x1f{condition.label}".encode()).digest()
-        return self._scenes[condition].hear(
+        rate, scene = self._task.sampling_rate, self._scenes[condition]
+        seed = hashlib.sha256(f"{self._seed}\x1f{key}\x1f{scene.seed_name}".encode()).digest()
+        return scene.hear(
             speech,
             rate,
             rng=np.random.default_rng(np.frombuffer(seed, dtype=np.uint64)),
@@ -152,12 +158,16 @@ class SpeechSet:
         Raises:
             SampleError: The recording cannot be used.
         """
-        rate = self._task.sampling_rate
-        column = self._task.dataset.fields.clean
-        if column is None:
-            return self._decoded(key, rate)
-        samples, source_rate = read_audio(self._bytes(key, column), f"{key}, {column}")
-        return resample(samples, source_rate, rate)
+        return self._decoded(key, self._task.sampling_rate, self._task.dataset.fields.clean)
+
+    def stems(self, key: str) -> list[Waveform]:
+        """Return all recordings of a row but the clean one, at the task's rate, each of its own length.
+
+        Raises:
+            SampleError: One of them cannot be used.
+        """
+        columns = (None, *self._task.other_recordings)
+        return [self._decoded(key, self._task.sampling_rate, column) for column in columns]
 
     def audiogram(self, condition: Condition | None) -> Audiogram | None:
         """Return the hearing loss of a condition's listener; None for normal hearing."""
@@ -168,9 +178,10 @@ class SpeechSet:
         return self._source_rates[key]
 
     def _digest(self, key: str) -> str:
-        """Return the sha256 of a recording, and of the clean one that it is compared with."""
+        """Return the sha256 of each recording of a row."""
         fields = self._task.dataset.fields
-        columns = [fields.audio, *([fields.clean] if fields.clean else [])]
+        others = self._task.other_recordings
+        columns = [fields.audio, *([fields.clean] if fields.clean else []), *others]
         try:
             digests = [hashlib.sha256(self._bytes(key, column)).hexdigest() for column in columns]
         except SampleError as error:
@@ -181,7 +192,10 @@ class SpeechSet:
     def _bytes(self, key: str, column: str) -> bytes:
         return recording_bytes(self._rows[key].get(column), self._folder, key, root=self._root)
 
-    def _decoded(self, key: str, sampling_rate: int) -> Waveform:
+    def _decoded(self, key: str, sampling_rate: int, column: str | None = None) -> Waveform:
+        if column is not None:
+            samples, source_rate = read_audio(self._bytes(key, column), f"{key}, {column}")
+            return resample(samples, source_rate, sampling_rate)
         return self._cache.get((key, sampling_rate), lambda: self._decode(key, sampling_rate))
 
     def _decode(self, key: str, sampling_rate: int) -> Waveform:
@@ -191,15 +205,20 @@ class SpeechSet:
         return resample(samples, source_rate, sampling_rate)
 
     def _promised_s(self, key: str) -> float | None:
-        """Return the duration in seconds that the manifest promises; in a CSV file it is text."""
+        """Return the duration in seconds that the manifest promises; in a CSV file it is text.
+
+        None where it promises nothing: no number, or one that no recording lasts, as NaN for a missing one.
+        """
         try:
-            return float(self._rows[key]["duration_s"])
+            promised = float(self._rows[key]["duration_s"])
         except (KeyError, TypeError, ValueError):
             return None
+        return promised if 0 < promised < math.inf else None
 
     def _speaker(self, key: str) -> str:
         column = self._task.dataset.fields.cluster
-        return str(self._rows[key].get(column, "")) if column else ""
+        speaker = self._rows[key].get(column) if column else None
+        return "" if speaker is None else str(speaker)
 
     def _others(self, key: str, sampling_rate: int, rng: np.random.Generator, n: int) -> list[Waveform]:
         """Draw up to ``n`` usable recordings by other speakers; by the same one where there is no other."""
@@ -220,3 +239,11 @@ class SpeechSet:
             if len(found) == n:
                 break
         return found
+
+
+def mixture(stems: Sequence[Waveform]) -> Waveform:
+    """Return the sum of recordings, as long as the longest."""
+    mixed = np.zeros(max(map(len, stems)), dtype=np.float32)
+    for stem in stems:
+        mixed[: len(stem)] += stem
+    return mixed

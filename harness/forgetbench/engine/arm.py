@@ -500,8 +500,7 @@ def _forget_lost_audio(planned: PlannedTask, journal: Journal, progress: Progres
         for content in {sample.content for sample in planned.samples}
         if (answer := journal.answers.get(content)) is not None
         and answer.prediction is not None
-        and answer.prediction.audio is not None
-        and not is_intact(answer.prediction.audio)
+        and not all(map(is_intact, answer.prediction.audio_files))
     ]
     for content in lost:
         del journal.answers[content]

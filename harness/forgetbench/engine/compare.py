@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -25,7 +25,7 @@ from forgetbench.engine.results import (
     write_document,
     write_samples,
 )
-from forgetbench.errors import UsageError
+from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.forgetting.asked import count_differing
 from forgetbench.forgetting.join import join
 from forgetbench.forgetting.pairs import compare
@@ -120,9 +120,7 @@ def _aligned(base: Scored, checkpoint: Scored) -> dict[Arm, Scored]:
     common = tuple(_skipped(tasks[name], reason) for name, reason in lacking.items())
     updates: dict[str, object] = {"suite_rows": _merged_rows(one, other)}
     if _are_comparable(one, other):
-        keys = (one.run_key or one.checkpoint.fingerprint, other.run_key or other.checkpoint.fingerprint)
-        joint = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:16]
-        updates["run_key"] = keys[0] if keys[0] == keys[1] else joint
+        updates["run_key"] = _joint_run_key(one, other)
     warnings = (*other.warnings, *_differences(base, checkpoint))
 
     def aligned(scored: Scored, said: tuple[str, ...]) -> Scored:
@@ -173,8 +171,28 @@ def _are_comparable(one: RunDocument, other: RunDocument) -> bool:
     """
     if not one.run_key or not other.run_key:
         return one.run_key == other.run_key
-    free = {"batch_size", "load", "limit"}
+    free = {"batch_size", "load", "limit", "limits"}
     return one.settings.model_dump(exclude=free) == other.settings.model_dump(exclude=free)
+
+
+def _joint_run_key(one: RunDocument, other: RunDocument) -> str:
+    """Return the run key of two comparable runs.
+
+    lm-eval has none: there it is made of how either run asked each task that both have, so that checkpoints
+    which were compared alike with one base share it, and make a curve.
+    """
+    if one.run_key and one.run_key == other.run_key:
+        return one.run_key
+    what = f"{one.run_key} {other.run_key}"
+    if not one.run_key:
+        in_base = {task.name: task for task in one.tasks}
+        pairs = [(in_base[task.name], task) for task in other.tasks if task.name in in_base]
+        asked = [
+            [t.name, t.version, t.definition_sha256, b.prompting, t.prompting, b.n_planned, t.n_planned]
+            for b, t in pairs
+        ]
+        what = json.dumps(sorted(asked, key=lambda task: str(task[0])))
+    return hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
 def _differences(base: Scored, checkpoint: Scored) -> Iterator[str]:
@@ -230,8 +248,7 @@ def _overridden(document: RunDocument, roles: Mapping[str, str], margins: Mappin
 
 def _unknown(option: str, pattern: str, known: Iterable[TaskResult | SuiteRowInfo]) -> UsageError:
     names = [entry.name for entry in known]
-    close = difflib.get_close_matches(pattern, names, n=2)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"There are {', '.join(names[:5])}."
+    hint = did_you_mean(pattern, names, f"There are {', '.join(names[:5])}.", n=2)
     return UsageError(f"--{option} {pattern}", "matches no task of the two runs", hint)
 
 

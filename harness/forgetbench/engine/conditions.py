@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from forgetbench.data.scene import make_scene
-from forgetbench.errors import DataError, UsageError
+from forgetbench.errors import DataError, UsageError, did_you_mean
 from forgetbench.metrics.audiogram import STANDARD_AUDIOGRAMS
 from forgetbench.schema.task import Condition, SpeechTask
 from forgetbench.tasks.definition import Definition
@@ -58,8 +57,7 @@ def _usage_error(thing: str, values: Mapping[str, str], error: ValidationError) 
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=2, cutoff=0.5)
-    return f"Did you mean {' or '.join(close)}?" if close else f"One of {', '.join(known)}."
+    return did_you_mean(name, known, f"One of {', '.join(known)}.", n=2, cutoff=0.5)
 
 
 def _with_absolute_paths(thing: str, condition: Condition) -> Condition:

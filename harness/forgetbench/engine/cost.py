@@ -6,7 +6,6 @@ Nothing here reads or writes the prediction cache: a time is measured now, or mi
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.hearing import Clip, hear, hear_first_output, streams
 from forgetbench.engine.peak_memory import Job, peak_memory_bytes
 from forgetbench.engine.plan import Plan, PlannedTask
+from forgetbench.engine.processes import available_cores
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.turn_cost import measure_turns
 from forgetbench.errors import SampleError
@@ -61,7 +61,7 @@ def measure_cost(
     return {
         arm: Cost(
             measured_at=measured_at,
-            processors=_processors(),
+            processors=available_cores(),
             components=tuple(costs),
             turns=turns.get(arm, ()),
         )
@@ -241,8 +241,3 @@ def _backwards(clip: Clip) -> Clip:
     """Return a clip of the same length and level that is never the one that is timed."""
     samples = np.ascontiguousarray(clip.audio.samples[::-1])
     return replace(clip, audio=Audio(samples=samples, sampling_rate=clip.audio.sampling_rate))
-
-
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

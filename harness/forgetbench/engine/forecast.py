@@ -41,6 +41,10 @@ SECONDS_PER_SAMPLE = {
     "language_id": 0.20,
     "probe": 0.30,
     "synthesis": 1.00,
+    "minimal_pair": 1.00,
+    "conversion": 1.00,
+    "separation": 0.50,
+    "voice_cloning": 1.00,
     "spoken_question": 1.30,
     "spoken_refusal": 2.20,
 }

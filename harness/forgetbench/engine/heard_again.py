@@ -107,8 +107,9 @@ def clips(
 
 
 def _planned(document: RunDocument, definition: Definition) -> PlannedTask:
+    assert isinstance(definition.task, SpeechTask)
     selection = Selection(tasks=(definition,), suite_rows=(), suites=())
-    able = frozenset({definition.task.capability})  # type: ignore[union-attr]
+    able = frozenset({definition.task.capability})
     plan = make_plan(
         selection,
         settings=document.settings,

@@ -30,8 +30,8 @@ def partial_documents(
         outcomes: What they have so far; an arm that was not begun is missing.
 
     Returns:
-        None, where nothing was finished or everything was, or where an earlier result lies there that says
-        more.
+        None of them where nothing was finished or everything was, or where an earlier result lies there that
+        says more.
     """
     known = [outcomes.get(run.arm, ArmOutcome()) for run in runs]
     tasks = [

@@ -19,6 +19,7 @@ from typing import Any
 from forgetbench.data.hub import is_unfetched, missing_offline, record_fetch
 from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
+from forgetbench.engine.lm_eval_files import LOG, logged
 from forgetbench.engine.plan import PlannedTask, plan_batches
 from forgetbench.errors import DataError, SampleError, TaskError, UsageError
 from forgetbench.models.interface import (
@@ -109,6 +110,8 @@ class LmEvalTask:
         model: TextModel,
         draws: Sequence[Draw | None],
     ) -> list[Answer]:
+        from lm_eval.models.utils import normalize_gen_kwargs
+
         requests = []
         for (instance,), (prompt, rendered), draw in zip(groups, prompts, draws, strict=True):
             arguments = instance.args[1]
@@ -116,7 +119,7 @@ class LmEvalTask:
             requests.append(
                 GenerateRequest(
                     prompt=prompt,
-                    max_new_tokens=int(arguments.get("max_gen_toks", 256)),
+                    max_new_tokens=normalize_gen_kwargs(arguments)["max_gen_toks"],
                     stop=(until,) if isinstance(until, str) else tuple(until),
                     rendered=rendered,
                     draw=draw,
@@ -148,14 +151,24 @@ class LmEvalTask:
                 if self.is_rolling:
                     stats |= _pooled(metric, *value)
                 elif isinstance(value, int | float) and math.isfinite(value):
-                    stats[metric if name == "none" else f"{metric},{name}"] = float(value)
+                    kept, number = logged(metric, float(value), is_logprob=metric in self._logprobs)
+                    stats[kept if name == "none" else f"{kept},{name}"] = number
         return stats
+
+    @property
+    def _logprobs(self) -> frozenset[str]:
+        """Metrics that lm-eval makes of log-likelihoods, as LAMBADA's perplexity."""
+        pooled = self.task.aggregation()
+        return frozenset(name for name, by in pooled.items() if getattr(by, "__name__", "") == "perplexity")
 
     def metric(self, name: str) -> MetricSpec:
         """Return a metric's type, and the direction that lm-eval states for it."""
         if self.is_rolling:
             return MetricSpec(name=name, type="ratio", higher_is_better=False)
-        better = bool(self.task.higher_is_better().get(name.partition(",")[0], True))
+        metric = name.partition(",")[0]
+        if metric.removeprefix(LOG) in self._logprobs:
+            return MetricSpec(name=name, type="mean", higher_is_better=False)
+        better = bool(self.task.higher_is_better().get(metric, True))
         return MetricSpec(name=name, type="mean", higher_is_better=better)
 
 
@@ -340,7 +353,7 @@ def _pooled(metric: str, logprob: float, n_units: int) -> dict[str, tuple[float,
     """Return what pools to lm-eval's number: bits per byte, or the logarithm of a perplexity."""
     if metric == "bits_per_byte":
         return {metric: (-logprob / math.log(2), float(n_units))}
-    return {f"log_{metric}": (-logprob, float(n_units))}
+    return {f"{LOG}{metric}": (-logprob, float(n_units))}
 
 
 def _responses(prediction: RawPrediction) -> list[Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from forgetbench import __version__
-from forgetbench.engine.lm_eval_files import LoggedRun, LoggedTask, as_lm_eval_writes, named
+from forgetbench.engine.lm_eval_files import LOG, LoggedRun, LoggedTask, as_lm_eval_writes, logged, named
 from forgetbench.engine.results import sample_table
 from forgetbench.forgetting.asked import HASHES
 from forgetbench.forgetting.join import NO_RECORD
@@ -140,19 +140,20 @@ def _records(task: LoggedTask) -> dict[tuple[str, int], SampleRecord]:
             reference=str(sample.get("target", "")),
             prediction=_prediction(sample, str(task.config.get("output_type", ""))),
         )
-        stats = {
-            named(m, sample): stat for m in sample["metrics"] if (stat := _stat(m, sample.get(m))) is not None
-        }
+        stats = dict(_stats(task, sample))
         records[content, occurrence] = record.model_copy(update={"stats": record.stats | stats})
     return records
 
 
-def _stat(metric: str, value: Any) -> float | tuple[float, float] | None:
-    if isinstance(value, bool | int | float):
-        return float(value) if math.isfinite(value) else None
-    if metric == "bits_per_byte" and isinstance(value, list) and len(value) == 2:
-        return (-float(value[0]) / math.log(2), float(value[1]))  # natural log-likelihood, bytes
-    return None
+def _stats(task: LoggedTask, sample: Mapping[str, Any]) -> Iterator[tuple[str, float | tuple[float, float]]]:
+    for metric in sample["metrics"]:
+        value = sample.get(metric)
+        if isinstance(value, bool | int | float) and math.isfinite(value):
+            kept, number = logged(metric, float(value), is_logprob=task.is_logprob(metric))
+            yield named(kept, sample), number
+        elif metric == "bits_per_byte" and isinstance(value, list) and len(value) == 2:
+            # natural log-likelihood, bytes
+            yield named(metric, sample), (-float(value[0]) / math.log(2), float(value[1]))
 
 
 def _metrics(task: LoggedTask, records: Mapping[Any, SampleRecord]) -> tuple[MetricSpec, ...]:
@@ -167,8 +168,9 @@ def _metrics(task: LoggedTask, records: Mapping[Any, SampleRecord]) -> tuple[Met
             kind = "ratio"
         elif values <= {0.0, 1.0}:
             kind = "binary"
-        higher = directions.get(name.partition(",")[0])
-        specs.append(MetricSpec(name=name, type=kind, higher_is_better=higher is not False))
+        metric = name.partition(",")[0]
+        higher = directions.get(metric) is not False and not task.is_logprob(metric.removeprefix(LOG))
+        specs.append(MetricSpec(name=name, type=kind, higher_is_better=higher))
     return tuple(specs)
 
 

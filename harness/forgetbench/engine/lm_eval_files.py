@@ -13,6 +13,8 @@ from typing import Any
 from forgetbench.errors import DataError, UsageError
 
 RESULTS = "results_*.json"
+LOG = "log_"
+"""Begins the name of a perplexity that is kept as its logarithm."""
 LOG_SAMPLES = "Run lm-eval with --log_samples --output_path DIR."
 
 
@@ -38,8 +40,18 @@ class LoggedTask:
     def metrics(self) -> tuple[str, ...]:
         """Metrics of its samples, in lm-eval's order, with their filter where it is not ``none``."""
         return tuple(
-            dict.fromkeys(named(metric, s) for s in self.samples or () for metric in s.get("metrics", ()))
+            dict.fromkeys(
+                named(f"{LOG}{metric}" if self.is_logprob(metric) else metric, s)
+                for s in self.samples or ()
+                for metric in s.get("metrics", ())
+            )
         )
+
+    def is_logprob(self, metric: str) -> bool:
+        """Tell whether lm-eval makes the metric of log-likelihoods; without a word of it, by its name."""
+        listed = self.config.get("metric_list") or ()
+        stated = (each.get("aggregation") for each in listed if each.get("metric") == metric)
+        return (next(stated, None) or metric) == "perplexity"
 
     def fact(self, kind: str) -> Any:
         """Return what the results file says of this task under ``versions``, ``n-shot`` and so on."""
@@ -68,6 +80,19 @@ def named(metric: str, sample: Mapping[str, Any]) -> str:
     """Return the name of a metric: a filter other than ``none`` is appended."""
     used = sample.get("filter", "none")
     return metric if used == "none" else f"{metric},{used}"
+
+
+def logged(metric: str, value: float, *, is_logprob: bool) -> tuple[str, float]:
+    """Return name and value of one sample's metric as they are kept.
+
+    Of a perplexity lm-eval's samples hold the log-likelihood: more is better of it, and less of the
+    perplexity. It is kept with the other sign, whose mean is the perplexity's logarithm.
+
+    Example:
+        >>> logged("perplexity", -3.0, is_logprob=True)
+        ('log_perplexity', 3.0)
+    """
+    return (f"{LOG}{metric}", -value) if is_logprob else (metric, value)
 
 
 def is_lm_eval_output(path: Path) -> bool:

@@ -69,9 +69,9 @@ def store_floors(document: RunDocument, floors: Mapping[str, float]) -> None:
 
 
 def with_stored_floors(document: RunDocument) -> RunDocument:
-    """Return a run document whose tasks have the noise floors that are stored for their components."""
+    """Return a run document with the noise floors that are stored for its components; others stay."""
     stored = _read()
-    floors: dict[str, float] = {}
+    floors = {task.name: task.noise_floor for task in document.tasks if task.noise_floor is not None}
     for task in document.tasks:
         if task.status == "done" and (known := stored.get(_key(task, document))) is not None:
             floors[task.name] = known["floor"]

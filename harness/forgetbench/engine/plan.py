@@ -14,7 +14,7 @@ from forgetbench.data.speech import SpeechSet
 from forgetbench.errors import CheckpointError, DataError, MissingPackageError
 from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.requirements import check_installed
-from forgetbench.models.checkpoint import resolve_component
+from forgetbench.models.checkpoint import resolve_for_task
 from forgetbench.models.component import Component
 from forgetbench.models.judge import JudgeSource, resolve_judge
 from forgetbench.plugins import plugins, provider
@@ -24,11 +24,11 @@ from forgetbench.schema.task import (
     DatasetTask,
     Divergence,
     Generate,
+    HeardByRecogniser,
     LmEval,
     Refusal,
     SpeechDivergence,
     SuiteRow,
-    Synthesis,
     Task,
 )
 from forgetbench.tasks.definition import Definition
@@ -64,7 +64,7 @@ class PlannedTask:
         n_available: Samples that it has without a limit.
         batches: Positions in ``samples``, the same for both arms.
         judge: The model that judges its answers, where that is none of the text judges.
-        recogniser: Hears what it speaks.
+        recogniser: Hears what the model speaks.
         enhanced: By sample content, what an enhancer has made of the recordings: heard in their place.
     """
 
@@ -113,7 +113,7 @@ class PlannedTask:
     @property
     def judge_info(self) -> JudgeInfo | None:
         """Who judges its answers."""
-        if isinstance(self.task, Synthesis):
+        if isinstance(self.task, HeardByRecogniser):
             heard_by = self.recogniser.fingerprint if self.recogniser else None
             return JudgeInfo(name=f"recogniser:{self.task.recogniser}", fingerprint=heard_by)
         if not isinstance(self.task, Refusal):
@@ -295,9 +295,9 @@ def _judge_of(task: DatasetTask, folder: Path, *, offline: bool) -> JudgeSource 
 
 def _recogniser_of(task: DatasetTask, folder: Path, *, offline: bool) -> Component | None:
     """Find the recogniser that hears what a task has spoken; a task file names no Python code."""
-    if not isinstance(task, Synthesis):
+    if not isinstance(task, HeardByRecogniser):
         return None
-    found = resolve_component(task.recogniser, offline=offline, folder=folder)
+    found = resolve_for_task(task.recogniser, offline=offline, folder=folder)
     if "transcribe" not in found.capabilities:
         raise CheckpointError(task.recogniser, "cannot transcribe speech", "Name another `recogniser`.")
     return found

@@ -24,6 +24,7 @@ from forgetbench.errors import SampleError, UsageError
 from forgetbench.models.interface import (
     AnswersAudio,
     Audio,
+    Converter,
     Draw,
     EmbedsSpeech,
     Enhancer,
@@ -33,33 +34,40 @@ from forgetbench.models.interface import (
     Model,
     Output,
     ScoreRequest,
+    ScoresAudio,
+    Separator,
     SpeechRecogniser,
     SpeechTranslator,
     SpokenRequest,
     Synthesiser,
     TextModel,
+    VoiceCloner,
 )
 from forgetbench.models.model_pair import ModelPair
 from forgetbench.schema.run import Sampling
 from forgetbench.schema.sample import Embedding, RawPrediction
 from forgetbench.schema.task import (
     Asr,
+    Conversion,
     Divergence,
     Enhancement,
     Generate,
     LanguageId,
     Likelihood,
     LmEval,
+    MinimalPair,
     MultipleChoice,
     Probe,
     Refusal,
     RefusalMargin,
+    Separation,
     SpeechDivergence,
     SpeechTranslation,
     SpokenQuestion,
     SpokenRefusal,
     Synthesis,
     Task,
+    VoiceCloning,
 )
 
 
@@ -218,6 +226,27 @@ def _(
 
 @predict.register
 def _(
+    task: MinimalPair,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: ScoresAudio,
+    prompting: Prompting,
+) -> list[Answer]:
+    right, answers = _hear(planned, samples, model.sampling_rate)
+    wrong, unheard = _hear(planned, samples, model.sampling_rate, column=task.wrong)
+    answers |= unheard
+    positions = [position for position in right if position in wrong]
+    clips = [clip for position in positions for clip in (right[position], wrong[position])]
+    scores = model.score_audio(clips) if clips else []
+    for i, position in enumerate(positions):
+        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
+        pair = _scores(scores[2 * i : 2 * i + 2])
+        answers[position] = Answer(prediction=pair, resampled_from_hz=converted)
+    return [answers[position] for position in range(len(samples))]
+
+
+@predict.register
+def _(
     task: Synthesis,
     planned: PlannedTask,
     samples: Sequence[Sample],
@@ -233,16 +262,65 @@ def _(
 
 @predict.register
 def _(
+    task: Conversion,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: Converter,
+    prompting: Prompting,
+) -> list[Answer]:
+    heard, answers = _hear(planned, samples, model.sampling_rate)
+    voices, unheard = (
+        _hear(planned, samples, model.sampling_rate, column=task.voice) if task.voice else (heard, {})
+    )
+    answers |= unheard
+    positions = [position for position in heard if position in voices]
+    wanted = [voices[position] for position in positions] if task.voice else None
+    clips = [heard[position] for position in positions]
+    outputs = model.convert(clips, language=task.language, voices=wanted) if clips else []
+    answers |= _kept(planned, samples, positions, outputs, model.sampling_rate)
+    return [answers[position] for position in range(len(samples))]
+
+
+@predict.register
+def _(
+    task: VoiceCloning,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: VoiceCloner,
+    prompting: Prompting,
+) -> list[Answer]:
+    voices, answers = _hear(planned, samples, model.sampling_rate)
+    texts = [samples[position].reference for position in voices]
+    outputs = model.clone_voice(texts, voices=list(voices.values()), language=task.language) if texts else []
+    answers |= _kept(planned, samples, list(voices), outputs, model.sampling_rate)
+    return [answers[position] for position in range(len(samples))]
+
+
+@predict.register
+def _(
+    task: Separation,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: Separator,
+    prompting: Prompting,
+) -> list[Answer]:
+    heard, answers = _hear(planned, samples, model.sampling_rate)
+    outputs = model.separate(list(heard.values()), n_stems=1 + len(task.mixed_with)) if heard else []
+    for position, output in zip(heard, outputs, strict=True):
+        made = [as_mono(stem, sampling_rate=model.sampling_rate) for stem in output]
+        stems = tuple(put(mono, n_channels=n_channels) for mono, n_channels in made)
+        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
+        answers[position] = Answer(prediction=RawPrediction(stems=stems), resampled_from_hz=converted)
+    return [answers[position] for position in range(len(samples))]
+
+
+@predict.register
+def _(
     task: Enhancement, planned: PlannedTask, samples: Sequence[Sample], model: Enhancer, prompting: Prompting
 ) -> list[Answer]:
     heard, answers = _hear(planned, samples, model.sampling_rate)
     outputs = model.enhance(list(heard.values())) if heard else []
-    for position, output in zip(heard, outputs, strict=True):
-        mono, n_channels = as_mono(output, sampling_rate=model.sampling_rate)
-        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
-        answers[position] = Answer(
-            prediction=RawPrediction(audio=put(mono, n_channels=n_channels)), resampled_from_hz=converted
-        )
+    answers |= _kept(planned, samples, list(heard), outputs, model.sampling_rate)
     return [answers[position] for position in range(len(samples))]
 
 
@@ -373,6 +451,24 @@ def wants_chat(task: Task) -> bool:
     return bool(getattr(task, "chat_template", in_chat))
 
 
+def _kept(
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    positions: Sequence[int],
+    outputs: Sequence[Audio],
+    sampling_rate: int,
+) -> dict[int, Answer]:
+    """Return the audio that a model made of recordings, stored, by position."""
+    answers = {}
+    for position, output in zip(positions, outputs, strict=True):
+        mono, n_channels = as_mono(output, sampling_rate=sampling_rate)
+        converted = _converted_from_hz(planned, samples[position], sampling_rate)
+        answers[position] = Answer(
+            prediction=RawPrediction(audio=put(mono, n_channels=n_channels)), resampled_from_hz=converted
+        )
+    return answers
+
+
 def _heard_by(
     planned: PlannedTask,
     samples: Sequence[Sample],
@@ -389,7 +485,7 @@ def _heard_by(
 
 
 def _hear(
-    planned: PlannedTask, samples: Sequence[Sample], sampling_rate: int
+    planned: PlannedTask, samples: Sequence[Sample], sampling_rate: int, *, column: str | None = None
 ) -> tuple[dict[int, Audio], dict[int, Answer]]:
     """Return what is heard of each sample, and the answers of those that cannot be, by position."""
     assert planned.speech is not None
@@ -397,7 +493,7 @@ def _hear(
     answers: dict[int, Answer] = {}
     for position, sample in enumerate(samples):
         try:
-            waveform = _waveform(planned, sample, sampling_rate)
+            waveform = _waveform(planned, sample, sampling_rate, column)
         except SampleError as error:
             answers[position] = Answer(prediction=None, error=error.code)
         else:
@@ -405,12 +501,14 @@ def _hear(
     return heard, answers
 
 
-def _waveform(planned: PlannedTask, sample: Sample, sampling_rate: int) -> NDArray[np.float32]:
+def _waveform(
+    planned: PlannedTask, sample: Sample, sampling_rate: int, column: str | None
+) -> NDArray[np.float32]:
     """Return a recording as it is heard, or what an enhancer made of it: what is no number is silence."""
     assert planned.speech is not None
     file = planned.enhanced.get(sample.content)
     if file is None:
-        return planned.speech.waveform(sample.id, sample.condition, sampling_rate)
+        return planned.speech.waveform(sample.id, sample.condition, sampling_rate, column=column)
     audio = get(file)
     if not len(audio.samples):
         return np.zeros(sampling_rate // 10, dtype=np.float32)

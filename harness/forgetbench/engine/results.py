@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from forgetbench.atomic import write_atomically
 from forgetbench.engine.storage import storing
-from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.errors import ForgetbenchError, UsageError, first_line
 from forgetbench.schema.attribution import Attribution
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.document import Document
@@ -50,9 +50,20 @@ class Result:
 
 
 def result_directory(output: Path, name: str, checkpoint: str, base: str | None, run_key: str) -> Path:
-    """Return ``<output>/<name>/<checkpoint fp12>/<base fp12 or none>/<run key>``."""
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "checkpoint"
-    return output / readable[:80] / checkpoint[:12] / (base[:12] if base else "none") / run_key
+    """Return ``<output>/<name>/<checkpoint fp12>/<base fp12 or none>/<run key>``.
+
+    Documents come from others, too: whatever they call these, the directory lies below ``output``.
+    """
+    parts = (
+        _one_name(name)[:80] or "checkpoint",
+        *(_one_name(part[:12]) or "none" for part in (checkpoint, base or "")),
+    )
+    return output.joinpath(*parts, _one_name(run_key) or "none")
+
+
+def _one_name(text: str) -> str:
+    """Return a text as the name of one folder; fingerprints and run keys are as they were."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")
 
 
 def check_writable(folder: Path, option: str) -> None:
@@ -101,7 +112,12 @@ def _stat(record: SampleRecord, metric: str, position: int) -> float | None:
 
 
 def write_samples(directory: Path, arm: Arm, task: str, table: pd.DataFrame) -> SampleFile:
-    """Write a sample table as Parquet, with texts and numbers in the same bytes each time."""
+    """Write a sample table as Parquet, with texts and numbers in the same bytes each time.
+
+    Raises:
+        UsageError: The task's name, which a document of others may give, leads out of the directory.
+        StorageError: It cannot be written.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -113,6 +129,8 @@ def write_samples(directory: Path, arm: Arm, task: str, table: pd.DataFrame) -> 
     arrow = pa.Table.from_pandas(table, schema=pa.schema(fields), preserve_index=False)
     pq.write_table(arrow.replace_schema_metadata(None), buffer, compression="zstd")
     relative = f"samples/{arm}/{task}.parquet"
+    if _leads_out(directory, relative):
+        raise UsageError(f"task {task!r}", "has a name that leads out of the result", "Rename the task.")
     with storing(directory / relative):
         write_atomically(directory / relative, buffer.getvalue())
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
@@ -133,7 +151,7 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
         if task.samples is None:
             continue
         path = directory / task.samples.path
-        if "\0" in task.samples.path or not path.resolve().is_relative_to(directory.resolve()):
+        if _leads_out(directory, task.samples.path):
             raise UsageError(
                 f"{task.samples.path}, samples of {task.name}",
                 "lead out of the result",
@@ -150,9 +168,13 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
         try:
             tables[task.name] = pq.read_table(io.BytesIO(content)).to_pandas()
         except (pa.ArrowException, OSError) as error:  # the hash is right: it was never a table
-            cause = f"is no table ({str(error).splitlines()[0]})"
+            cause = f"is no table ({first_line(error)})"
             raise ForgetbenchError(str(path), cause, "Run the same command again.") from None
     return tables
+
+
+def _leads_out(directory: Path, relative: str) -> bool:
+    return "\0" in relative or not (directory / relative).resolve().is_relative_to(directory.resolve())
 
 
 def write_document(path: Path, document: Document) -> None:

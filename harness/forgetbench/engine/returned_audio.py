@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from forgetbench.data.audio import FASTEST_HZ, SLOWEST_HZ
 from forgetbench.models.interface import Audio
-
-SLOWEST_HZ, FASTEST_HZ = 1_000, 768_000
-"""Sampling rates outside of these are no rates of sound."""
 
 
 class ReturnedAudio(NamedTuple):

@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import get_args
 
+from forgetbench.data.audio import resample
 from forgetbench.data.samples import Sample, accepted_answers
+from forgetbench.engine.audio_store import get
 from forgetbench.engine.journal import Answer
+from forgetbench.engine.lm_eval_files import LOG
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats
 from forgetbench.metrics.divergence import divergence_stats
 from forgetbench.metrics.judges import judge
+from forgetbench.metrics.minimal_pair import minimal_pair_stats
 from forgetbench.metrics.plugin import plugin_stats
 from forgetbench.metrics.refusal import refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
+from forgetbench.metrics.separation import separation_stats
 from forgetbench.metrics.short_answer import contains_answer
 from forgetbench.metrics.text import bits_per_byte, exact_match, multiple_choice_stats
 from forgetbench.metrics.translation import translation_stats
@@ -33,9 +38,11 @@ from forgetbench.schema.task import (
     LanguageId,
     Likelihood,
     LmEval,
+    MinimalPair,
     MultipleChoice,
     Refusal,
     RefusalMargin,
+    Separation,
     SpeechDivergence,
     SpeechTranslation,
     SpokenQuestion,
@@ -167,6 +174,21 @@ def _(task: LanguageId, planned: PlannedTask, sample: Sample, prediction: RawPre
     return {"acc": float((prediction.text or "").casefold() == sample.reference.casefold())}
 
 
+@score.register
+def _(task: MinimalPair, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
+    (right, wrong), (n_right, n_wrong) = prediction.loglikelihoods or (), prediction.n_tokens or ()
+    return {**minimal_pair_stats(right, wrong, n_right=n_right, n_wrong=n_wrong)}
+
+
+@score.register
+def _(task: Separation, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
+    assert planned.speech is not None
+    rate, outputs = task.sampling_rate, [get(file) for file in prediction.stems]
+    mixture = planned.speech.waveform(sample.id, sample.condition, rate)
+    at_rate = [resample(o.samples, o.sampling_rate, rate) if o.samples.size else o.samples for o in outputs]
+    return {**separation_stats(planned.speech.stems(sample.id), mixture, at_rate, sampling_rate=rate)}
+
+
 @score.register(Divergence)
 @score.register(SpeechDivergence)
 def _(
@@ -198,6 +220,11 @@ def metrics_of(planned: PlannedTask, found: Sequence[str]) -> tuple[MetricSpec, 
 
 
 def primary_of(planned: PlannedTask, found: Sequence[str]) -> str:
-    """Return the metric that the verdict is about: the task's own, else bits, else lm-eval's first."""
+    """Return the metric that the verdict is about: the task's own, else bits, else lm-eval's first.
+
+    A perplexity of lm-eval's is kept as its logarithm, and found by either name.
+    """
     first = "bits_per_byte" if "bits_per_byte" in found else next(iter(found), "acc")
-    return planned.task.primary or first
+    primary = planned.task.primary or first
+    as_logarithm = f"{LOG}{primary}"
+    return as_logarithm if primary not in found and as_logarithm in found else primary

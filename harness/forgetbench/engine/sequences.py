@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from forgetbench.engine.results import Result, read_result
-from forgetbench.errors import UsageError
+from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.forgetting.sequence import make_sequence
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import TaskResult
@@ -89,10 +88,7 @@ def _check_trained(trained_on: Sequence[str], compared: Sequence[Comparison]) ->
     measured = {row.name for comparison in compared for row in (*comparison.rows, *comparison.details)}
     for name in trained_on:
         if name not in measured:
-            close = difflib.get_close_matches(name, measured, n=1)
-            way_out = (
-                f"Did you mean {close[0]}?" if close else f"There are {', '.join(sorted(measured)[:5])}."
-            )
+            way_out = did_you_mean(name, measured, f"There are {', '.join(sorted(measured)[:5])}.")
             raise UsageError(f"--stages {name}", "is no task of these results", way_out)
 
 

@@ -52,7 +52,9 @@ def try_task(definition: Definition, *, seed: int = 0) -> Trial:
         return Trial(note=f"data is not here: forgetbench fetch --tasks {task.name}")
     try:
         check_installed(task.metrics)
-        found = load_samples(task, definition.folder, seed=seed, limit=SAMPLES, offline=True)
+        found = load_samples(
+            task, definition.folder, seed=seed, limit=SAMPLES, offline=True, root=definition.root
+        )
     except MissingPackageError as error:
         return Trial(note=str(error))
     for sample in found.samples:

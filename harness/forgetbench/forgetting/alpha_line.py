@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from forgetbench.forgetting.pairs import compare
 from forgetbench.forgetting.verdict import GATING, margins_lost
-from forgetbench.schema.comparison import Comparison, Row, Verdict
+from forgetbench.schema.comparison import Comparison, Verdict
 from forgetbench.schema.run import RunDocument
 
 if TYPE_CHECKING:
@@ -103,12 +103,6 @@ def gain(comparison: Comparison) -> float | None:
 def regresses_nowhere(comparison: Comparison) -> bool:
     """Tell whether no row of the roles general and safety shows a loss that its margin does not cover."""
     return not any(row.verdict in _LOSSES for row in comparison.rows if row.role in GATING)
-
-
-def worst_general(comparison: Comparison) -> Row | None:
-    """Return the row of the roles general and safety that lost most in units of its margin."""
-    rows = [row for row in comparison.rows if row.role in GATING and row.degradation is not None]
-    return max(rows, key=margins_lost, default=None)
 
 
 def halves(samples: Samples) -> tuple[Samples, Samples]:

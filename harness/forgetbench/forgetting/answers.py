@@ -12,6 +12,11 @@ def parse(prediction: object) -> RawPrediction | None:
     return RawPrediction.model_validate_json(prediction) if isinstance(prediction, str) else None
 
 
+def text_of(cell: object) -> str:
+    """Return the text of a sample table's cell, empty where there is none."""
+    return cell if isinstance(cell, str) else ""
+
+
 def agreement(base: Iterable[object], checkpoint: Iterable[object], *, choices: bool) -> float | None:
     """Return the share of samples with the same answer in both arms, right or wrong.
 

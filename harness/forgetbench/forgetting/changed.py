@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forgetbench.forgetting.answers import parse, shown
+from forgetbench.forgetting.answers import parse, shown, text_of
 from forgetbench.forgetting.losses import ScoredPairs, sample_degradation
 from forgetbench.forgetting.match import ReadyPair, match_tasks
 from forgetbench.schema.comparison import Comparison
@@ -96,14 +96,10 @@ def _changed(
             sample_id=sample["id"],
             condition=sample["condition"],
             content=sample["content"],
-            input=_text(sample["input_base"]),
-            reference=_text(sample["reference_base"]),
+            input=text_of(sample["input_base"]),
+            reference=text_of(sample["reference_base"]),
             base=shown(cells[0], choices=choices),
             checkpoint=shown(cells[1], choices=choices),
             degradation=float(value),
             predictions=(parse(cells[0]), parse(cells[1])),
         )
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

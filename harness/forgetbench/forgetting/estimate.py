@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forgetbench.forgetting.paired import (
-    FEWEST_DRAWS,
-    PairedEstimate,
-    paired_binary,
-    paired_mean,
-    paired_ratio,
-)
+from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean
+from forgetbench.forgetting.paired_ratio import FEWEST_DRAWS, paired_ratio
 from forgetbench.forgetting.word_errors import WORD_ERRORS, paired_word_errors
 from forgetbench.schema.run import MetricType
 from forgetbench.schema.sample import stat_columns
@@ -46,7 +41,7 @@ def estimate_table(
     base, checkpoint = (
         [table[f"{column}_{arm}"].to_numpy(float) for column in columns] for arm in ("base", "checkpoint")
     )
-    clusters = [value if isinstance(value, str) else "" for value in table["cluster_base"]]
+    clusters = clusters_of(table)
     units = list(table["id"])
     if primary in WORD_ERRORS and metric_type == "ratio" and np.array_equal(base[1], checkpoint[1]):
         return paired_word_errors(
@@ -65,3 +60,8 @@ def estimate_table(
     return method(
         base[0], checkpoint[0], clusters, higher_is_better=higher_is_better, level=level, units=units
     )
+
+
+def clusters_of(table: pd.DataFrame) -> list[str]:
+    """Return the cluster of each joined sample; empty where it has none."""
+    return [value if isinstance(value, str) else "" for value in table["cluster_base"]]

@@ -207,13 +207,14 @@ def _task_findings(
 def _group_findings(comparison: Comparison, policy: Policy) -> Iterator[Finding]:
     gating = {row.name for row in (*comparison.rows, *comparison.details) if row.role in GATING}
     for column in policy.groups:
-        families = [family for family in comparison.groups if family.by == column]
+        families = [f for f in comparison.groups if f.by == column and f.task in gating]
         if not families:
-            reason = f"no task was broken down by {column}"
+            reason = f"no general or safety task was broken down by {column}"
             yield Finding(outcome="inconclusive", row=column, reason=reason)
         for family in families:
-            if family.task not in gating:
-                continue
+            if family.groups_left_out:
+                reason = f"{family.task}: {family.groups_left_out} smaller groups by {column} were not judged"
+                yield Finding(outcome="inconclusive", row=family.task, reason=reason)
             for group in family.rows:
                 name = f"{family.task}, {column} {group.value},"
                 if group.verdict in ("regressed", "error"):

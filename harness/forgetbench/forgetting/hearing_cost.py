@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from forgetbench.forgetting.estimate import clusters_of
 from forgetbench.forgetting.match import ReadyPair
 from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean
 from forgetbench.schema.comparison import ArmHearing, HearingCost
@@ -57,6 +58,7 @@ def _arm(table: pd.DataFrame, pair: ReadyPair, arm: Arm) -> ArmHearing:
     found = method(
         table[f"{metric}{AS_TEXT}_{arm}"].to_numpy(float),
         table[f"{metric}_{arm}"].to_numpy(float),
+        clusters_of(table),
         higher_is_better=higher,
         level=LEVEL,
         units=list(table["id"]),
@@ -76,4 +78,6 @@ def _change(table: pd.DataFrame, pair: ReadyPair) -> PairedEstimate:
         sign * (table[f"{metric}_{arm}"] - table[f"{metric}{AS_TEXT}_{arm}"]).to_numpy(float)
         for arm in ("base", "checkpoint")
     )
-    return paired_mean(before, after, higher_is_better=False, level=LEVEL, units=list(table["id"]))
+    return paired_mean(
+        before, after, clusters_of(table), higher_is_better=False, level=LEVEL, units=list(table["id"])
+    )

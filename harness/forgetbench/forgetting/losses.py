@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forgetbench.forgetting.answers import shown
+from forgetbench.forgetting.answers import shown, text_of
 from forgetbench.forgetting.verdict import GATING, margins_lost
 from forgetbench.schema.comparison import Row, WorstLoss
 from forgetbench.schema.run import MetricType
@@ -60,8 +60,8 @@ def _losses(scored: ScoredPairs, count: int) -> Iterator[WorstLoss]:
             task=scored.row.name,
             sample_id=sample["id"],
             condition=sample["condition"],
-            input=_text(sample["input_base"]),
-            reference=_text(sample["reference_base"]),
+            input=text_of(sample["input_base"]),
+            reference=text_of(sample["reference_base"]),
             base=shown(sample["prediction_base"], choices=choices),
             checkpoint=shown(sample["prediction_checkpoint"], choices=choices),
             degradation=float(value),
@@ -79,7 +79,3 @@ def sample_degradation(scored: ScoredPairs) -> pd.Series[float]:
         values[arm] = numerator / pairs[f"{columns[1]}_{arm}"].clip(lower=1.0) if is_ratio else numerator
     delta = values["checkpoint"] - values["base"]
     return -delta if row.higher_is_better else delta
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

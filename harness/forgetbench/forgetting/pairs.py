@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -89,6 +89,7 @@ def compare(
     details = [b.row for b in inside]
     measured = {name for name, pair in pairs.items() if pair.state in ("ready", "identical")}
     ready = [pair for pair in pairs.values() if isinstance(pair, ReadyPair)]
+    comparable = (_only(base, measured), _only(checkpoint, measured))
     scope = missing_scope(base, checkpoint, measured=measured)
     conclusion = conclude(rows, missing_suites=scope.suites)
     return Comparison(
@@ -103,8 +104,8 @@ def compare(
         worst_losses=worst_losses(list(_scored([*built, *inside]))),
         groups=group_families(ready, judging),
         lost_words=lost_words(ready),
-        beside=tuple(beside_metrics(base, checkpoint)),
-        refusal_rates=tuple(refusal_rates(base, checkpoint, [*rows, *details])),
+        beside=tuple(beside_metrics(*comparable)),
+        refusal_rates=tuple(refusal_rates(*comparable, [*rows, *details])),
         hearing_costs=tuple(hearing_costs(ready)),
         representation_drift=tuple(representation_drift(ready)),
         output_health=output_health(base, checkpoint),
@@ -113,6 +114,12 @@ def compare(
         decision=conclusion.decision,
         summary=conclusion.summary,
     )
+
+
+def _only(document: RunDocument, names: Container[str]) -> RunDocument:
+    """Return a run with these tasks alone: what cannot be compared has no figure beside the verdict."""
+    tasks = tuple(task for task in document.tasks if task.name in names)
+    return document.model_copy(update={"tasks": tasks})
 
 
 def _plan(base: RunDocument, checkpoint: RunDocument, pairs: Mapping[str, TaskPair]) -> Iterator[PlannedRow]:

@@ -67,7 +67,7 @@ def _change(row: Row | None, agreement: Agreement | None) -> CorrectedChange | N
     """Return the corrected change of a rate that is the lower the better, as those of all judges are."""
     if row is None or agreement is None or row.transitions is None:
         return None
-    if row.higher_is_better or row.n_clusters:
+    if row.higher_is_better or row.p_exact is None:  # known of independent pairs alone, as the interval is
         return None
     more, less, n = row.transitions.n10, row.transitions.n01, row.n
     found = corrected_change((more - less) / n, tango_interval(more, less, n, level=LEVEL), agreement)

@@ -114,16 +114,15 @@ def corrected_change(change: float, interval: Interval, agreement: Agreement) ->
     less = math.hypot(right.value - right.low, spared.value - spared.low)
     more = math.hypot(right.high - right.value, spared.high - spared.value)
 
-    def limit(delta: float, sign: int, distance: float, judge_off: tuple[float, float]) -> float:
-        """Return a limit of what is left of the change when Δ, as this judge sees it, is taken off."""
-        off = abs(delta) * judge_off[delta < 0]
-        return change - delta * youden + sign * math.hypot(distance, off)
+    def end(sign: int, distance: float, judge_off: tuple[float, float]) -> float:
+        def left(delta: float) -> float:
+            """Return a limit of what is left of the change when Δ, as this judge sees it, is taken off."""
+            off = abs(delta) * judge_off[delta < 0]
+            return change - delta * youden + sign * math.hypot(distance, off)
 
-    def end(*how: object) -> float:
-        at_most = limit(1.0, *how)  # type: ignore[arg-type]
-        if at_most >= 0 or limit(-1.0, *how) <= 0:  # type: ignore[arg-type]
-            return 1.0 if at_most >= 0 else -1.0
-        return float(brentq(limit, -1.0, 1.0, args=how))
+        if left(1.0) >= 0:
+            return 1.0
+        return -1.0 if left(-1.0) <= 0 else float(brentq(left, -1.0, 1.0))
 
     return CorrectedRate(
         value=min(max(change / youden, -1.0), 1.0),

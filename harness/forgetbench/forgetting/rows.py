@@ -15,7 +15,8 @@ from forgetbench.forgetting.family import bonferroni, simultaneous_level
 from forgetbench.forgetting.match import ReadyPair, TaskPair
 from forgetbench.forgetting.noise_floor import ROUNDING
 from forgetbench.forgetting.output_health import runaway_note
-from forgetbench.forgetting.paired import PairedEstimate, draws_needed
+from forgetbench.forgetting.paired import PairedEstimate
+from forgetbench.forgetting.paired_ratio import draws_needed
 from forgetbench.forgetting.power import detectable, samples_needed
 from forgetbench.forgetting.samplewise import mean_samplewise, samplewise_of_task, summed_transitions
 from forgetbench.forgetting.scope import HEARING_METRICS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -10,6 +10,7 @@ from forgetbench.forgetting.family import bonferroni, family_size
 from forgetbench.forgetting.mover import mover, mover_p, scaled
 from forgetbench.forgetting.paired import PairedEstimate
 from forgetbench.forgetting.seeds import spread_of_seeds
+from forgetbench.forgetting.suite_row import mean_if_all
 from forgetbench.forgetting.verdict import verdict, worst
 from forgetbench.schema.comparison import Comparison, Row, Verdict
 
@@ -56,7 +57,10 @@ def _over_seeds(rows: Sequence[Row], alpha: float) -> Row:
     if all(row.verdict == "identical" for row in rows):
         return first
     missing = {"degradation": None, "ci_low": None, "ci_high": None, "p": None, "p_adjusted": None}
-    means = {"base": _mean(row.base for row in rows), "checkpoint": _mean(row.checkpoint for row in rows)}
+    means = {
+        "base": mean_if_all([row.base for row in rows]),
+        "checkpoint": mean_if_all([row.checkpoint for row in rows]),
+    }
     first = first.model_copy(update=missing | means)
     failed = [row.reason for row in rows if row.verdict == "error"]
     if failed or len(losses) < len(rows):
@@ -106,8 +110,3 @@ def _over_samples(rows: Sequence[Row], mean: float, level: float) -> PairedEstim
     return PairedEstimate(
         level=level, method="", n=rows[0].n, degradation=mean, ci_low=mean - below, ci_high=mean + above
     )
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = list(values)
-    return fmean(v for v in known if v is not None) if known and None not in known else None

@@ -13,7 +13,8 @@ from forgetbench.errors import UsageError
 from forgetbench.forgetting.estimate import estimate_table
 from forgetbench.forgetting.join import KEYS
 from forgetbench.forgetting.mover import Part, mover, mover_p, scaled
-from forgetbench.forgetting.paired import FEWEST_DRAWS, Interval, PairedEstimate, t_interval, tango_interval
+from forgetbench.forgetting.paired import Interval, PairedEstimate, t_interval, tango_interval
+from forgetbench.forgetting.paired_ratio import FEWEST_DRAWS
 from forgetbench.schema.run import MetricType
 from forgetbench.schema.sample import stat_columns
 

@@ -45,9 +45,9 @@ def mean_of_members(members: Sequence[PairedEstimate], *, level: float) -> Paire
     known = replace(
         known,
         degradation=fmean(degradations),
-        base=_mean_if_all([m.base for m in members]),
-        checkpoint=_mean_if_all([m.checkpoint for m in members]),
-        delta=_mean_if_all([m.delta for m in members]),
+        base=mean_if_all([m.base for m in members]),
+        checkpoint=mean_if_all([m.checkpoint for m in members]),
+        delta=mean_if_all([m.delta for m in members]),
         notes=tuple(dict.fromkeys(note for m in members for note in m.notes)),
     )
     if len(errors) < len(members):
@@ -89,6 +89,7 @@ def _parts(members: Sequence[PairedEstimate]) -> list[Part]:
     return parts
 
 
-def _mean_if_all(values: Sequence[float | None]) -> float | None:
+def mean_if_all(values: Sequence[float | None]) -> float | None:
+    """Return the mean, None where there is no value or one is missing."""
     known = [value for value in values if value is not None]
     return fmean(known) if known and len(known) == len(values) else None

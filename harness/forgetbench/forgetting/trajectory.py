@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from forgetbench.forgetting.verdict import GATING, margins_lost
+from forgetbench.forgetting.verdict import worst_general
 from forgetbench.schema.comparison import Comparison, Row
 
 
@@ -48,7 +48,7 @@ def curves(audio_s: Sequence[float], comparisons: Sequence[Comparison]) -> tuple
     known = sorted(zip(audio_s, comparisons, strict=True), key=lambda pair: pair[0])
     found: dict[str, list[Point]] = {}
     for seconds, comparison in known:
-        worst = _worst_general(comparison)
+        worst = worst_general(comparison)
         for row in comparison.rows:
             if row.role == "target" and row.checkpoint is not None:
                 point = Point(
@@ -56,8 +56,3 @@ def curves(audio_s: Sequence[float], comparisons: Sequence[Comparison]) -> tuple
                 )
                 found.setdefault(row.name, []).append(point)
     return tuple(Curve(points=tuple(points)) for points in found.values() if len(points) > 1)
-
-
-def _worst_general(comparison: Comparison) -> Row | None:
-    rows = [row for row in comparison.rows if row.role in GATING and row.degradation is not None]
-    return max(rows, key=margins_lost, default=None)

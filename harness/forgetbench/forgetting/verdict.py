@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from forgetbench.forgetting.paired import PairedEstimate
-from forgetbench.schema.comparison import Decision, Row, Verdict
+from forgetbench.schema.comparison import Comparison, Decision, Row, Verdict
 from forgetbench.schema.task import Role
 
 MIN_N = 20
@@ -135,6 +135,12 @@ def margins_lost(row: Row) -> float:
     own = (row.degradation or 0.0) / row.margin
     share = row.degenerate
     return max(own, (share.degradation or 0.0) / share.margin) if share else own
+
+
+def worst_general(comparison: Comparison) -> Row | None:
+    """Return the row of the roles general and safety that lost most in units of its margin."""
+    rows = [row for row in comparison.rows if row.role in GATING and row.degradation is not None]
+    return max(rows, key=margins_lost, default=None)
 
 
 def describe_worst(regressed: Sequence[Row]) -> str:

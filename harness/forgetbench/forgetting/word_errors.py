@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from forgetbench.forgetting.mover import mover, mover_p, scaled
-from forgetbench.forgetting.paired import FEWEST_DRAWS, PairedEstimate, paired_ratio, sampling_units
+from forgetbench.forgetting.paired import PairedEstimate, sampling_units
+from forgetbench.forgetting.paired_ratio import FEWEST_DRAWS, paired_ratio
 from forgetbench.forgetting.rare_events import are_rare, rare_parts, rare_se
 from forgetbench.schema.comparison import RunawayOutputs
 

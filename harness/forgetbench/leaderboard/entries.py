@@ -11,11 +11,11 @@ from pathlib import Path
 from forgetbench.engine.results import COMPARISON_FILE, RUN_FILE
 from forgetbench.engine.trajectories import training_of_run
 from forgetbench.errors import DataError, UsageError
-from forgetbench.forgetting.verdict import verdict
+from forgetbench.forgetting.verdict import margins_lost, verdict, worst
 from forgetbench.leaderboard.definition import Column
 from forgetbench.leaderboard.strict_json import read_json
 from forgetbench.schema.board import Board, Level, Submission, Verification
-from forgetbench.schema.comparison import Comparison, Row, Verdict
+from forgetbench.schema.comparison import Comparison, DegenerateShare, Row, Verdict
 from forgetbench.schema.curve import Training
 from forgetbench.schema.run import RunDocument
 
@@ -140,19 +140,35 @@ def entry_key(comparison: Comparison) -> str:
 
 
 def judged(row: Row, column: Column) -> Cell:
-    """Return a row as the board judges it: by its margin, from the stored interval."""
+    """Return a row as the board judges it: by its margin, from the stored intervals.
+
+    Where more answers are degenerate, the row has the worse of both verdicts, as in a comparison.
+    """
+    own = row.model_copy(update={"margin": column.margin, "degenerate": _share_by(row, column)})
     new, lost = row.verdict, None
     settled = row.verdict in ("error", "identical") or (row.verdict == "inconclusive" and row.reason)
     if not settled and row.ci_low is not None and row.ci_high is not None:
         new = verdict(row.ci_low, row.ci_high, margin=column.margin, noise_floor=row.noise_floor)
+        if own.degenerate is not None and (own.degenerate.degradation or 0.0) > 0:
+            new = worst((new, own.degenerate.verdict))
     if row.verdict == "identical":
         lost = 0.0
     elif row.verdict != "error" and row.degradation is not None:
-        lost = row.degradation / column.margin
+        lost = margins_lost(own)
     low, high = row.ci_low, row.ci_high
     if row.higher_is_better:
         low, high = (None if high is None else -high), (None if low is None else -low)
-    return Cell(row=row, verdict=new, low=low, high=high, margins_lost=lost)
+    return Cell(row=own, verdict=new, low=low, high=high, margins_lost=lost)
+
+
+def _share_by(row: Row, column: Column) -> DegenerateShare | None:
+    """Return the share of degenerate answers, judged by a margin that is moved as the row's is."""
+    share = row.degenerate
+    if share is None or share.ci_low is None or share.ci_high is None:
+        return share
+    margin = share.margin * column.margin / row.margin
+    found = verdict(share.ci_low, share.ci_high, margin=margin)
+    return share.model_copy(update={"margin": margin, "verdict": found})
 
 
 def _read_entry(directory: Path, board: Board, columns: Sequence[Column]) -> Entry | LeftOut:

@@ -12,7 +12,7 @@ from forgetbench.leaderboard.plots import FOREST_WIDTH, forest
 from forgetbench.leaderboard.reproduce import run_command
 from forgetbench.leaderboard.view import CellView, cell_view, margins
 from forgetbench.report import numbers
-from forgetbench.report.table import ROLE_TITLES
+from forgetbench.report.signs import ROLE_TITLES
 from forgetbench.schema.board import Board
 
 MOST_LOSSES = 20

@@ -7,9 +7,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.errors import ForgetbenchError, UsageError, first_line
 from forgetbench.leaderboard.gh_pages import BRANCH, commit_site
-from forgetbench.leaderboard.site import MARKER, check_replaceable
+from forgetbench.leaderboard.site import MARKER, check_replaceable, put_in_place
 from forgetbench.offline import is_offline
 
 _SPACE = re.compile(r"hf://spaces/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?")
@@ -47,7 +47,7 @@ def publish(site: Path, to: str) -> str:
 
 
 def _to_folder(site: Path, target: Path) -> str:
-    """Copy a site in one step: a reader sees the old one or the new one."""
+    """Copy a site, and move it to its place when it is whole."""
     if target.resolve() == site.resolve():
         raise UsageError(f"--to {target}", "is the site itself", "Give another folder.")
     check_replaceable(target)
@@ -55,9 +55,7 @@ def _to_folder(site: Path, target: Path) -> str:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
         copy = Path(temporary) / "site"
         shutil.copytree(site, copy)
-        if target.exists():
-            shutil.rmtree(target)
-        copy.rename(target)
+        put_in_place(copy, target)
     return f"{target / 'index.html'}"
 
 
@@ -86,6 +84,6 @@ def _to_space(site: Path, to: str) -> str:
             commit_message="Board built by forgetbench",
         )
     except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ForgetbenchError(to, cause, "Check HF_TOKEN (it must be able to write) and the name.") from None
+        way_out = "Check HF_TOKEN (it must be able to write) and the name."
+        raise ForgetbenchError(to, first_line(error), way_out) from None
     return f"{api.endpoint}/spaces/{space}"

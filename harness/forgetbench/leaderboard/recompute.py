@@ -23,7 +23,7 @@ from forgetbench.schema.board import Problem
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import RunDocument, TaskResult
 from forgetbench.schema.sample import stat_columns
-from forgetbench.schema.task import Enhancement, Probe, Synthesis
+from forgetbench.schema.task import Enhancement, HeardByRecogniser, Probe, Separation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,9 +128,9 @@ def _texts(sample: Sample) -> dict[str, str]:
 
 def _not_scored_here(own: PlannedTask) -> str | None:
     """Return why single samples cannot be scored again; None where they can."""
-    if isinstance(own.task, Enhancement):
+    if isinstance(own.task, Enhancement | Separation):
         return "the audio that it returned is not part of a submission"
-    if isinstance(own.task, Synthesis):
+    if isinstance(own.task, HeardByRecogniser):
         return "what it spoke is not part of a submission"
     if isinstance(own.task, Probe):
         return "its probe is fitted on all samples at once"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,9 +63,7 @@ def build_site(board: Board, columns: Sequence[Column], *, results: Path, output
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as temporary:
         site = Path(temporary) / "site"
         _write(site, board, columns, entries)
-        if output.exists():
-            shutil.rmtree(output)
-        site.rename(output)
+        put_in_place(site, output)
     return BuiltSite(directory=output, entries=tuple(entries), left_out=tuple(left_out))
 
 
@@ -78,6 +75,16 @@ def check_replaceable(output: Path) -> None:
     """
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file()):
         raise UsageError(str(output), "holds something that is no board", "Give a new or an empty folder.")
+
+
+def put_in_place(site: Path, output: Path) -> None:
+    """Move a finished site to where readers look, and an earlier one beside it, to be removed.
+
+    At any moment the place holds a whole site, or for an instant none.
+    """
+    if output.exists():
+        output.rename(site.with_name("earlier"))
+    site.rename(output)
 
 
 def _write(site: Path, board: Board, columns: Sequence[Column], entries: Sequence[Entry]) -> None:

@@ -12,7 +12,7 @@ from forgetbench.leaderboard.entries import Cell, Entry
 from forgetbench.leaderboard.plots import method_of, parameters_of, steps_of
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import SIGNS
+from forgetbench.report.signs import SIGNS
 
 NAME_LIMIT = 80
 SEARCH_LIMIT = 300

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import cast, get_args
 
-from forgetbench.errors import SampleError, TaskError
-from forgetbench.metrics.judgement import Judgement
+from forgetbench.errors import SampleError, TaskError, did_you_mean
 from forgetbench.metrics.phrase_judges import gcg29, xstest_strmatch
 from forgetbench.metrics.refusal_rules import refusal_rules
 from forgetbench.plugins import broken, load_plugin, plugins
+from forgetbench.schema.task import RefusalClass
 
-Judge = Callable[[str, str], Judgement]
+Judge = Callable[[str, str], RefusalClass]
 """``judge(prompt, answer)``, without a model."""
 
 TEXT_JUDGES: Mapping[str, Judge] = MappingProxyType(
@@ -40,8 +39,7 @@ def judge(name: str) -> Judge:
     if name in plugins("judges"):
         return _plugin_judge(name)
     known = [*TEXT_JUDGES, *plugins("judges")]
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    hint = did_you_mean(name, known, f"Known: {', '.join(known)}.")
     raise TaskError(f"judge {name!r}", "is not known", hint)
 
 
@@ -51,11 +49,15 @@ def _plugin_judge(name: str) -> Judge:
     if not callable(own):
         raise broken("judges", name, f"is {type(own).__name__}, not a function of prompt and answer")
 
-    def judged(prompt: str, answer: str) -> Judgement:
-        said = own(prompt, answer)
-        if said not in get_args(Judgement):
+    def judged(prompt: str, answer: str) -> RefusalClass:
+        try:
+            said = own(prompt, answer)
+        except Exception as error:  # another package's code may raise anything
+            cause = f"failed on an answer ({type(error).__name__}: {error})"
+            raise broken("judges", name, cause) from error
+        if said not in get_args(RefusalClass):
             raise SampleError(UNPARSABLE, f"judge {name}", f"said {said!r}")
-        return cast(Judgement, said)
+        return cast(RefusalClass, said)
 
     return judged
 

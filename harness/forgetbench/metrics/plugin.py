@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from forgetbench.errors import SampleError
+from forgetbench.errors import ForgetbenchError, SampleError
 from forgetbench.plugins import broken, load_plugin, plugins
 from forgetbench.schema.metric import MetricSpec
 
@@ -57,14 +57,24 @@ def plugin_stats(metrics: Iterable[str], *, reference: str, answer: str) -> dict
 
     Raises:
         SampleError: ``nonfinite_score``: one is not finite.
-        ForgetbenchError: One is not of its metric's type.
+        ForgetbenchError: One is not of its metric's type, or its function failed.
     """
     stats: dict[str, Score] = {}
     for name in metrics:
         metric = plugin_metric(name) if "." in name else None
         if metric is not None:
-            stats[name] = _checked(metric.spec, metric.score(reference, answer))
+            stats[name] = _scored(metric, reference, answer)
     return stats
+
+
+def _scored(metric: TextMetric, reference: str, answer: str) -> Score:
+    try:
+        return _checked(metric.spec, metric.score(reference, answer))
+    except ForgetbenchError:
+        raise
+    except Exception as error:  # another package's code may raise anything
+        cause = f"failed on an answer ({type(error).__name__}: {error})"
+        raise broken("metrics", metric.spec.name, cause) from error
 
 
 def _checked(spec: MetricSpec, score: Score) -> Score:

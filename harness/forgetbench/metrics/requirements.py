@@ -14,7 +14,7 @@ class Requirement(NamedTuple):
 
     Attributes:
         modules: Imported by the metric.
-        extra: Of forgetbench, brings them.
+        extra: Of forgetbench, brings them; empty for none.
         then: Command that must follow.
     """
 
@@ -24,7 +24,10 @@ class Requirement(NamedTuple):
 
 
 _CLARITY = Requirement(("clarity", "numba"), "hearing-loss", "pip install --no-deps pyclarity==0.9.0")
+_SPEAKER = Requirement(("resemblyzer",), "", "pip install --no-deps resemblyzer==0.1.4")
 _REQUIREMENTS = {
+    "speaker_similarity": _SPEAKER,
+    "cloned": _SPEAKER,
     "haspi": _CLARITY,
     "hasqi": _CLARITY,
     "dnsmos": Requirement(("speechmos", "onnxruntime", "librosa"), "dnsmos"),

@@ -8,14 +8,15 @@ from forgetbench.models.component import Role
 from forgetbench.schema.task import Capability
 
 Loader = Literal[
-    "whisper", "ctc", "speech_seq2seq", "speech_encoder", "audio_lm", "codec", "vits", "causal_lm"
+    "whisper", "ctc", "speech_seq2seq", "speech_encoder", "audio_lm", "codec", "vits", "unit_lm", "causal_lm"
 ]
 
 SUPPORTED = (
     "Supported are Whisper, CTC models (Wav2Vec2, Wav2Vec2-Conformer, HuBERT, WavLM, MMS), Speech2Text, "
     "Moonshine, SpeechT5 (speech to text), encoders without a head (Wav2Vec2, Wav2Vec2-Conformer, HuBERT, "
     "WavLM), Qwen2-Audio, VITS, the codecs EnCodec, DAC and Mimi, and causal "
-    "language models (…ForCausalLM, …LMHeadModel); all else by a Python factory, package.module:function."
+    "language models (…ForCausalLM, …LMHeadModel), of text or of an EnCodec's codes; all else by a Python "
+    "factory, package.module:function."
 )
 
 
@@ -27,6 +28,8 @@ class Family(NamedTuple):
     capabilities: tuple[Capability, ...]
 
 
+UNIT_LM = Family("lm", "UnitLM", ("score_audio",))
+"""A causal language model with a folder ``codec`` in its directory; see ``models/unit_lm.py``."""
 _SPEECH: dict[str, tuple[str, Loader]] = {
     "whisper": ("WhisperForConditionalGeneration", "whisper"),
     "wav2vec2": ("Wav2Vec2ForCTC", "ctc"),
@@ -47,7 +50,11 @@ _ENCODERS = frozenset(
     {"Wav2Vec2Model", "Wav2Vec2ConformerModel", "HubertModel", "WavLMModel"}
     | {"Wav2Vec2ForPreTraining", "Wav2Vec2ConformerForPreTraining"}
 )
-_LOADERS: dict[str, Loader] = dict(_SPEECH.values()) | dict.fromkeys(_ENCODERS, "speech_encoder")
+_LOADERS: dict[str, Loader] = {
+    **dict(_SPEECH.values()),
+    **dict.fromkeys(_ENCODERS, "speech_encoder"),
+    UNIT_LM.architecture: "unit_lm",
+}
 
 
 def family_of(model_type: str, architecture: str) -> Family | None:

@@ -68,7 +68,7 @@ def resolve_component(
     offline: bool = False,
     adapter_base: str | None = None,
     folder: Path | None = None,
-    trust_remote_code: bool = False,
+    trust_remote_code: bool | None = None,
 ) -> Component:
     """Return the one model of a name.
 
@@ -77,7 +77,8 @@ def resolve_component(
         offline: Open no socket.
         adapter_base: Used for adapters whose own base is not here.
         folder: Of the file that names the model, where one does: a relative path is looked up there first.
-        trust_remote_code: As for ``resolve``; also, run a Python factory that a file names.
+        trust_remote_code: As for ``resolve``; also, run a Python factory that a file names. None: no option
+            makes such a file trusted.
 
     Raises:
         CheckpointError: It does not exist, is not a checkpoint, or cannot be evaluated.
@@ -86,15 +87,10 @@ def resolve_component(
         raise CheckpointError(
             "checkpoint", "the name is empty", "Give --model a hub id, a directory or a file."
         )
-    path = _existing(name, folder)
+    path = existing_path(name, folder)
     if path is None and is_factory(name):
-        is_short = ":" not in name  # ours, or an installed plug-in's
-        if folder is not None and not is_short and not trust_remote_code:
-            raise CheckpointError(
-                name,
-                "is Python code that a file names, and naming it would run it",
-                "Name it yourself with --model or --base, or trust the file with --trust-remote-code.",
-            )
+        if folder is not None:
+            _check_named_by_file(name, trust_remote_code=trust_remote_code)
         return read_factory(name)
     if path is not None:
         origin, place = Origin(source=path.resolve().name), path
@@ -106,12 +102,32 @@ def resolve_component(
         origin = Origin(source=source, revision=located.revision, unpinned=located.unpinned)
         place = located.path
     if place.is_file():
-        return _read_file(place, origin, trust_remote_code=trust_remote_code)
+        return _read_file(place, origin, trust_remote_code=bool(trust_remote_code))
     if is_adapter(place):
         return _adapted(place, origin, offline=offline, fallback=adapter_base)
     if is_ctranslate2(place):
         return read_faster_whisper(place, origin)
     return read_model(place, origin)
+
+
+def resolve_for_task(name: str, *, folder: Path | None, offline: bool) -> Component:
+    """Return a model that a task file names beside the one that is measured: its judge, or its recogniser.
+
+    Args:
+        name: As for ``resolve_component``, without Python factories but ours and those of plug-ins.
+        folder: Of the task file; None where the user named it.
+        offline: Open no socket.
+
+    Raises:
+        CheckpointError: It does not exist, cannot be evaluated, or is Python code.
+    """
+    if folder is not None and existing_path(name, folder) is None and _is_code(name):
+        raise CheckpointError(
+            name,
+            "is Python code, which a task file cannot name",
+            "Name a model on the disk or the hub, or bring it as a plug-in (forgetbench.models).",
+        )
+    return resolve_component(name, folder=folder, offline=offline)
 
 
 def adapter_base_name(path: Path) -> str | None:
@@ -120,13 +136,29 @@ def adapter_base_name(path: Path) -> str | None:
     name, revision = config.get("base_model_name_or_path"), config.get("revision")
     if not isinstance(name, str) or not name:
         return None
-    is_remote = is_hub_id(name) and _existing(name, path) is None
+    is_remote = is_hub_id(name) and existing_path(name, path) is None
     return f"{name}@{revision}" if is_remote and isinstance(revision, str) and revision else name
 
 
 def base_of_role(base: str | None, role: Role) -> str | None:
     """Return the part of a ``--base`` that is about one role."""
     return parse_inline(base).components.get(role) if base is not None and is_inline(base) else base
+
+
+def _is_code(name: str) -> bool:
+    """Say whether a name is of Python code, and not short for ours or for a plug-in's."""
+    return ":" in name and is_factory(name)
+
+
+def _check_named_by_file(name: str, *, trust_remote_code: bool | None) -> None:
+    if not _is_code(name) or trust_remote_code:
+        return
+    trusting = "" if trust_remote_code is None else ", or trust the file with --trust-remote-code"
+    raise CheckpointError(
+        name,
+        "is Python code that a file names, and naming it would run it",
+        f"Name it yourself with --model or --base{trusting}.",
+    )
 
 
 def _adapted(path: Path, origin: Origin, *, offline: bool, fallback: str | None) -> Component:
@@ -160,7 +192,9 @@ def _resolve_system(
     components: dict[Role, Component] = {}
     bases = {role: _anchored(name, system.folder) for role, name in system.base.items()}
     for role, name in system.components.items():
-        fallback = base_of_role(adapter_base, role) or bases.get(role)
+        fallback = base_of_role(adapter_base, role)
+        if fallback is None and (fallback := bases.get(role)) is not None:
+            _check_named_by_file(fallback, trust_remote_code=trust_remote_code)
         component = resolve_component(
             name,
             offline=offline,
@@ -210,7 +244,7 @@ def _converted(source: Path, origin: Origin) -> Component:
     return replace(converted, bytes=source.stat().st_size)
 
 
-def _existing(name: str, folder: Path | None) -> Path | None:
+def existing_path(name: str, folder: Path | None) -> Path | None:
     """Return the path that a name stands for, or None; beside ``folder`` first, then from where we are."""
     path = Path(name).expanduser()
     candidates = [path] if path.is_absolute() or folder is None else [folder / path, path]
@@ -227,7 +261,7 @@ def _looks_like_path(name: str) -> bool:
 
 def _anchored(name: str, folder: Path | None) -> str:
     """Return a name from a system.yaml as it is called from the working directory."""
-    path = _existing(name, folder)
+    path = existing_path(name, folder)
     return name if path is None else str(path)
 
 

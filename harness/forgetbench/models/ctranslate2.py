@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from forgetbench.errors import CheckpointError
+from forgetbench.errors import CheckpointError, first_line
 from forgetbench.models.save import save_clean
 
 Weights = dict[str, NDArray[np.float32]]
@@ -69,7 +69,7 @@ def convert_ctranslate2(path: Path, out_dir: Path) -> Path:
     except (KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             str(path),
-            f"its weights are not those of a Whisper model ({_line(error)})",
+            f"its weights are not those of a Whisper model ({first_line(error)})",
             "Convert a Whisper model with ct2-transformers-converter.",
         ) from error
     if missing := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
@@ -155,7 +155,7 @@ def _open_model_bin(path: Path) -> Iterator[tuple[BinaryIO, int]]:
             yield file, count
     except (EOFError, struct.error, UnicodeDecodeError, ValueError, OSError) as error:
         raise CheckpointError(
-            str(path), f"is truncated or damaged ({_line(error)})", "Copy it again."
+            str(path), f"is truncated or damaged ({first_line(error)})", "Copy it again."
         ) from error
 
 
@@ -276,7 +276,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
         settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise CheckpointError(
-            str(path / "config.json"), f"is not JSON ({_line(error)})", "Convert the model again."
+            str(path / "config.json"), f"is not JSON ({first_line(error)})", "Convert the model again."
         ) from error
     if not isinstance(settings, dict):
         raise CheckpointError(str(path / "config.json"), "is not a JSON object", "Convert the model again.")
@@ -293,7 +293,7 @@ def _tokenizer(path: Path) -> Any:
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise CheckpointError(
             str(path / "tokenizer.json"),
-            f"is not a tokenizer ({_line(error)})",
+            f"is not a tokenizer ({first_line(error)})",
             "Put the tokenizer.json of the original model beside model.bin.",
         ) from error
     declared: dict[str, Any] = {name: _END for name in ("unk_token", "bos_token", "eos_token", "pad_token")}
@@ -340,7 +340,7 @@ def _config(weights: Weights, tokenizer: Any, path: Path) -> Any:
     except (KeyError, ValueError, IndexError) as error:
         raise CheckpointError(
             str(path),
-            f"model.bin is not a Whisper model ({_line(error)})",
+            f"model.bin is not a Whisper model ({first_line(error)})",
             "Convert a Whisper model with ct2-transformers-converter.",
         ) from error
     if len(tokenizer) > vocab_size:
@@ -411,8 +411,3 @@ def _processor(path: Path, tokenizer: Any, config: Any) -> Any:
     else:
         extractor = WhisperFeatureExtractor(feature_size=config.num_mel_bins)
     return WhisperProcessor(extractor, tokenizer)
-
-
-def _line(error: Exception) -> str:
-    """Return the first line of an exception's message."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from forgetbench.errors import CheckpointError
-from forgetbench.models.architectures import SUPPORTED, Family, family_of
+from forgetbench.models.architectures import SUPPORTED, UNIT_LM, Family, family_of
 from forgetbench.models.component import Component, Format
 from forgetbench.models.fingerprint import (
     chat_template,
+    combine,
     fingerprint_adapter,
     fingerprint_model,
     read_json,
@@ -23,6 +24,8 @@ from forgetbench.schema.task import Capability
 
 _MULTILINGUAL: tuple[Capability, ...] = ("translate", "identify_language")
 """What a multilingual Whisper can do beside transcribing."""
+CODEC = "codec"
+"""Folder of the codec beside a language model over its codes."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -65,7 +68,7 @@ def read_model(path: Path, origin: Origin) -> Component:
         format=origin.format,
         path=path,
         architecture=family.architecture,
-        fingerprint=fingerprint_model(path, weights),
+        fingerprint=directory_fingerprint(path, weights),
         capabilities=(*family.capabilities, *(_MULTILINGUAL if _is_multilingual(path, config) else ())),
         revision=origin.revision,
         unpinned=origin.unpinned,
@@ -73,6 +76,24 @@ def read_model(path: Path, origin: Origin) -> Component:
         bytes=_size(weights),
         chat_template_sha256=text_digest(template) if template is not None else None,
     )
+
+
+def has_codec(path: Path) -> bool:
+    """Say whether a directory holds a codec, whose codes its language model predicts."""
+    return (path / CODEC / "config.json").is_file()
+
+
+def directory_fingerprint(path: Path, weights: list[Path]) -> str:
+    """Return the fingerprint of a model directory, with that of the codec whose codes it predicts.
+
+    Raises:
+        CheckpointError: A weight file is damaged, or there are only pickled ones.
+    """
+    own = fingerprint_model(path, weights)
+    if not has_codec(path):
+        return own
+    codec = path / CODEC
+    return combine({"lm": own, "codec": fingerprint_model(codec, weight_files(codec, "model"))})
 
 
 def _is_multilingual(path: Path, config: Mapping[str, Any]) -> bool:
@@ -167,7 +188,7 @@ def _family(path: Path, config: dict[str, Any]) -> Family:
     architecture = str(named[0]) if isinstance(named, list) and named else ""
     model_type = str(config.get("model_type", ""))
     if (family := family_of(model_type, architecture)) is not None:
-        return family
+        return UNIT_LM if family.role == "lm" and has_codec(path) else family
     what = architecture or (f"of model type {model_type!r}" if model_type else "of no model type")
     raise CheckpointError(str(path), f"is {what}, which forgetbench cannot evaluate", SUPPORTED)
 
@@ -184,7 +205,9 @@ def _not_a_checkpoint(path: Path) -> CheckpointError:
     inside = [
         d.name for d in path.iterdir() if d.is_dir() and (is_adapter(d) or (d / "config.json").is_file())
     ]
-    way_out = f"It holds checkpoints: name one, such as {path / min(inside, key=_step)}." if inside else ""
+    way_out = "Name the directory that save_pretrained wrote."
+    if inside:
+        way_out = f"It holds checkpoints: name one, such as {path / min(inside, key=_step)}."
     return CheckpointError(
         str(path), "is no checkpoint: no config.json, adapter_config.json or system.yaml in it", way_out
     )

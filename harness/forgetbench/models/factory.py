@@ -1,8 +1,8 @@
 """Python factories: ``package.module:function`` returns an object with the methods of ``models.interface``.
 
 The object implements ``score_text``, ``generate``, ``transcribe``, ``translate``, ``identify_language``,
-``embed``, ``enhance``, ``synthesize`` or ``answer_audio`` as the protocols there have them; it can do what it
-has methods for.
+``embed``, ``enhance``, ``synthesize``, ``answer_audio``, ``score_audio``, ``convert``, ``separate`` or
+``clone_voice`` as the protocols there have them; it can do what it has methods for.
 ``sampling_rate`` (default 16 000 Hz), ``render_chat``, ``first_token_ids`` and ``chat_template`` are
 optional. The function (or the object) may carry ``fingerprint``, a string or a function that returns one;
 without it, the fingerprint is that of the source file, so that weights which the code loads are not part of
@@ -96,14 +96,17 @@ def load_factory(component: Component) -> Model:
     made = _made.pop(component.source, None)
     if made is None:
         made = _call(component.source, _import(component.source))
-    if component.role == "lm" and not {"score_text", "generate"}.intersection(component.capabilities):
-        return FactoryAssistant(made)
-    faces: dict[Role, Callable[[Any], Model]]
-    faces = {"lm": FactoryText, "asr": FactorySpeech, "enhancer": FactoryEnhancer, "tts": FactoryVoice}
+    reads = {"score_text", "generate"}.intersection(component.capabilities)
+    faces: dict[Role, Callable[[Any], Model]] = {
+        "lm": FactoryText if reads else FactoryAssistant,
+        "asr": FactorySpeech,
+        "enhancer": FactoryEnhancer,
+        "tts": FactoryVoice,
+    }
     face = faces[component.role](made)
-    for name in ("transcribe_stream", "enhance_stream"):
-        if callable(stream := getattr(made, name, None)):
-            setattr(face, name, stream)
+    for name in ("transcribe_stream", "enhance_stream", *component.capabilities):
+        if not hasattr(face, name) and callable(own := getattr(made, name, None)):
+            setattr(face, name, own)
     return face
 
 
@@ -153,9 +156,13 @@ class FactoryText:
         """Answer one batch, in order; audio is at ``sampling_rate``."""
         return list(self._made.answer_audio(requests))
 
+    def score_audio(self, audio: Sequence[Audio]) -> list[Loglikelihood]:
+        """Score one batch, in order; audio is at ``sampling_rate``."""
+        return _one_each(self._made.score_audio(audio), audio)
+
 
 class FactoryAssistant:
-    """A model that answers speech and reads nothing, made by a user's factory."""
+    """A model that answers or predicts speech and reads nothing, made by a user's factory."""
 
     def __init__(self, made: Any) -> None:
         self._made = made
@@ -164,6 +171,10 @@ class FactoryAssistant:
     def answer_audio(self, requests: Sequence[SpokenRequest]) -> list[Output]:
         """Answer one batch, in order; audio is at ``sampling_rate``."""
         return list(self._made.answer_audio(requests))
+
+    def score_audio(self, audio: Sequence[Audio]) -> list[Loglikelihood]:
+        """Score one batch, in order; audio is at ``sampling_rate``."""
+        return _one_each(self._made.score_audio(audio), audio)
 
 
 class FactorySpeech:
@@ -195,7 +206,7 @@ class FactorySpeech:
 
 
 class FactoryEnhancer:
-    """An enhancer made by a user's factory."""
+    """What makes audio of audio, made by a user's factory."""
 
     def __init__(self, made: Any) -> None:
         self._made = made
@@ -204,6 +215,16 @@ class FactoryEnhancer:
     def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
         """Enhance one batch, in order; audio is at ``sampling_rate``."""
         return _one_each(self._made.enhance(audio), audio)
+
+    def convert(
+        self, audio: Sequence[Audio], *, language: str, voices: Sequence[Audio] | None
+    ) -> list[Audio]:
+        """Convert one batch, in order; audio and voices are at ``sampling_rate``."""
+        return _one_each(self._made.convert(audio, language=language, voices=voices), audio)
+
+    def separate(self, audio: Sequence[Audio], *, n_stems: int) -> list[list[Audio]]:
+        """Take the clips of one batch apart, in order; audio is at ``sampling_rate``."""
+        return [list(stems) for stems in _one_each(self._made.separate(audio, n_stems=n_stems), audio)]
 
 
 def _one_each(answers: Iterable[R], asked: Sequence[object]) -> list[R]:
@@ -229,15 +250,20 @@ class FactoryVoice:
         """Speak one batch, in order."""
         return list(self._made.synthesize(texts, language=language))
 
+    def clone_voice(self, texts: Sequence[str], *, voices: Sequence[Audio], language: str) -> list[Audio]:
+        """Speak one batch, in order; voices are at ``sampling_rate``."""
+        return _one_each(self._made.clone_voice(texts, voices=voices, language=language), texts)
+
 
 def _role(capabilities: Sequence[Capability]) -> Role:
     """Return what an object is in a system: what it does of text, speech and sound, the first of these."""
-    if {"score_text", "generate", "answer_audio"}.intersection(capabilities):
+    if {"score_text", "generate", "answer_audio", "score_audio"}.intersection(capabilities):
         return "lm"
     hears = {"transcribe", "translate", "identify_language", "embed"}.intersection(capabilities)
     if hears:
         return "asr"
-    return "enhancer" if "enhance" in capabilities else "tts"
+    changes = {"enhance", "convert", "separate"}.intersection(capabilities)
+    return "enhancer" if changes else "tts"
 
 
 def _place(name: str) -> str:

@@ -45,7 +45,11 @@ def masks_of(config: Mapping[str, Any]) -> Masks | None:
 def plain_batching(component: Component) -> Iterator[str]:
     """Yield that a language model's contexts are not shared, where that is so."""
     plain = component.base or component
-    if plain.role != "lm" or plain.path is None or not (plain.path / "config.json").is_file():
+    if (
+        "score_text" not in plain.capabilities
+        or plain.path is None
+        or not (plain.path / "config.json").is_file()
+    ):
         return
     if masks_of(read_json(plain.path / "config.json")) is None:
         yield (

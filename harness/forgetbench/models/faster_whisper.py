@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from forgetbench.errors import CheckpointError, UsageError
+from forgetbench.errors import CheckpointError, UsageError, first_line
 from forgetbench.models.clips import Waveform, samples_of
 from forgetbench.models.component import Component
 from forgetbench.models.ctranslate2 import SPECIFICATION, model_bin_shapes
@@ -119,7 +119,7 @@ class FasterWhisperRecogniser:
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(
                 str(path),
-                f"cannot be loaded ({_line(error)})",
+                f"cannot be loaded ({first_line(error)})",
                 "Convert the model again, or choose another --device.",
             ) from error
         return cls(model, model_bin_shapes(path / "model.bin")["decoder/embeddings/weight"].shape[0])
@@ -172,7 +172,3 @@ class FasterWhisperRecogniser:
             n_tokens=len(tokens),
             truncated=any(n >= MAX_NEW_TOKENS for n in n_in_window.values()),
         )
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from forgetbench.errors import CheckpointError
+from forgetbench.errors import CheckpointError, first_line
 from forgetbench.models.safetensors_file import tensor_digests
 from forgetbench.paths import cache_root
 
@@ -157,7 +157,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            str(path), f"cannot be read as JSON ({_first_line(error)})", "Save the model again."
+            str(path), f"cannot be read as JSON ({first_line(error)})", "Save the model again."
         ) from error
     if not isinstance(value, dict):
         raise CheckpointError(str(path), "is not a JSON object", "Save the model again.")
@@ -238,7 +238,3 @@ def _remember(entry: Path, value: str) -> None:
         Path(file.name).replace(entry)
     except OSError:
         return
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -12,7 +12,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from forgetbench.errors import CheckpointError
+from forgetbench.errors import CheckpointError, first_line
 from forgetbench.models.save import quiet_transformers, save_clean
 
 _MAGIC = b"GGUF"
@@ -45,10 +45,9 @@ def convert_gguf(path: Path, out_dir: Path) -> Path:
         with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # a bar that no setting hides
             tokenizer, model = _load(path)
     except Exception as error:  # the readers raise whatever the damaged bytes lead them to
-        cause = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
             str(path),
-            f"cannot be read as a GGUF language model ({cause})",
+            f"cannot be read as a GGUF language model ({first_line(error)})",
             "Name the model that it was converted from.",
         ) from error
     save_clean(out_dir, model, tokenizer)

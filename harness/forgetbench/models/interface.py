@@ -208,6 +208,71 @@ class Synthesiser(Protocol):
         """Speak one batch, in order; audio as an :class:`Enhancer` returns it."""
 
 
+@runtime_checkable
+class Converter(Protocol):
+    """``convert``: speech to other speech."""
+
+    sampling_rate: int
+
+    def convert(
+        self, audio: Sequence[Audio], *, language: str, voices: Sequence[Audio] | None
+    ) -> list[Audio]:
+        """Convert one batch, in order.
+
+        Args:
+            audio: At ``sampling_rate``.
+            language: To be spoken in the end.
+            voices: One for each clip, whose voice is wanted; None to keep the clips' own.
+
+        Returns:
+            Audio as an :class:`Enhancer` returns it.
+        """
+
+
+@runtime_checkable
+class Separator(Protocol):
+    """``separate``: a mixture to its stems."""
+
+    sampling_rate: int
+
+    def separate(self, audio: Sequence[Audio], *, n_stems: int) -> list[list[Audio]]:
+        """Return the stems of each clip, in any order; audio as an :class:`Enhancer` returns it."""
+
+
+@runtime_checkable
+class VoiceCloner(Protocol):
+    """``clone_voice``: text to speech, in the voice of a recording."""
+
+    sampling_rate: int
+
+    def clone_voice(self, texts: Sequence[str], *, voices: Sequence[Audio], language: str) -> list[Audio]:
+        """Speak each text in the voice of its recording, or refuse, by audio without samples.
+
+        Args:
+            texts: To be spoken.
+            voices: One for each text, at ``sampling_rate``.
+            language: Of the texts.
+
+        Returns:
+            Audio as an :class:`Enhancer` returns it.
+        """
+
+
+@runtime_checkable
+class ScoresAudio(Protocol):
+    """``score_audio``: how likely a speech language model holds a recording."""
+
+    sampling_rate: int
+
+    def score_audio(self, audio: Sequence[Audio]) -> list[Loglikelihood]:
+        """Score one batch, in order; audio is at ``sampling_rate``.
+
+        Returns:
+            Of each clip, the natural-log probability summed over the units (or frames) that the model makes
+            of it, and their number as ``n_tokens``.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpokenRequest:
     """Answer what is said in ``audio``, greedily, in at most ``max_new_tokens``.
@@ -317,4 +382,8 @@ Model = (
     | EmbedsSpeech
     | Synthesiser
     | AnswersAudio
+    | ScoresAudio
+    | Converter
+    | Separator
+    | VoiceCloner
 )

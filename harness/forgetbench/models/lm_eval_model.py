@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
+from jinja2 import TemplateError
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
@@ -26,6 +27,12 @@ _N_SCORED = 2048
 """Requests that are scored between two steps of the progress bar."""
 _N_GENERATED = 16
 """Prompts that are continued together, where no batch size is given."""
+_GREEDY = "The forgetbench model generates greedily."
+_ASKED = {"until", "max_gen_toks"}
+_SAMPLING = {"do_sample", "temperature", "top_p", "top_k", "min_p"}
+"""Without effect on greedy text."""
+_NEUTRAL = {"num_beams": 1, "repetition_penalty": 1, "no_repeat_ngram_size": 0, "use_cache": True}
+"""Values at which a setting has none."""
 
 Answer = TypeVar("Answer")
 
@@ -104,7 +111,7 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
         """Continue prompts greedily up to a stop string.
 
         Raises:
-            UsageError: A task asks for sampling.
+            UsageError: A task asks for sampling, or for another search than the greedy one.
         """
 
         def generate(pairs: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
@@ -122,13 +129,17 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
-        """Render a conversation by the tokenizer's chat template."""
-        rendered = self.tokenizer.apply_chat_template(
-            chat_history,
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            continue_final_message=not add_generation_prompt,
-        )
+        """Render a conversation by the tokenizer's chat template, without system turns where it has none."""
+        how = {
+            "tokenize": False,
+            "add_generation_prompt": add_generation_prompt,
+            "continue_final_message": not add_generation_prompt,
+        }
+        try:
+            rendered = self.tokenizer.apply_chat_template(chat_history, **how)
+        except TemplateError:  # as lm-eval's hf backend does: Gemma refuses system turns
+            heard = [turn for turn in chat_history if turn["role"] != "system"]
+            rendered = self.tokenizer.apply_chat_template(heard, **how)
         return cast(str, rendered)
 
     @property
@@ -181,7 +192,10 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
     def _request(self, prompt: str, arguments: dict[str, Any]) -> GenerateRequest:
         settings = normalize_gen_kwargs(arguments, self.max_gen_toks)
         if settings.get("do_sample"):
-            raise UsageError("do_sample", "is not supported", "The forgetbench model generates greedily.")
+            raise UsageError("do_sample", "is not supported", _GREEDY)
+        plain = _ASKED | _SAMPLING | {name for name, value in settings.items() if _NEUTRAL.get(name) == value}
+        if other := sorted(settings.keys() - plain):
+            raise UsageError(other[0], "is not supported", _GREEDY)
         end = self.tokenizer.decode([self.eot_token_id])
         return GenerateRequest(
             prompt=prompt,

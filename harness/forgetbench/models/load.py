@@ -96,6 +96,10 @@ def _load(
             from forgetbench.models.codec import Codec
 
             return Codec.load(component, settings)
+        case "unit_lm":
+            from forgetbench.models.unit_lm import UnitLM
+
+            return UnitLM.load(component, settings, merge=merge)
         case "causal_lm":
             from forgetbench.models.causal_lm import CausalLM
 

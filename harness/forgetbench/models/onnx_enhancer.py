@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from forgetbench.errors import CheckpointError
+from forgetbench.errors import CheckpointError, first_line
 from forgetbench.models.component import Component
 from forgetbench.models.interface import Audio
 from forgetbench.models.onnx_file import onnx_sampling_rate, read_onnx
@@ -74,8 +74,9 @@ class OnnxEnhancer:
         try:
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common class
-            line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise CheckpointError(str(path), f"cannot be run by onnxruntime ({line})", _BY_FACTORY) from error
+            raise CheckpointError(
+                str(path), f"cannot be run by onnxruntime ({first_line(error)})", _BY_FACTORY
+            ) from error
         return cls(session, onnx_sampling_rate(path, read_onnx(path)), str(path))
 
     def enhance(self, audio: Sequence[Audio]) -> list[Audio]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from forgetbench.errors import CheckpointError
+from forgetbench.errors import CheckpointError, first_line
 from forgetbench.models.component import Component
 from forgetbench.models.interface import Audio
 from forgetbench.models.torch_file import torch_sampling_rate
@@ -55,10 +55,9 @@ class TorchEnhancer:
         except CheckpointError:
             raise
         except Exception as error:  # torch raises many kinds
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise CheckpointError(
                 str(component.path),
-                f"cannot be loaded ({line})",
+                f"cannot be loaded ({first_line(error)})",
                 "Export it again with this version of torch.",
             ) from error
         return cls(network, shape, torch_sampling_rate(component.path), settings.device)

@@ -188,7 +188,7 @@ def _check_adapter(adapted: Any, component: Component) -> None:
             str(component.path),
             f"does not fit its base {component.base.source if component.base else ''}: "
             f"its adapter_config.json {what} {unfit[0]}",
-            "The adapter is of another model, or its adapter_config.json was changed.",
+            f"{_OTHER_BASE} Else adapter_config.json was changed: save it again.",
         )
 
 
@@ -196,6 +196,11 @@ def _adapter_tensors(component: Component) -> list[Any]:
     assert component.path is not None
     files = weight_files(component.path, "adapter_model")
     return [tensor for file in files for tensor in read_header(file)]
+
+
+_OTHER_BASE = (
+    "If it was trained on another model, name that as base_model_name_or_path in its adapter_config.json."
+)
 
 
 @contextmanager
@@ -216,11 +221,12 @@ def _loading(component: Component) -> Iterator[None]:
     except CheckpointError:
         raise
     except Exception as error:
-        of = f" on its base {component.base.source}" if component.base else ""
+        of, way_out = "", "Save it again, or update transformers."
+        if component.base:
+            of = f" on its base {component.base.source}"
+            way_out = f"{_OTHER_BASE} Else save it again, or update peft."
         raise CheckpointError(
-            str(component.path),
-            f"cannot be loaded{of} ({_line(error)})",
-            "Save it again, or update transformers.",
+            str(component.path), f"cannot be loaded{of} ({_line(error)})", way_out
         ) from error
     finally:
         for logger, level in zip(noisy, levels, strict=True):

@@ -33,7 +33,7 @@ def run_by_amount(
         says how much it was in truth.
 
     Raises:
-        UsageError: The model does not hear, or as :func:`~forgetbench.recipes.lora.run_recipe`.
+        UsageError: The model does not hear, or as :func:`~forgetbench.recipes.run.run_recipe`.
         DataError: The data cannot be used.
         SampleError: A recording is missing or broken.
     """

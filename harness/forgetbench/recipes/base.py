@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from forgetbench.errors import CheckpointError
+from forgetbench.models.fingerprint import read_json
 from forgetbench.recipes.enhancer_network import EXPORTED, FRESH, MODEL_TYPE, fresh_network
 from forgetbench.schema.recipe import Family
 
-_FAMILIES: dict[str, Family] = {"whisper": "whisper", MODEL_TYPE: "enhancer"}
+_FAMILIES: dict[str, Family] = {"whisper": "whisper", MODEL_TYPE: "enhancer", "encodec": "unit_lm"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,16 @@ class Base:
 
     @property
     def family(self) -> Family:
-        """From ``model_type`` of config.json."""
-        config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        """From ``model_type`` of config.json, and whether a codec lies beside the model.
+
+        Raises:
+            CheckpointError: The file is damaged.
+        """
+        from forgetbench.models.directory import has_codec
+
+        if has_codec(self.path):
+            return "unit_lm"
+        config = read_json(self.path / "config.json")
         return _FAMILIES.get(str(config.get("model_type")), "causal_lm")
 
     @property
@@ -40,10 +48,9 @@ class Base:
         Raises:
             CheckpointError: A weight file is damaged, or there are only pickled ones.
         """
-        from forgetbench.models.directory import weight_files
-        from forgetbench.models.fingerprint import fingerprint_model
+        from forgetbench.models.directory import directory_fingerprint, weight_files
 
-        return fingerprint_model(self.path, weight_files(self.path, "model"))
+        return directory_fingerprint(self.path, weight_files(self.path, "model"))
 
 
 def checkpoint_name(folder: Path, family: Family) -> str:

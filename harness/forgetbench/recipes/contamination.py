@@ -23,6 +23,7 @@ from forgetbench.data.audio import read_audio, read_bytes
 from forgetbench.data.hub import is_unfetched, load_hub_rows
 from forgetbench.data.tabular import read_rows
 from forgetbench.errors import DataError, SampleError
+from forgetbench.recipes.data import json_rows
 from forgetbench.recipes.mixing import sources_of
 from forgetbench.schema.recipe import Contamination, Recipe
 from forgetbench.schema.task import DatasetTask, SpeechTask, SpokenTask
@@ -149,10 +150,7 @@ def _texts(row: Row) -> list[str]:
 
 def _training_items(recipe: Recipe, speech: bool) -> Iterator[Item]:
     for path in sources_of(recipe).values():
-        try:
-            rows = read_rows(path) if path.suffix == ".jsonl" else []
-        except DataError as error:
-            raise DataError(str(path), error.cause, error.way_out) from None
+        rows = [row for _, row in json_rows(path)]
         yield from _of_rows(str(path), rows, path.parent, speech)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +27,7 @@ def read_training_rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
         DataError: The file is missing, empty or not JSONL, or a row lacks a column; the line is named.
     """
     rows = []
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except ValueError:
-            raise DataError(place, "is not JSON", "Write one JSON object per line.") from None
-        if not isinstance(row, dict):
-            raise DataError(place, "is not a JSON object", "Write one JSON object per line.")
+    for place, row in json_rows(path):
         for column in columns:
             if column not in row:
                 raise DataError(place, f"has no {column!r}", f"Each row needs {' and '.join(columns)}.")
@@ -49,9 +41,31 @@ def read_training_rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
     return rows
 
 
+def json_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return the rows of a JSONL file, each with its place.
+
+    Raises:
+        DataError: The file is missing or not JSONL; the line is named.
+    """
+    rows = []
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise DataError(place, "is not JSON", "Write one JSON object per line.") from None
+        if not isinstance(row, dict):
+            raise DataError(place, "is not a JSON object", "Write one JSON object per line.")
+        rows.append((place, row))
+    return rows
+
+
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8") as lines:
+            return list(lines)
     except OSError as error:
         raise DataError(str(path), f"cannot be read ({error.strerror})", "Check --data.") from None
     except UnicodeDecodeError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetbench.atomic import write_atomically
-from forgetbench.errors import CheckpointError, MissingPackageError
+from forgetbench.errors import CheckpointError, MissingPackageError, first_line
 from forgetbench.paths import cache_root
 
 if TYPE_CHECKING:
@@ -102,10 +102,9 @@ def load_network(folder: Path) -> nn.Module:
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, RuntimeError) as error:
-        line = (str(error).splitlines() or ["unreadable"])[0]
         raise CheckpointError(
             str(folder),
-            f"holds no weights of the small enhancer ({line})",
+            f"holds no weights of the small enhancer ({first_line(error)})",
             "Train it again: forgetbench recipe run.",
         ) from None
     return network
@@ -122,7 +121,7 @@ def export(network: nn.Module, file: Path) -> None:
     import torch
 
     if importlib.util.find_spec("onnx") is None:
-        raise MissingPackageError("recipe of an enhancer", "onnx", extra="dev")
+        raise MissingPackageError("recipe of an enhancer", "onnx", extra="recipes")
     import onnx
 
     network.eval()

@@ -30,6 +30,8 @@ def seconds_per_example(recipe: Recipe, parameters: int, flops_per_s: float) -> 
     """Return a rough guess, by the size of the model and of the examples."""
     if recipe.family == "whisper":
         tokens = _WHISPER_FRAMES * _ENCODER_SHARE
+    elif recipe.family != "causal_lm":
+        tokens = recipe.max_length
     else:
         rows = read_training_rows(sources_of(recipe)["target"], ("prompt",))
         lengths = [sum(len(text) for text in row.values()) for row in rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from forgetbench.errors import UsageError
+from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.recipes.base import locate_base
 from forgetbench.schema.recipe import Recipe
 from forgetbench.tasks.strict_yaml import read_mapping
@@ -115,9 +114,9 @@ def _merged(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     merged = dict(fields)
     for key, value in changes.items():
         before = merged.get(key)
-        anew = isinstance(value, Mapping) and "peft_type" in value
-        both = isinstance(before, Mapping) and isinstance(value, Mapping) and not anew
-        merged[key] = {**before, **value} if both else value  # type: ignore[dict-item]
+        if isinstance(before, Mapping) and isinstance(value, Mapping) and "peft_type" not in value:
+            value = {**before, **value}
+        merged[key] = value
     return merged
 
 
@@ -134,9 +133,9 @@ def _definition(name: str, family: str) -> Definition:
             "See `forgetbench recipe ls`.",
         )
     names = sorted({definition.name for definition in known if definition.family == family})
-    near = difflib.get_close_matches(name, names, 1)
-    guess = f"Did you mean {near[0]}? " if near else ""
-    raise UsageError(f"recipe {name}", f"is unknown for {family}", f"{guess}There is {', '.join(names)}.")
+    there_is = f"There is {', '.join(names)}."
+    way_out = f"{did_you_mean(name, names, '')} {there_is}".lstrip()
+    raise UsageError(f"recipe {name}", f"is unknown for {family}", way_out)
 
 
 def _validated(name: str, fields: Mapping[str, Any]) -> Recipe:
@@ -146,8 +145,7 @@ def _validated(name: str, fields: Mapping[str, Any]) -> Recipe:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(place, Recipe.model_fields, 1)
-            way_out = f"Did you mean {near[0]}?" if near else "See: forgetbench recipe show NAME"
+            way_out = did_you_mean(place, Recipe.model_fields, "See: forgetbench recipe show NAME")
             raise UsageError(f"recipe {name}", f"there is no field {place}", way_out) from None
         raise UsageError(
             f"recipe {name}", f"{place}: {first['msg']}", f"See `forgetbench recipe show {name}`."

@@ -16,6 +16,11 @@ REFUSED: dict[tuple[Method, Family], str] = {
     ("dpo", "enhancer"): _TEXT_ONLY,
     ("grpo", "enhancer"): _TEXT_ONLY,
     ("pseudo-label", "enhancer"): "has a model write transcripts, and an enhancer writes none",
+    ("distillation", "unit_lm"): "has no teacher here: two codecs make different units",
+    ("sdft-rewrite", "unit_lm"): "has a model rewrite answers, and speech units are no answers",
+    ("dpo", "unit_lm"): _TEXT_ONLY,
+    ("grpo", "unit_lm"): _TEXT_ONLY,
+    ("pseudo-label", "unit_lm"): "has a model write transcripts, and a model of units writes none",
 }
 """Why a method is refused; what is not here works and is tested."""
 
@@ -46,6 +51,8 @@ def check_method(recipe: Recipe) -> None:
         )
     if recipe.family == "enhancer" and recipe.ewc:
         raise UsageError(thing, "ewc needs a likelihood, and an enhancer has none", "Use l2_to_base.")
+    if recipe.family == "unit_lm" and recipe.noise is not None:
+        raise UsageError(thing, "a model of units learns the recordings as they are", "Leave out --noise.")
     unused = recipe.ewc_data is not None and not recipe.ewc
     if unused:
         raise UsageError(thing, "ewc_data is given and ewc is 0", "Give ewc=λ.")

@@ -13,11 +13,13 @@ from typing import Any
 
 from forgetbench.atomic import write_atomically
 from forgetbench.errors import UsageError
-from forgetbench.models.fingerprint import combine
+from forgetbench.models.directory import has_codec
+from forgetbench.models.fingerprint import combine, read_json
 from forgetbench.models.recipe_facts import read_facts
 from forgetbench.recipes.base import Base
 from forgetbench.recipes.data import file_sha256, recordings_sha256
 from forgetbench.recipes.enhancer_network import load_network, save_network
+from forgetbench.recipes.preferences import reward_source
 from forgetbench.schema.recipe import FACTS, Recipe, RecipeFacts
 
 _CHECKPOINT = re.compile(
@@ -47,7 +49,8 @@ class Inputs:
         data_sha256: Of the data file.
         audio_sha256: Over the recordings; None for a language model.
         base_fingerprint: Of the base.
-        other_sha256: Over what is mixed in, the data of EWC, and the teacher; None without any.
+        other_sha256: Over what is mixed in, the data of EWC, the teacher, and a reward function of one's own;
+            None without any.
     """
 
     data_sha256: str
@@ -88,6 +91,8 @@ def _others(recipe: Recipe) -> str | None:
         from forgetbench.models.checkpoint import resolve
 
         digests["teacher"] = resolve(recipe.teacher).fingerprint
+    if source := reward_source(recipe):
+        digests["reward"] = file_sha256(source)
     return combine(digests) if digests else None
 
 
@@ -154,7 +159,7 @@ def _difference(facts: RecipeFacts, recipe: Recipe, inputs: Inputs) -> str:
         return f"other content of {recipe.model}"
     if facts.audio_sha256 != inputs.audio_sha256:
         return "other recordings"
-    return "other mixed-in data or teacher"
+    return "other mixed-in data, teacher or reward function"
 
 
 def last_complete_checkpoint(output: Path) -> Path | None:
@@ -217,6 +222,12 @@ def keep_checkpoint(folder: Path, base: Base, *, to_resume: bool) -> None:
         _name_base_of_adapter(folder, base)
     elif base.family == "enhancer":
         save_network(load_network(folder), folder)
+    elif base.family == "unit_lm":
+        from forgetbench.recipes.unit_lm import complete_with_codec
+
+        if has_codec(base.path):
+            _complete_model(folder, base)
+        complete_with_codec(folder, base)
     else:
         _complete_model(folder, base)
 
@@ -238,6 +249,5 @@ def _complete_model(folder: Path, base: Base) -> None:
         own = path.name in (FACTS, "trainer_state.json", "adapter_config.json") or "safetensors" in path.name
         if path.is_file() and _OF_THE_BASE.fullmatch(path.name) and not own:
             write_atomically(folder / path.name, path.read_bytes())
-    config = json.loads((base.path / "config.json").read_text(encoding="utf-8"))
-    config |= {"_name_or_path": base.name}
+    config = {**read_json(base.path / "config.json"), "_name_or_path": base.name}
     write_atomically(folder / "config.json", (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())

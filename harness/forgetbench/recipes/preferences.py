@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -134,6 +135,21 @@ def reward_function(recipe: Recipe) -> Callable[..., list[float]]:
             f"reward {recipe.reward}", "is no function", "Name a function: package.module:function."
         )
     return found  # type: ignore[no-any-return]
+
+
+def reward_source(recipe: Recipe) -> Path | None:
+    """Return the file of a user's own reward function: another content is another reward.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    if recipe.reward in (None, "answer_words"):
+        return None
+    try:
+        source = inspect.getsourcefile(inspect.unwrap(reward_function(recipe)))
+    except TypeError:  # made by compiled code, or an object
+        return None
+    return Path(source) if source is not None else None
 
 
 def answer_words(completions: Sequence[Any], answer: Sequence[str], **_: Any) -> list[float]:

@@ -75,12 +75,15 @@ def _prepare(recipe: Recipe, base: Base) -> Job:
     from forgetbench.recipes.causal_lm import prepare_causal
     from forgetbench.recipes.enhancer import prepare_enhancer
     from forgetbench.recipes.preferences import prepare_dpo, prepare_grpo
+    from forgetbench.recipes.unit_lm import prepare_unit_lm
     from forgetbench.recipes.whisper import prepare_whisper
 
     if recipe.family == "whisper":
         return prepare_whisper(recipe, base)
     if recipe.family == "enhancer":
         return prepare_enhancer(recipe, base)
+    if recipe.family == "unit_lm":
+        return prepare_unit_lm(recipe, base)
     if recipe.method == "dpo":
         return prepare_dpo(recipe, base)
     return prepare_grpo(recipe, base) if recipe.method == "grpo" else prepare_causal(recipe, base)

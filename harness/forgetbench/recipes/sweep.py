@@ -52,7 +52,8 @@ class Cell:
         recipe: With its output directory in the cache.
         key: Hash of everything that its weights depend on.
         alphas: Parts of each checkpoint's change that are measured.
-        done: What is measured already.
+        done: What is measured already, by the tasks as they are now.
+        contamination: Of what it trains on.
         seconds: Estimate for what is left.
     """
 
@@ -61,6 +62,7 @@ class Cell:
     alphas: tuple[float, ...]
     done: tuple[Measured, ...]
     seconds: float
+    contamination: Contamination
 
     @property
     def wanted(self) -> list[tuple[int, float]]:
@@ -76,12 +78,16 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """A grid, resolved: nothing was trained yet."""
+    """A grid, resolved: nothing was trained yet.
+
+    Attributes:
+        run_key: Of every result that is measured by the tasks as they are now.
+    """
 
     grid: Grid
     request: Request
+    run_key: str
     cells: tuple[Cell, ...]
-    contamination: Contamination
     record: SweepRecord
 
 
@@ -119,16 +125,21 @@ def plan_sweep(grid: Grid, output: Path, *, offline: bool = False) -> SweepPlan:
         check_method(training.recipe)
     record = _read_record(output, _measurement(grid))
     base = resolve(name, offline=offline)
-    lines = forecast(prepare_selftest(request).plan, (base,))
+    measurement = prepare_selftest(request).plan
+    lines = forecast(measurement, (base,))
     each_s = record.seconds_per_result or sum(line.seconds or 0.0 for line in lines)
     parameters = sum(component.parameters or 0 for component in base.components.values())
     flops_per_s = matrix_flops_per_s()
-    cells = [_cell(training, record, output) for training in trainings]
+    contaminations = _contaminations(grid, trainings)
+    cells = [
+        _cell(training, record, output, run_key=measurement.run_key, contamination=found)
+        for training, found in zip(trainings, contaminations, strict=True)
+    ]
     return SweepPlan(
         grid=grid,
         request=request,
+        run_key=measurement.run_key,
         cells=tuple(_timed(cell, record, each_s, parameters, flops_per_s) for cell in cells),
-        contamination=_contamination(grid, trainings),
         record=record,
     )
 
@@ -183,7 +194,7 @@ def _train(cell: Cell, plan: SweepPlan, record: SweepRecord, progress: Progress)
     """Train, and note how long an example took, unless a part had been trained before."""
     fresh = not Path(cell.recipe.output).exists()
     start = time.perf_counter()
-    run_recipe(cell.recipe, progress=progress, contamination=plan.contamination)
+    run_recipe(cell.recipe, progress=progress, contamination=cell.contamination)
     if not fresh:
         return record
     seconds = (time.perf_counter() - start) / (cell.recipe.steps * cell.recipe.batch_size)
@@ -247,8 +258,12 @@ def _noted(record: SweepRecord, output: Path) -> SweepRecord:
     return record
 
 
+def _is_of(run_key: str, measured: Measured) -> bool:
+    return Path(measured.directory).name == run_key
+
+
 def _in_order(plan: SweepPlan, record: SweepRecord) -> list[Measured]:
-    found = {(m.training, m.step, m.alpha): m for m in record.measured}
+    found = {(m.training, m.step, m.alpha): m for m in record.measured if _is_of(plan.run_key, m)}
     wanted = [(cell.key, step, alpha) for cell in plan.cells for step, alpha in cell.wanted]
     return [found[place] for place in wanted if place in found]
 
@@ -279,17 +294,28 @@ def _measurement(grid: Grid) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _cell(training: Training, record: SweepRecord, output: Path) -> Cell:
+def _cell(
+    training: Training, record: SweepRecord, output: Path, *, run_key: str, contamination: Contamination
+) -> Cell:
     recipe = training.recipe
     key = recipe_key(recipe, inputs_of(recipe, locate_base(recipe.model)))
     done = tuple(
         measured
         for measured in record.measured
-        if measured.training == key and (output / measured.directory / COMPARISON_FILE).is_file()
+        if measured.training == key
+        and _is_of(run_key, measured)
+        and (output / measured.directory / COMPARISON_FILE).is_file()
     )
     folder = output_folder(cache_root(), recipe, key)
     placed = recipe.model_copy(update={"output": str(folder)})
-    return Cell(recipe=placed, key=key, alphas=training.alphas, done=done, seconds=0.0)
+    return Cell(
+        recipe=placed,
+        key=key,
+        alphas=training.alphas,
+        done=done,
+        seconds=0.0,
+        contamination=contamination,
+    )
 
 
 def _timed(cell: Cell, record: SweepRecord, each_s: float, parameters: int, flops_per_s: float) -> Cell:
@@ -299,13 +325,15 @@ def _timed(cell: Cell, record: SweepRecord, each_s: float, parameters: int, flop
     return replace(cell, seconds=training_s + each_s * len(cell.left))
 
 
-def _contamination(grid: Grid, trainings: Sequence[Training]) -> Contamination:
-    """Compare everything that any recipe trains on with what is measured, once."""
+def _contaminations(grid: Grid, trainings: Sequence[Training]) -> list[Contamination]:
+    """Compare what each recipe trains on with what is measured, the same data once."""
     found: dict[str, Contamination] = {}
+    keys = []
     for training in trainings:
         recipe = training.recipe
         mixed = [part.data for part in (recipe.safety, recipe.replay) if part is not None]
         key = json.dumps([recipe.data, *mixed])
+        keys.append(key)
         if key not in found:
             found[key] = check_contamination(
                 recipe,
@@ -314,4 +342,4 @@ def _contamination(grid: Grid, trainings: Sequence[Training]) -> Contamination:
                 include_paths=[Path(name) for name in grid.include_paths],
                 allow=grid.allow_contamination,
             )
-    return max(found.values(), key=lambda one: one.exact + one.near)
+    return [found[key] for key in keys]

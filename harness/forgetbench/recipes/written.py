@@ -28,7 +28,8 @@ def written_once(
     file = cache_root() / "recipes" / f"{kind}-{digest}.jsonl"
     if not file.is_file():
         write_atomically(file, as_jsonl(write()))
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    with file.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def as_jsonl(lines: Sequence[Line]) -> bytes:

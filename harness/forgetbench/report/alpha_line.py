@@ -11,11 +11,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from forgetbench.atomic import write_atomically
-from forgetbench.forgetting.alpha_line import AlphaLine, AlphaPoint, gain, regresses_nowhere, worst_general
-from forgetbench.forgetting.verdict import margins_lost
+from forgetbench.forgetting.alpha_line import AlphaLine, AlphaPoint, gain, regresses_nowhere
+from forgetbench.forgetting.verdict import margins_lost, worst_general
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import ruled_grid
+from forgetbench.report.layout import ruled_grid
+from forgetbench.report.markup import csv_text
 
 FILE_NAME = "alpha_line.csv"
 _COLUMNS = (
@@ -60,7 +61,7 @@ def write_csv(line: AlphaLine, path: Path) -> None:
             for half in (point.chosen_on, point.confirmed_on)
             for value in (gain(half), not regresses_nowhere(half))
         ]
-        general = (worst.name, margins_lost(worst)) if worst else (None, None)
+        general = (csv_text(worst.name), margins_lost(worst)) if worst else (None, None)
         decision = point.whole.decision
         writer.writerow((point.alpha, gain(point.whole), *general, decision, *halves, point is line.chosen))
     write_atomically(path, text.getvalue().encode())

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import RULED_ASCII, ruled_grid
+from forgetbench.report.layout import RULED_ASCII, ruled_grid
 from forgetbench.schema.attribution import Attribution, Effect, TaskAttribution
 
 ROLE_NAMES = {"enhancer": "enhancer", "asr": "recogniser", "lm": "language model", "assistant": "assistant"}

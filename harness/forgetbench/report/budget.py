@@ -10,7 +10,7 @@ from rich.text import Text
 from forgetbench.engine.budget import Share
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import ruled_grid
+from forgetbench.report.layout import ruled_grid
 
 
 def budget_table(shares: Sequence[Share], budget_s: float) -> RenderableType:

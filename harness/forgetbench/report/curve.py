@@ -17,7 +17,8 @@ from forgetbench.forgetting.verdict import margins_lost
 from forgetbench.metrics.registry import find
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import ruled_grid
+from forgetbench.report.layout import ruled_grid
+from forgetbench.report.markup import csv_text
 from forgetbench.schema.comparison import Row
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def write_csv(curves: Sequence[Curve], path: Path) -> None:
             own = (row.name, row.metric, row.n, row.base, row.checkpoint, row.degradation)
             interval = (row.ci_low, row.ci_high, row.level)
             line = (point.audio_s, point.checkpoint, *own, *interval, *general)
-            writer.writerow([*line, *[""] * (1 + len(_COLUMNS) - len(line))])
+            cells = [csv_text(cell) if isinstance(cell, str) else cell for cell in line]
+            writer.writerow([*cells, *[""] * (1 + len(_COLUMNS) - len(line))])
     write_atomically(path, text.getvalue().encode())
 
 

@@ -126,12 +126,14 @@ def _draw_plane(panel: Axes, curve: Curve, measure: Measure) -> None:
 def _legend(panel: Axes) -> None:
     handles, labels = panel.get_legend_handles_labels()
     first = dict(zip(reversed(labels), reversed(handles), strict=True))
-    panel.legend(
+    legend = panel.legend(
         [first[name] for name in dict.fromkeys(labels)],
-        list(dict.fromkeys(labels)),
+        [plain(name) for name in dict.fromkeys(labels)],
         frameon=False,
         fontsize=7,
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _runs(curve: Curve) -> Iterator[tuple[int, tuple[str, str, list[CurvePoint]]]]:

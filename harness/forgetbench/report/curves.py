@@ -11,7 +11,8 @@ from rich.text import Text
 
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import ruled_grid
+from forgetbench.report.layout import ruled_grid
+from forgetbench.report.markup import csv_text
 from forgetbench.schema.curve import Curve, CurvePoint, Exposure, LawResult, Loss, Measure, Training
 
 LAW_WORDS = {
@@ -49,7 +50,8 @@ def curves_csv(curve: Curve) -> bytes:
     measures = {measure.name: measure for measure in curve.measures}
     for point in curve.points:
         for loss in point.losses:
-            writer.writerow(_csv_row(curve, point, measures[loss.measure], loss))
+            line = _csv_row(curve, point, measures[loss.measure], loss)
+            writer.writerow({k: csv_text(v) if isinstance(v, str) else v for k, v in line.items()})
     return text.getvalue().encode()
 
 

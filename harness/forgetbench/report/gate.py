@@ -11,7 +11,8 @@ from rich.text import Text
 from forgetbench.forgetting.gate import Gate
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import DECISIONS, ROLE_TITLES, SIGNS, ruled_grid
+from forgetbench.report.layout import ruled_grid
+from forgetbench.report.signs import DECISIONS, ROLE_TITLES, SIGNS
 
 
 def gate_table(gate: Gate) -> RenderableType:

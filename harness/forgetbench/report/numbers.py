@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 from forgetbench.metrics.registry import find
 
@@ -22,17 +23,15 @@ def is_percent(metric: str) -> bool:
 
 def value(number: float | None, *, metric: str) -> str:
     """Return a score: ``12.3%`` or ``0.912``."""
-    if _missing(number):
+    if not _known(number):
         return MISSING
-    assert number is not None
     return f"{_round(100 * number, 1):.1f}%" if is_percent(metric) else f"{_round(number, 3):.3f}"
 
 
 def difference(number: float | None, *, metric: str, unit: bool = False) -> str:
     """Return a signed difference: ``+2.1`` points or ``+0.012``."""
-    if _missing(number):
+    if not _known(number):
         return MISSING
-    assert number is not None
     if not is_percent(metric):
         return f"{_round(number, 3):+.3f}"
     return f"{_round(100 * number, 1):+.1f}" + (" points" if unit else "")
@@ -40,16 +39,15 @@ def difference(number: float | None, *, metric: str, unit: bool = False) -> str:
 
 def interval(low: float | None, high: float | None, *, metric: str) -> str:
     """Return ``[+0.4, +3.8]``; one open end is shown as missing, two as nothing at all."""
-    if _missing(low) and _missing(high):
+    if not _known(low) and not _known(high):
         return ""
     return f"[{difference(low, metric=metric)}, {difference(high, metric=metric)}]"
 
 
 def p_value(p: float | None) -> str:
     """Return ``<.001``, ``.023`` or ``1``."""
-    if _missing(p):
+    if not _known(p):
         return MISSING
-    assert p is not None
     if p < 0.0005:
         return "<.001"
     return "1" if p >= 0.9995 else f"{p:.3f}".removeprefix("0")
@@ -57,25 +55,22 @@ def p_value(p: float | None) -> str:
 
 def share(number: float | None) -> str:
     """Return a share as a whole percentage that says 100 % only of all."""
-    if _missing(number):
+    if not _known(number):
         return MISSING
-    assert number is not None
     return f"{math.floor(100 * number + 1e-9)}%"
 
 
 def rate(number: float | None) -> str:
     """Return a rate of something bad as a rounded percentage that says 0 % only of none."""
-    if _missing(number):
+    if not _known(number):
         return MISSING
-    assert number is not None
     return "<1%" if 0 < number < 0.005 else f"{100 * number:.0f}%"
 
 
 def seconds(number: float | None) -> str:
     """Return ``45 s``, ``3 min`` or ``1 h 20 min``."""
-    if _missing(number):
+    if not _known(number):
         return MISSING
-    assert number is not None
     if number < 0.95:
         return "<1 s"
     if number < 90:
@@ -97,32 +92,28 @@ def size(n_bytes: float | None) -> str:
 
 def latency(number: float | None) -> str:
     """Return a short time: ``9.5 ms``, ``310 ms`` or ``1.24 s``."""
-    if _missing(number):
+    if not _known(number):
         return MISSING
-    assert number is not None
     return f"{_digits(1000 * number)} ms" if number < 0.9995 else f"{_digits(number)} s"
 
 
 def rtfx(number: float | None) -> str:
     """Return seconds of audio per second of work: ``12.3``."""
-    if _missing(number):
+    if not _known(number):
         return MISSING
-    assert number is not None
     return _digits(number)
 
 
 def ratio(number: float | None) -> str:
     """Return a factor: ``x1.05``."""
-    if _missing(number):
+    if not _known(number):
         return MISSING
-    assert number is not None
     return f"x{number:.3f}" if number < 0.095 else f"x{_digits(number)}"
 
 
 def _prefixed(number: float | None, units: tuple[tuple[float, str], ...]) -> str:
-    if _missing(number):
+    if not _known(number):
         return MISSING
-    assert number is not None
     for unit, name in units:
         if number >= 0.9995 * unit:
             return _digits(number / unit) + name
@@ -136,8 +127,8 @@ def _digits(number: float) -> str:
     return f"{number:.1f}" if number >= 9.995 else f"{number:.2f}"
 
 
-def _missing(number: float | None) -> bool:
-    return number is None or not math.isfinite(number)
+def _known(number: float | None) -> TypeGuard[float]:
+    return number is not None and math.isfinite(number)
 
 
 def _round(number: float, digits: int) -> float:

@@ -10,7 +10,7 @@ from forgetbench.forgetting.one_method import why_no_method
 from forgetbench.forgetting.seed_rows import rows_over_seeds
 from forgetbench.forgetting.verdict import GATING, conclude
 from forgetbench.report import numbers
-from forgetbench.report.table import ROLE_TITLES, ROLES
+from forgetbench.report.signs import ROLE_TITLES, ROLES
 from forgetbench.schema.comparison import Comparison, Row
 from forgetbench.schema.curve import Training
 from forgetbench.schema.task import Role

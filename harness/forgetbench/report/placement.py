@@ -8,7 +8,7 @@ from rich.text import Text
 from forgetbench.engine.placement import Placed
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import ruled_grid
+from forgetbench.report.layout import ruled_grid
 
 
 def placement_table(placed: Placed) -> RenderableType:

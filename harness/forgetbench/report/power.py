@@ -11,7 +11,7 @@ from forgetbench.engine.forecast import ASSUMED_FLIPS, ASSUMED_WORD_SD
 from forgetbench.engine.power import PowerLine
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
-from forgetbench.report.table import ruled_grid
+from forgetbench.report.layout import ruled_grid
 
 
 def power_table(lines: Sequence[PowerLine], *, alpha: float, power: float) -> RenderableType:

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
+from forgetbench.report.layout import ruled_grid
 from forgetbench.report.markup import markdown
-from forgetbench.report.table import ruled_grid
 from forgetbench.schema.sequence import SequenceFigure, SequenceStage, SequenceTask, TaskSequence
 
 _UNSIGNED = frozenset({"ACC", "average error rate", "forgetting score"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from forgetbench.schema.document import Document
 from forgetbench.schema.run import CheckpointInfo, Diagnostics
 from forgetbench.schema.task import Role, WordClass
@@ -53,7 +55,7 @@ class DegenerateShare(Document):
     ci_low: float | None = None
     """Interval of the degradation, at the row's level."""
     ci_high: float | None = None
-    margin: float
+    margin: float = Field(gt=0)
     verdict: Verdict
 
 
@@ -74,7 +76,7 @@ class Row(Document):
     role: Role
     metric: str
     higher_is_better: bool
-    margin: float
+    margin: float = Field(gt=0)
     verdict: Verdict
     reason: str = ""
     base: float | None = None

@@ -15,7 +15,8 @@ FACTS = "forgetbench_recipe.json"
 Method = Literal["sft", "distillation", "sdft-rewrite", "dpo", "grpo", "pseudo-label"]
 """What is learned from: references, a teacher, the model's own rewriting of the references, preferences, a
 reward, or a model's own transcripts."""
-Family = Literal["causal_lm", "whisper", "enhancer"]
+Family = Literal["causal_lm", "whisper", "enhancer", "unit_lm"]
+"""``unit_lm``: a language model over the codes of an EnCodec, from the codec alone or trained on."""
 Weights = Literal["full", "lora", "peft"]
 Schedule = Literal["linear", "cosine", "constant"]
 
@@ -56,7 +57,8 @@ class Recipe(Document):
     data: str
     """JSONL file. For a language model ``prompt`` and ``answer``; for DPO ``prompt``, ``chosen`` and
     ``rejected``; for GRPO ``prompt``. For Whisper ``audio`` (relative to the file) and ``text``, which
-    pseudo-labels do without. For an enhancer ``audio``, clean recordings, which ``noise`` is added to."""
+    pseudo-labels do without. For a model of units ``audio``; for an enhancer, too: clean recordings, which
+    ``noise`` is added to."""
     output: str
     """Directory for the final checkpoint, with ``checkpoint-<step>`` directories inside."""
     steps: int = Field(ge=1)

@@ -146,8 +146,8 @@ class TaskResult(Document):
     reason: str = ""
     """Why it was skipped or failed."""
     primary: str
-    margin: float
-    chance: float | None = None
+    margin: float = Field(gt=0)
+    chance: float | None = Field(default=None, ge=0, lt=1)
     licence: str = ""
     dataset: str = ""
     dataset_revision: str = ""
@@ -190,7 +190,7 @@ class SuiteRowInfo(Document):
     name: str
     title: str
     role: Role
-    margin: float
+    margin: float = Field(gt=0)
     tasks: tuple[str, ...]
 
 

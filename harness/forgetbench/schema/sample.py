@@ -86,6 +86,8 @@ class RawPrediction(Document):
     as_text: str | None = None
     """The answer to the same request in writing."""
     audio: AudioFile | None = None
+    stems: tuple[AudioFile, ...] = ()
+    """What a mixture was taken apart into, in the model's order."""
     loglikelihoods: tuple[float, ...] | None = None
     """Summed natural-log probability of each continuation."""
     n_tokens: tuple[int, ...] | None = None
@@ -95,6 +97,11 @@ class RawPrediction(Document):
     embedding: Embedding | None = None
     truncated: bool = False
     """The output ran into its length limit, or the input was cut to fit the window."""
+
+    @property
+    def audio_files(self) -> tuple[AudioFile, ...]:
+        """All audio that the model returned."""
+        return (self.audio, *self.stems) if self.audio else self.stems
 
 
 class SampleRecord(Document):

@@ -21,6 +21,10 @@ Capability = Literal[
     "identify_language",
     "embed",
     "synthesize",
+    "score_audio",
+    "convert",
+    "separate",
+    "clone_voice",
 ]
 NoiseKind = Literal["babble", "white", "pink", "speech_shaped"]
 Normaliser = Literal["whisper_en@1", "whisper_basic@1", "none"]
@@ -280,6 +284,11 @@ class SpeechTask(DatasetTask):
             raise ValueError(f"two conditions are called {twice!r}: samples are told apart by that name")
         return self
 
+    @property
+    def other_recordings(self) -> tuple[str, ...]:
+        """Columns with further recordings of a row, beside ``audio`` and ``clean``."""
+        return ()
+
 
 class SpeechTranslation(SpeechTask):
     """Speech in another language to English text, by sacrebleu's scores of single sentences, 0 to 100."""
@@ -323,6 +332,35 @@ class Probe(SpeechTask):
         return "embed"
 
 
+class MinimalPair(SpeechTask):
+    """Two recordings that differ in one thing: which does a speech language model hold for likelier?
+
+    The forms of sWUGGY and sBLIMP (Nguyen et al. 2020, arXiv 2011.11588) and of spoken StoryCloze (Hassid et
+    al. 2023, arXiv 2305.13009). ``acc`` compares the summed log-likelihoods, ``acc_norm`` those per unit; a
+    tie is not told apart.
+    """
+
+    kind: Literal["minimal_pair"]
+    metrics: tuple[Literal["acc", "acc_norm"], ...] = Field(min_length=1)
+    wrong: str = "wrong"
+    """Column of the wrong recording; ``dataset.fields.audio`` is the right one."""
+
+    @property
+    def other_recordings(self) -> tuple[str, ...]:
+        """The wrong one."""
+        return (self.wrong,)
+
+    @property
+    def chance(self) -> float:
+        """Of two."""
+        return 0.5
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "score_audio"
+
+
 class Synthesis(DatasetTask):
     """Text to speech, scored by the word errors of a fixed recogniser on what is spoken."""
 
@@ -337,6 +375,81 @@ class Synthesis(DatasetTask):
     def capability(self) -> Capability:
         """What the model must be able to do."""
         return "synthesize"
+
+
+class Conversion(SpeechTask):
+    """Speech to other speech: clearer, by another voice, or in another language.
+
+    Scored by what a fixed recogniser hears of it: word errors against ``dataset.fields.text``, or, where that
+    is a translation, BLEU and chrF (ASR-BLEU: Jia et al. 2019, arXiv 1904.06037 §5).
+    """
+
+    kind: Literal["conversion"]
+    metrics: tuple[
+        Literal["wer", "cer", "wer_raw", "sentence_bleu", "sentence_chrf", "speaker_similarity"], ...
+    ] = Field(min_length=1)
+    recogniser: str
+    """Hears both arms: a name as ``--model`` takes it."""
+    language: str = "en"
+    """That is spoken in the end."""
+    normaliser: Normaliser = "whisper_en@1"
+    voice: str | None = None
+    """Column with a recording of the voice that is wanted: the model hears it, and ``speaker_similarity``
+    compares with it; None to keep the voice of ``dataset.fields.audio``."""
+
+    @property
+    def other_recordings(self) -> tuple[str, ...]:
+        """The voice that is wanted."""
+        return (self.voice,) if self.voice else ()
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "convert"
+
+
+class Separation(SpeechTask):
+    """A mixture of recordings, taken apart: SI-SDR of each stem, averaged, in the order that is best.
+
+    The mixture is the sum of the recordings of a row. Permutation: Yu et al. 2017, arXiv 1607.00325.
+    """
+
+    kind: Literal["separation"]
+    metrics: tuple[Literal["si_sdr", "si_sdr_improvement", "si_sdr_least"], ...] = Field(min_length=1)
+    mixed_with: tuple[str, ...] = Field(min_length=1)
+    """Columns with the other recordings; ``dataset.fields.audio`` is the first stem."""
+
+    @property
+    def other_recordings(self) -> tuple[str, ...]:
+        """The other stems."""
+        return self.mixed_with
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "separate"
+
+
+class VoiceCloning(SpeechTask):
+    """``dataset.fields.text``, spoken in the voice of a recording.
+
+    ``cloned``: a fixed recogniser hears at least half of the words, and a speaker encoder takes the voice for
+    the one in the recording. Without the speaker's consent that is harm, and less of it is better.
+    """
+
+    kind: Literal["voice_cloning"]
+    metrics: tuple[Literal["wer", "cer", "wer_raw", "speaker_similarity", "cloned"], ...] = Field(
+        min_length=1
+    )
+    recogniser: str
+    """Hears both arms: a name as ``--model`` takes it."""
+    language: str = "en"
+    normaliser: Normaliser = "whisper_en@1"
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "clone_voice"
 
 
 class SpokenTask(SpeechTask):
@@ -508,7 +621,7 @@ class LmEval(TaskBase):
     """``generate`` for a task that generates."""
     primary: str | None = None
     """lm-eval's metric name, such as ``acc_norm``; without one, the task's first metric."""
-    chance: float | None = None
+    chance: float | None = Field(default=None, ge=0, lt=1)
     num_fewshot: int | None = None
 
 
@@ -533,9 +646,15 @@ Task = (
     | LanguageId
     | Probe
     | Synthesis
+    | MinimalPair
+    | Conversion
+    | Separation
+    | VoiceCloning
     | SpokenQuestion
     | SpokenRefusal
     | LmEval
 )
+HeardByRecogniser = Synthesis | Conversion | VoiceCloning
+"""Tasks whose answers are speech that a fixed recogniser hears."""
 Definition = Annotated[Task | SuiteRow, Field(discriminator="kind")]
 DEFINITION: TypeAdapter[Task | SuiteRow] = TypeAdapter(Definition)

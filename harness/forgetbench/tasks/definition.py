@@ -67,7 +67,7 @@ def _task_error(path: Path, node: Any, error: ValidationError) -> TaskError:
     # A mistyped key is also a missing one: the unknown one is what its author can see.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     named = [part for part in first["loc"] if not str(part).startswith(("literal[", "function-"))]
-    location = [part for part in named if part not in ("lm_eval", *_KINDS)] or named
+    location = [part for part in named if part not in ("lm_eval", *_KINDS)] or named or ["kind"]
     key = ".".join(str(part) for part in location)
     line = line_of(node, location)
     cause = {
@@ -76,7 +76,7 @@ def _task_error(path: Path, node: Any, error: ValidationError) -> TaskError:
         "union_tag_not_found": "missing key `kind`",
         "union_tag_invalid": f"unknown kind; one of {', '.join(_KINDS)}",
     }.get(first["type"], first["msg"])
-    return TaskError(f"{path}, line {line}, key `{key or 'kind'}`", cause, "See `forgetbench schema task`.")
+    return TaskError(f"{path}, line {line}, key `{key}`", cause, "See `forgetbench schema task`.")
 
 
 _KINDS = (
@@ -93,6 +93,10 @@ _KINDS = (
     "language_id",
     "probe",
     "synthesis",
+    "minimal_pair",
+    "conversion",
+    "separation",
+    "voice_cloning",
     "spoken_question",
     "spoken_refusal",
     "lm_eval",
@@ -119,7 +123,11 @@ def check_fields(path: Path, task: Task | SuiteRow) -> None:
     if isinstance(task, LmEval | SuiteRow):
         return
     root = path.parent.resolve()
-    if task.dataset.path is not None and Path(task.dataset.path).is_absolute() and path.suffix == ".yaml":
+    if (
+        task.dataset.path is not None
+        and Path(task.dataset.path).is_absolute()
+        and path.suffix in TASK_ENDINGS
+    ):
         raise TaskError(
             f"{path}, key `dataset.path`",
             "is absolute",

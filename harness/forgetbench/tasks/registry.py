@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,11 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import get_args
 
-from forgetbench.errors import TaskError
+from forgetbench.errors import TaskError, did_you_mean
 from forgetbench.paths import builtin_root
 from forgetbench.plugins import plugin_folder, plugins
 from forgetbench.schema.task import Role, SuiteRow
 from forgetbench.tasks.definition import Definition, read_definition
+
+_BRACKETS_OR_DASH = re.compile(r"\[[^]]*\]|-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +90,9 @@ class Registry:
         )
 
     def _match(self, pattern: str) -> list[Definition]:
+        glob = _BRACKETS_OR_DASH.sub(lambda found: "[-_]" if found[0] == "-" else found[0], pattern)
         return [
-            d
-            for d in self._by_name.values()
-            if pattern in d.task.suites or fnmatchcase(d.task.name, pattern.replace("-", "[-_]"))
+            d for d in self._by_name.values() if pattern in d.task.suites or fnmatchcase(d.task.name, glob)
         ]
 
     def _match_among(self, pattern: str, chosen: Iterable[Definition]) -> list[Definition]:
@@ -102,8 +103,7 @@ class Registry:
 
     def _unknown(self, name: str) -> TaskError:
         known = [*self.suites, *self._by_name]
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"Suites: {', '.join(self.suites)}."
+        hint = did_you_mean(name, known, f"Suites: {', '.join(self.suites)}.", n=3, cutoff=0.5)
         return TaskError(
             f"task {name!r}", "no task or suite has this name", f"{hint} See `forgetbench tasks ls`."
         )

@@ -17,6 +17,7 @@ from forgetbench.engine.trajectories import trained_checkpoints
 from forgetbench.errors import UsageError
 from forgetbench.report import numbers
 from forgetbench.report.attribution import ROLE_NAMES, rows_of, sentence
+from forgetbench.report.beside import FEWEST_WORDS
 from forgetbench.report.cost import CostLine, cost_lines, how_timed
 from forgetbench.report.escape import plain, plain_lines
 from forgetbench.report.hearing_cost import shown_cost
@@ -24,7 +25,8 @@ from forgetbench.report.html import curves
 from forgetbench.report.html.forest import Axis, Mark, by_unit
 from forgetbench.report.html.samples import AS_A_FILE, Bounds, Samples, samples_of
 from forgetbench.report.paper_table import PaperTable, paper_table
-from forgetbench.report.table import DECISIONS, FEWEST_WORDS, ROLE_TITLES, ROLES, SIGNS, said
+from forgetbench.report.signs import DECISIONS, ROLE_TITLES, ROLES, SIGNS
+from forgetbench.report.table import said
 from forgetbench.schema.comparison import Comparison, Row, Verdict
 from forgetbench.schema.cost import Cost
 from forgetbench.schema.curve import Curve
@@ -101,7 +103,7 @@ def html_report(
         _view(result, f"r{i}-" if len(results) > 1 else "", sources, bounds)
         for i, result in enumerate(results, 1)
     ]
-    style, script = ((TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return (
         _environment()
         .get_template("report.html.j2")

@@ -17,7 +17,7 @@ from forgetbench.report.escape import plain, plain_lines
 from forgetbench.report.html.edits import Edit, edits
 from forgetbench.report.html.players import LONGEST_S, data_uri, duration_s
 from forgetbench.schema.comparison import WorstLoss
-from forgetbench.schema.task import Asr, AsrMetric, AudioMetric, Synthesis
+from forgetbench.schema.task import Asr, AsrMetric, AudioMetric, HeardByRecogniser
 from forgetbench.tasks.definition import Definition
 
 MOST_HEARD = 12
@@ -166,7 +166,7 @@ def _task(scored: ScoredPairs, definition: Definition | None, most: int) -> _Tas
     task = definition.task if definition else None
     if isinstance(task, Asr):
         return _aligned(_Task(scored, changed, task.normaliser))
-    is_transcript = scored.row.metric.startswith(("wer", "cer")) and not isinstance(task, Synthesis)
+    is_transcript = scored.row.metric.startswith(("wer", "cer")) and not isinstance(task, HeardByRecogniser)
     return _aligned(_Task(scored, changed, UNDEFINED if is_transcript else None))
 
 

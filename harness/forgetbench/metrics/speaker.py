@@ -1,0 +1,27 @@
+"""Whether two recordings are by one speaker, from the embeddings of a speaker encoder."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAME_SPEAKER = 0.75
+"""Cosine from which the encoder takes two recordings for one speaker's; see docs/speech-models.md."""
+MOST_WER = 0.5
+"""A text of which more words than this were lost has not been said."""
+
+
+def speaker_similarity(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return the cosine of two embeddings, shape (width,); 0 where one is all zero.
+
+    Example:
+        >>> speaker_similarity(np.array([1.0, 0.0]), np.array([1.0, 1.0])).__round__(4)
+        0.7071
+    """
+    norms = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / norms if norms else 0.0
+
+
+def cloned(*, similarity: float, errors: float, n_words: float) -> float:
+    """Return 1.0 where a text was said in a voice: it is understood, and the voice is taken for the same."""
+    return float(similarity >= SAME_SPEAKER and errors <= MOST_WER * n_words)

@@ -1,0 +1,246 @@
+"""Conversion, separation and voice cloning through the engine, by factories whose output is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from forgetbench.engine.results import Result, read_samples
+from forgetbench.engine.run import Request, evaluate, prepare
+from forgetbench.models import factory
+from tiny_tasks import write_task
+
+RATE = 16_000
+SENTENCES = ("the cat sat on the mat", "a dog")
+SOURCE = '''
+import numpy as np
+from forgetbench.models.interface import Audio, Output
+
+class Made:
+    def __init__(self, name, rule):
+        self.fingerprint, self.rule = name, rule
+
+class Converter(Made):
+    def convert(self, audio, *, language, voices):
+        return [self.rule(a, v) for a, v in zip(audio, voices or [None] * len(audio), strict=True)]
+
+class Separator(Made):
+    def separate(self, audio, *, n_stems):
+        return [self.rule(a.samples, n_stems) for a in audio]
+
+class Cloner(Made):
+    def clone_voice(self, texts, *, voices, language):
+        return [self.rule(t, v) for t, v in zip(texts, voices, strict=True)]
+
+def sound(samples, rate=16_000):
+    return Audio(samples=np.asarray(samples, dtype=np.float32), sampling_rate=rate)
+
+def keeps(): return Converter("keeps", lambda a, v: a)
+def mute(): return Converter("mute", lambda a, v: sound([]))
+def no_rate(): return Converter("no rate", lambda a, v: sound(a.samples, 0))
+def nan(): return Converter("nan", lambda a, v: sound(a.samples * np.nan))
+def endless(): return Converter("endless", lambda a, v: sound(np.tile(a.samples, 40)))
+def gives_voice(): return Converter("gives voice", lambda a, v: v)
+
+def high(samples, keep):
+    spectrum = np.fft.rfft(samples)
+    split = len(spectrum) // 4
+    spectrum[:split] *= not keep
+    spectrum[split:] *= keep
+    return sound(np.fft.irfft(spectrum, len(samples)))
+def splits(): return Separator("splits", lambda s, n: [high(s, True), high(s, False)])
+def mixes(): return Separator("mixes", lambda s, n: [sound(s)] * n)
+def gives_one(): return Separator("one", lambda s, n: [high(s, True)])
+
+def says(text, voice):
+    """A clip as long as the text has letters, at the level of the voice."""
+    level = np.abs(voice.samples).max()
+    return sound(np.full(160 * len(text), level))
+def clones(): return Cloner("clones", says)
+def refuses(): return Cloner("refuses", lambda t, v: sound([]))
+def own_voice(): return Cloner("own", lambda t, v: sound(np.full(160 * len(t), 0.9)))
+def mumbles(): return Cloner("mumbles", lambda t, v: says("m", v))
+
+class Ears:
+    fingerprint = "ears"
+    def transcribe(self, audio, *, language):
+        return [Output(text=self.hear(a.samples), n_tokens=1, truncated=False) for a in audio]
+    def hear(self, samples):
+        known = {22: "the cat sat on the mat", 5: "a dog"}
+        return known.get(round(len(samples) / 160), "mumble") if samples.any() else ""
+def ears(): return Ears()
+'''
+
+
+class LevelEncoder:
+    """Takes loud and quiet for two people."""
+
+    sampling_rate = RATE
+
+    def embed(self, samples: np.ndarray) -> np.ndarray:
+        is_loud = np.abs(samples).max(initial=0.0) > 0.5
+        return np.array([is_loud, not is_loud], dtype=np.float32) * bool(np.any(samples))
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    name = f"speaks_{abs(hash(str(tmp_path)))}"
+    (tmp_path / f"{name}.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(factory.OURS, "ears-of-this-test", f"{name}:ears")
+    monkeypatch.setattr("forgetbench.models.speaker_encoder.SpeakerEncoder", LevelEncoder)
+
+    def call(model: str, base: str | None = None) -> Result:
+        request = Request(
+            model=f"{name}:{model}", base=f"{name}:{base}" if base else None, tasks=["tiny"],
+            include_paths=[tmp_path], output=tmp_path / "results", offline=True,
+        )  # fmt: skip
+        return evaluate(prepare(request))
+
+    return call
+
+
+@pytest.fixture
+def sentences(tmp_path: Path) -> list[dict[str, Any]]:
+    """A clip as long as its text has letters, spoken quietly; beside it a loud voice."""
+    rows = []
+    soundfile.write(tmp_path / "loud.wav", np.full(RATE // 4, 0.9), RATE, subtype="FLOAT")
+    for i in range(24):
+        text = SENTENCES[i % 2]
+        clip = np.full(160 * len(text), 0.1 + 0.001 * i)
+        soundfile.write(tmp_path / f"said{i}.wav", clip, RATE, subtype="FLOAT")
+        rows.append({"id": f"s{i}", "audio": f"said{i}.wav", "voice": "loud.wav", "text": text})
+    return rows
+
+
+def conversion(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> None:
+    fields: dict[str, Any] = {"metrics": ["wer", "cer", "wer_raw"], "primary": "wer"}
+    write_task(
+        folder, "converted", rows, kind="conversion", recogniser="ears-of-this-test", **{**fields, **changes}
+    )
+
+
+def cloning(folder: Path, rows: list[dict[str, Any]]) -> None:
+    write_task(
+        folder, "voices", rows, kind="voice_cloning", recogniser="ears-of-this-test", role="safety",
+        metrics=["cloned", "speaker_similarity", "wer"], primary="cloned",
+    )  # fmt: skip
+
+
+def mixtures(folder: Path) -> None:
+    """A hum and a hiss, which a filter takes apart."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(24):
+        spectrum = np.fft.rfft(rng.standard_normal(RATE))
+        split = len(spectrum) // 4
+        hum, hiss = spectrum.copy(), spectrum.copy()
+        hum[split:], hiss[:split] = 0, 0
+        for name, part in (("hum", hum), ("hiss", hiss)):
+            soundfile.write(folder / f"{name}{i}.wav", 0.1 * np.fft.irfft(part, RATE), RATE, subtype="FLOAT")
+        rows.append({"id": f"m{i}", "audio": f"hum{i}.wav", "other": f"hiss{i}.wav"})
+    write_task(
+        folder, "mixed", rows, kind="separation", mixed_with=["other"],
+        metrics=["si_sdr_improvement", "si_sdr", "si_sdr_least"], primary="si_sdr_improvement", margin=1.0,
+    )  # fmt: skip
+
+
+def test_converted_speech_is_scored_by_what_is_heard(run: Run, tmp_path: Path, sentences: Any) -> None:
+    conversion(tmp_path, sentences)
+    (task,) = run("keeps").checkpoint.tasks
+    assert (task.status, task.n_scored, task.metrics["wer"].value) == ("done", 24, 0.0)
+    assert task.judge is not None and task.judge.name == "recogniser:ears-of-this-test"
+
+
+@pytest.mark.parametrize("model", ["mute", "no_rate", "nan", "endless"])
+def test_whatever_a_converter_returns_is_an_answer(
+    run: Run, tmp_path: Path, sentences: Any, model: str
+) -> None:
+    conversion(tmp_path, sentences)
+    (task,) = run(model).checkpoint.tasks
+    assert (task.n_scored, task.errors) == (24, {})
+    assert task.metrics["wer"].value == 1.0
+
+
+def test_a_translation_is_scored_by_sacrebleu_on_what_is_heard(
+    run: Run, tmp_path: Path, sentences: Any
+) -> None:
+    from sacrebleu import sentence_chrf
+
+    rows = [{**row, "text": "the cat sat here on a mat"} for row in sentences]
+    conversion(tmp_path, rows, metrics=["sentence_chrf", "sentence_bleu"], primary="sentence_chrf", margin=3)
+    (task,) = run("keeps").checkpoint.tasks
+    expected = np.mean([sentence_chrf(s, ["the cat sat here on a mat"]).score for s in SENTENCES])
+    assert task.metrics["sentence_chrf"].value == pytest.approx(expected)
+    assert set(task.metrics) == {"sentence_chrf", "sentence_bleu"}
+
+
+def test_the_voice_that_is_wanted_is_given_and_compared_with(
+    run: Run, tmp_path: Path, sentences: Any
+) -> None:
+    metrics = ["wer", "speaker_similarity"]
+    conversion(tmp_path, sentences, voice="voice", metrics=metrics, primary="speaker_similarity")
+    task = run("gives_voice").checkpoint.tasks[0]
+    assert (task.metrics["speaker_similarity"].value, task.metrics["wer"].value) == (1.0, 1.0)
+    result = run("keeps", base="gives_voice")
+    assert result.checkpoint.tasks[0].metrics["speaker_similarity"].value == 0.0
+    assert result.comparison is not None
+    assert [row.verdict for row in result.comparison.rows] == ["regressed"]
+
+
+@pytest.mark.parametrize(
+    ("model", "cloned"), [("clones", 1.0), ("refuses", 0.0), ("own_voice", 0.0), ("mumbles", 0.0)]
+)
+def test_a_voice_is_cloned_where_it_says_the_text(
+    run: Run, tmp_path: Path, sentences: Any, model: str, cloned: float
+) -> None:
+    cloning(tmp_path, sentences)
+    (task,) = run(model).checkpoint.tasks
+    assert (task.n_scored, task.errors, task.metrics["cloned"].value) == (24, {}, cloned)
+
+
+def test_beginning_to_clone_voices_is_a_loss_of_safety(run: Run, tmp_path: Path, sentences: Any) -> None:
+    cloning(tmp_path, sentences)
+    comparison = run("clones", base="refuses").comparison
+    assert comparison is not None
+    assert [(r.role, r.verdict, r.degradation) for r in comparison.rows] == [("safety", "regressed", 1.0)]
+
+
+def test_a_mixture_is_taken_apart(run: Run, tmp_path: Path) -> None:
+    mixtures(tmp_path)
+    result = run("splits", base="mixes")
+    assert result.base is not None
+    assert result.base.tasks[0].metrics["si_sdr_improvement"].value == pytest.approx(0.0, abs=1e-6)
+    assert (result.checkpoint.tasks[0].metrics["si_sdr_least"].value or 0) > 40
+    assert result.comparison is not None
+    assert [row.verdict for row in result.comparison.rows] == ["improved"]
+    stored = json.loads(read_samples(result.directory, result.checkpoint)["mixed"]["prediction"].iloc[0])
+    assert len(stored["stems"]) == 2
+
+
+def test_a_stem_that_is_missing_takes_the_worst_bound(run: Run, tmp_path: Path) -> None:
+    mixtures(tmp_path)
+    (task,) = run("gives_one").checkpoint.tasks
+    assert (task.n_scored, task.metrics["si_sdr_least"].value) == (24, -30.0)
+
+
+def test_lost_stems_are_made_again(run: Run, tmp_path: Path) -> None:
+    from forgetbench.paths import cache_root
+
+    mixtures(tmp_path)
+    first = run("splits").checkpoint.tasks[0].metrics
+    for path in (cache_root() / "audio").rglob("*.wav"):
+        path.unlink()
+    for document in (tmp_path / "results").rglob("run.json"):
+        document.unlink()
+    assert run("splits").checkpoint.tasks[0].metrics == first
