@@ -103,6 +103,19 @@ def test_bombs_are_counted_as_they_unpack(tmp_path: Path, monkeypatch: pytest.Mo
         open_it(tmp_path / "c.tar.gz")
 
 
+def test_an_archive_with_any_byte_flipped_is_one_line_or_whole(tmp_path: Path) -> None:
+    content = " ".join(str(n * n) for n in range(3000)).encode()
+    whole = tar_of(tmp_path / "a.tar.gz", [tarfile.TarInfo("a/run.json")], content).read_bytes()
+    refused = 0
+    for i in range(0, len(whole), 20):
+        (path := tmp_path / "b.tar.gz").write_bytes(whole[:i] + bytes([whole[i] ^ 0xFF]) + whole[i + 1 :])
+        try:
+            open_it(path)
+        except (DataError, UsageError):
+            refused += 1
+    assert refused > len(whole) / 20 / 2
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8bbroken", b"PK\x03\x04broken"])
 def test_a_damaged_archive_is_one_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"

@@ -9,6 +9,7 @@ import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -44,7 +45,9 @@ def opened(path: Path) -> Iterator[Path]:
         folder = Path(temporary)
         try:
             _unpack(path, folder)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+        except (
+            tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError,
+        ) as error:  # fmt: skip
             raise DataError(str(path), f"is a damaged archive ({error})", "Pack it again.") from None
         yield folder
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from forgetbench.errors import CheckpointError, MissingPackageError, UsageError
 from forgetbench.recipes.base import Base, locate_base
 from forgetbench.recipes.data import Row, read_training_rows
 from forgetbench.recipes.mixing import TARGET, sources_of, training_places
-from forgetbench.recipes.penalty import fisher_diagonal, penalised
+from forgetbench.recipes.penalty import fisher_diagonal, kept_data, penalised
 from forgetbench.recipes.rewrite import REWRITTEN, rewritten_rows
 from forgetbench.recipes.target_loss import spread
 from forgetbench.recipes.trainable import load_options, trainable
@@ -128,11 +127,7 @@ def _chat_ids(tokenizer: Any, messages: Sequence[Mapping[str, str]], **how: Any)
 def _fisher(model: Any, tokenizer: Any, recipe: Recipe) -> Any:
     if not recipe.ewc:
         return None
-    path = recipe.ewc_data or (recipe.replay.data if recipe.replay else None)
-    if path is None:
-        cause = "ewc needs data of what is to be kept"
-        raise UsageError(f"recipe {recipe.name}", cause, "Give ewc_data=FILE, or replay.")
-    rows: list[Row] = read_training_rows(Path(path).expanduser(), COLUMNS)[: recipe.ewc_examples]
+    rows: list[Row] = read_training_rows(kept_data(recipe), COLUMNS)[: recipe.ewc_examples]
     batches = [as_batch(tokenizer, row["prompt"], row["answer"], recipe.max_length) for row in rows]
     modules = recipe.target_modules if recipe.weights == "lora" else None
     return fisher_diagonal(model, batches, modules=modules)

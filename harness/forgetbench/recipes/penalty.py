@@ -7,6 +7,7 @@ Its gradient is added after the one of the loss and before clipping: the loss th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetbench.errors import UsageError
@@ -14,6 +15,19 @@ from forgetbench.schema.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def kept_data(recipe: Recipe) -> Path:
+    """Return the file of what EWC is to keep: its own, or that of the replay.
+
+    Raises:
+        UsageError: The recipe names neither.
+    """
+    path = recipe.ewc_data or (recipe.replay.data if recipe.replay else None)
+    if path is None:
+        cause = "ewc needs data of what is to be kept"
+        raise UsageError(f"recipe {recipe.name}", cause, "Give ewc_data=FILE, or replay.")
+    return Path(path).expanduser()
 
 
 def fisher_diagonal(

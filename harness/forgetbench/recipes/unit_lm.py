@@ -16,7 +16,7 @@ from forgetbench.models.unit_lm import WINDOW, Units, n_codebooks
 from forgetbench.recipes.base import Base
 from forgetbench.recipes.data import nested_part, read_training_rows, recording_durations_s
 from forgetbench.recipes.mixing import TARGET, Place, sources_of, training_places
-from forgetbench.recipes.penalty import fisher_diagonal, penalised
+from forgetbench.recipes.penalty import fisher_diagonal, kept_data, penalised
 from forgetbench.recipes.target_loss import spread
 from forgetbench.recipes.trainable import trainable
 from forgetbench.recipes.training import Exposure, Job, common_arguments
@@ -120,11 +120,7 @@ def _load(manifest: Path, units: Units, recipe: Recipe, *, is_target: bool) -> l
 def _fisher(model: Any, units: Units, recipe: Recipe) -> Any:
     if not recipe.ewc:
         return None
-    path = recipe.ewc_data or (recipe.replay.data if recipe.replay else None)
-    if path is None:
-        cause = "ewc needs data of what is to be kept"
-        raise UsageError(f"recipe {recipe.name}", cause, "Give ewc_data=FILE, or replay.")
-    kept = _load(Path(path).expanduser(), units, recipe, is_target=False)[: recipe.ewc_examples]
+    kept = _load(kept_data(recipe), units, recipe, is_target=False)[: recipe.ewc_examples]
     modules = recipe.target_modules if recipe.weights == "lora" else None
     return fisher_diagonal(model, [_collate([tokens]) for tokens in kept], modules=modules)
 

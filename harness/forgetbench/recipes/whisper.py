@@ -16,7 +16,7 @@ from forgetbench.errors import DataError, UsageError
 from forgetbench.recipes.base import Base
 from forgetbench.recipes.data import nested_part, read_training_rows, recording_durations_s
 from forgetbench.recipes.mixing import TARGET, Place, sources_of, training_places
-from forgetbench.recipes.penalty import fisher_diagonal, penalised
+from forgetbench.recipes.penalty import fisher_diagonal, kept_data, penalised
 from forgetbench.recipes.pseudo_labels import PSEUDO_LABELS, pseudo_labels
 from forgetbench.recipes.target_loss import spread
 from forgetbench.recipes.trainable import load_options, trainable
@@ -114,11 +114,7 @@ def _rows(recipe: Recipe, base: Base) -> dict[str, list[_Row]]:
 def _fisher(model: Any, recipe: Recipe, processor: Any, longest: int) -> Any:
     if not recipe.ewc:
         return None
-    path = recipe.ewc_data or (recipe.replay.data if recipe.replay else None)
-    if path is None:
-        cause = "ewc needs data of what is to be kept"
-        raise UsageError(f"recipe {recipe.name}", cause, "Give ewc_data=FILE, or replay.")
-    manifest = Path(path).expanduser()
+    manifest = kept_data(recipe)
     rows = read_training_rows(manifest, ("audio", "text"))[: recipe.ewc_examples]
     kept = _load([(r["audio"], manifest.parent / r["audio"], r["text"]) for r in rows], processor, longest)
     modules = recipe.target_modules if recipe.weights == "lora" else None
