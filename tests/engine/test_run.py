@@ -63,6 +63,14 @@ def test_every_kind_of_text_task_is_measured_in_both_arms(made: Path, ask: Ask) 
     assert all(row.n in (24, 30) for row in rows.values())
 
 
+def test_the_command_is_noted_without_the_place_of_the_program(
+    made: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/home/someone/.venv/bin/forgetbench", "run", "--model", "mine"])
+    result = run(ask(made / "lora", "choices"))
+    assert result.checkpoint.measured["command"] == ["forgetbench", "run", "--model", "mine"]
+
+
 def test_the_same_pair_again_computes_nothing_and_says_the_same(
     made: Path, ask: Ask, loads: list[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forgetbench.engine.arm import ArmOutcome, ArmRun
@@ -48,7 +49,7 @@ def run_document(
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),
             "peak_memory_mb": round(process_peak_bytes() / 2**20, 1),
-            "command": [redact(word) for word in sys.argv],
+            "command": [redact(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
             "tasks": outcome.measured,
             **_training(prepared, run.arm),
         },
