@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from forgetbench.paths import shared_cache_url
 
 UNITS_PER_WORKER = 8
 """So many units are made for each worker, if there are batches enough: small ones keep all of them busy."""
+KNOCK_TIMEOUT_S = 10.0
 OBJECT_STORE_BYTES = 200 * 2**20
 """Of a Ray that is started here: nothing large is sent on one machine."""
 
@@ -278,12 +280,24 @@ def _connect(ray: Any, address: str) -> None:
     here: Mapping[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     own = here if address == "local" else {}
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         cause = f"cannot be reached ({(str(error).splitlines() or [type(error).__name__])[0][:200]})"
         raise UsageError(
             f"--ray-address {address}", cause, "Start one with `ray start --head`, or leave the option out."
         ) from None
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens; Ray itself would try for ten minutes.
+
+    Raises:
+        OSError: There is no such host, or nothing listens at its port.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=KNOCK_TIMEOUT_S).close()
 
 
 def _missing(question: Question, progress: Progress) -> list[Batch]:
