@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,7 @@ def logging_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "logging_model.py").write_text(MODEL)
     (tmp_path / "pause_s").write_text("0")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "logging_model", raising=False)  # of another test's folder
     return tmp_path
 
 
