@@ -116,6 +116,31 @@ def test_generated_answers_equal_lm_evals(
     assert dict(zip(table["id"], said, strict=True)) == by_id
 
 
+def test_a_stock_task_that_asks_for_beams_or_draws_is_said_to_be_answered_greedily(
+    made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
+    from forgetbench.schema.run import Sampling, Settings
+
+    def said(settings: Settings) -> tuple[str, ...]:
+        asked = ask(made / "lora", "stock_answers", include_paths=[stock], settings=settings)
+        return prepare(asked).plan.warnings
+
+    path = stock / "lm_eval" / "stock_answers.yaml"
+    plain = path.read_text()
+    assert said(Settings()) == ()
+    path.write_text(plain.replace("max_gen_toks: 4", "max_gen_toks: 4, do_sample: true, temperature: 0.7"))
+    (warning,) = said(Settings())
+    assert warning.startswith(
+        "stock_answers: do_sample of its file is not followed: answers are made greedily"
+    )
+    assert said(Settings(sampling=Sampling(temperature=0.7))) == ()
+    path.write_text(
+        plain.replace("max_gen_toks: 4", "max_gen_toks: 4, num_beams: 4, repetition_penalty: 1.0")
+    )
+    (warning,) = said(Settings())
+    assert warning.startswith("stock_answers: num_beams of its file")
+
+
 @pytest.mark.parametrize("primary", ["", "primary: perplexity\n", "primary: log_perplexity\n"])
 def test_a_perplexity_is_kept_as_its_logarithm_of_which_less_is_better(
     made: Path, ask: Callable[..., Request], stock: Path, primary: str

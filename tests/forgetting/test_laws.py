@@ -55,6 +55,13 @@ def test_a_planted_law_is_recovered_to_rounding(name: str) -> None:
     assert predicted[0] == pytest.approx(known[name], rel=2e-3)
 
 
+def test_no_law_is_called_best_where_there_was_no_choice() -> None:
+    steps = np.array([6, 12, 24, 48], dtype=float)  # four points: only a constant has an AICc
+    judged = compare_laws(observations(0.002 * steps, steps=steps))
+    assert sum(isinstance(one.fit, Fit) and one.fit.aicc is not None for one in judged) == 1
+    assert not any(one.best for one in judged)
+
+
 def test_the_joint_law_predicts_beyond_its_points() -> None:
     fit = fit_law("joint_power", planted("joint_power"))
     assert isinstance(fit, Fit)

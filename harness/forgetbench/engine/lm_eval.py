@@ -89,6 +89,24 @@ class LmEvalTask:
         scored = iter(model.score_text(requests))
         return [_scores(list(islice(scored, len(group)))) for group in groups]
 
+    def unfollowed(self, settings: Settings) -> tuple[str, ...]:
+        """Return a warning about what the task's file says of generation and is not done here."""
+        from lm_eval.models.utils import normalize_gen_kwargs
+
+        from forgetbench.models.lm_eval_model import beyond_greedy
+
+        if not self.generates or not self.instances:
+            return ()
+        asked = next(iter(self.instances.values()))[0].args[1]
+        names = [
+            n for n in beyond_greedy(normalize_gen_kwargs(asked)) if n != "do_sample" or not settings.sampling
+        ]
+        if not names:
+            return ()
+        how = "as --gen-kwargs says" if settings.sampling else "greedily; --gen-kwargs draws them"
+        what = f"{self.task.config.task}: {', '.join(names)} of its file"
+        return (f"{what} is not followed: answers are made {how}",)
+
     @property
     def is_rolling(self) -> bool:
         """Whether it scores whole documents."""

@@ -251,7 +251,7 @@ def _plan_task(
             from forgetbench.engine.lm_eval import load_lm_eval_task
 
             loaded = load_lm_eval_task(definition, settings, offline=offline, unsafe_code=unsafe_code)
-            return loaded, ()
+            return loaded, loaded.lm_eval.unfollowed(settings) if loaded.lm_eval else ()
         check_installed(task.metrics)
         found = load_samples(
             task,

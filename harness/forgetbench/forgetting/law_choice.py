@@ -120,6 +120,8 @@ def compare_laws(
 ) -> tuple[Judged, ...]:
     """Fit every law, and say which has the lowest AICc; those that cannot be fitted say why.
 
+    None is called best where fewer than two have points enough for an AICc: there was no choice.
+
     Args:
         data: The checkpoints.
         laws: Candidates.
@@ -127,7 +129,7 @@ def compare_laws(
     """
     fits = [fit_law(law, data, seed=seed) for law in laws]
     known = [fit for fit in fits if isinstance(fit, Fit) and fit.aicc is not None]
-    best = min(known, key=lambda fit: fit.aicc or 0.0, default=None)
+    best = min(known, key=lambda fit: fit.aicc or 0.0) if len(known) > 1 else None
     split = split_largest(data)
     return tuple(
         Judged(

@@ -6,7 +6,7 @@ backend; generation is greedy, whatever a checkpoint's generation config says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from jinja2 import TemplateError
@@ -35,6 +35,17 @@ _NEUTRAL = {"num_beams": 1, "repetition_penalty": 1, "no_repeat_ngram_size": 0, 
 """Values at which a setting has none."""
 
 Answer = TypeVar("Answer")
+
+
+def beyond_greedy(settings: Mapping[str, Any]) -> list[str]:
+    """Return which of lm-eval's settings of generation change an answer and are not in greedy search.
+
+    Args:
+        settings: As ``normalize_gen_kwargs`` returns them.
+    """
+    plain = _ASKED | _SAMPLING | {name for name, value in settings.items() if _NEUTRAL.get(name) == value}
+    drawn = ["do_sample"] if settings.get("do_sample") else []
+    return drawn + sorted(settings.keys() - plain)
 
 
 @register_model("forgetbench")
@@ -191,10 +202,7 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
 
     def _request(self, prompt: str, arguments: dict[str, Any]) -> GenerateRequest:
         settings = normalize_gen_kwargs(arguments, self.max_gen_toks)
-        if settings.get("do_sample"):
-            raise UsageError("do_sample", "is not supported", _GREEDY)
-        plain = _ASKED | _SAMPLING | {name for name, value in settings.items() if _NEUTRAL.get(name) == value}
-        if other := sorted(settings.keys() - plain):
+        if other := beyond_greedy(settings):
             raise UsageError(other[0], "is not supported", _GREEDY)
         end = self.tokenizer.decode([self.eot_token_id])
         return GenerateRequest(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from forgetbench.report import numbers
@@ -22,6 +23,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 """Told apart by colour-blind readers (Okabe & Ito 2008); markers repeat them."""
 MARKERS = "osD^vPX"
 MOST_PANELS = 8
+MOST_MARKS = 12
 _NO_DATE: dict[Format, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -57,6 +59,7 @@ def _saved(figure: Figure, suffix: Format) -> bytes:
 
 def _draw_measure(panel: Axes, curve: Curve, measure: Measure) -> None:
     scale = _scale(measure.metric)
+    colours: dict[str, str] = {}
     for i, (group, run, members) in _runs(curve):
         losses = [next(loss for loss in p.losses if loss.measure == measure.name) for p in members]
         known = [
@@ -66,6 +69,7 @@ def _draw_measure(panel: Axes, curve: Curve, measure: Measure) -> None:
         ]
         xs, ys = [x for x, _ in known], [scale * (loss.degradation or 0.0) for _, loss in known]
         colour = COLOURS[i % len(COLOURS)]
+        colours[group] = colour
         panel.plot(
             xs,
             ys,
@@ -81,23 +85,32 @@ def _draw_measure(panel: Axes, curve: Curve, measure: Measure) -> None:
             panel.fill_between(xs, low, high, color=colour, alpha=0.15, linewidth=0)
     for line in curve.lines:
         if line.measure == measure.name:
-            _draw_law(panel, curve, line, scale)
+            _draw_law(panel, curve, line, scale, colour=colours.get(line.method, "0.3"))
     panel.axhline(0.0, color="0.6", linewidth=0.8)
     panel.set_xscale("log")
+    _mark_amounts(panel, sorted({_x(curve, point) for point in curve.points}))
     panel.set_xlabel(f"{EXPOSURE_WORDS[curve.exposure]} (log scale)")
-    panel.set_ylabel(
-        f"worse by{' / points' if scale == 100 else ''} ({plain(measure.metric)})", parse_math=False
-    )
-    panel.set_title(plain(measure.title, limit=70), parse_math=False, fontsize=10)
+    panel.set_ylabel("worse by" + (", points" if scale == 100 else ""))
+    title = f"{plain(measure.title, limit=50)} ({plain(measure.metric, limit=40)})"
+    panel.set_title(title, parse_math=False, fontsize=10)
     _legend(panel)
 
 
-def _draw_law(panel: Axes, curve: Curve, line: LawLine, scale: float) -> None:
+def _mark_amounts(panel: Axes, amounts: Sequence[float]) -> None:
+    """Put the marks of a logarithmic axis where checkpoints are, if they are few."""
+    if len(amounts) <= MOST_MARKS:
+        panel.set_xticks(amounts, [f"{amount:g}" for amount in amounts])
+        panel.set_xticks([], minor=True)
+
+
+def _draw_law(panel: Axes, curve: Curve, line: LawLine, scale: float, *, colour: str) -> None:
     label = f"{line.method}: {law_words(line.law, curve.exposure)}"
-    panel.plot(line.x, [scale * y for y in line.y], "--", color="0.3", linewidth=1, label=label)
+    panel.plot(line.x, [scale * y for y in line.y], "--", color=colour, linewidth=1, label=label)
     if line.low is not None and line.high is not None:
         low, high = ([scale * y for y in ends] for ends in (line.low, line.high))
-        panel.fill_between(line.x, low, high, facecolor="none", edgecolor="0.5", hatch="///", linewidth=0)
+        panel.fill_between(
+            line.x, low, high, facecolor="none", edgecolor=colour, hatch="///", alpha=0.4, linewidth=0
+        )
 
 
 def _draw_plane(panel: Axes, curve: Curve, measure: Measure) -> None:
@@ -118,7 +131,7 @@ def _draw_plane(panel: Axes, curve: Curve, measure: Measure) -> None:
         f"gain on {plain(curve.target.title, limit=50)} ({metric})" if curve.target else "gain on the target"
     )
     panel.set_xlabel(gain, parse_math=False)
-    panel.set_ylabel(f"{plain(measure.title, limit=40)}: worse by", parse_math=False)
+    panel.set_ylabel(fill(f"{plain(measure.title, limit=40)}: worse by", 26), parse_math=False)
     panel.set_title("Learning and forgetting", fontsize=10)
     _legend(panel)
 

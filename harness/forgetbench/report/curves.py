@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -157,9 +158,12 @@ def _size(error: float, measure: Measure) -> str:
 
 def _sentences(curve: Curve) -> Iterator[str]:
     titles = {measure.name: measure for measure in curve.measures}
-    for law in curve.laws:
-        if law.best:
-            yield f"{plain(law.method)}, {plain(titles[law.measure].title)}: {_law_sentence(curve, law)}"
+    for (method, measure), laws in groupby(curve.laws, key=lambda law: (law.method, law.measure)):
+        fitted = [law for law in laws if not law.not_fitted]
+        chosen = [_law_sentence(curve, law) for law in fitted if law.best]
+        if fitted:
+            said = chosen[0] if chosen else "too few checkpoints to choose a law"
+            yield f"{plain(method)}, {plain(titles[measure].title)}: {said}"
     yield from _matched_sentences(curve, titles)
     for figures in curve.runs:
         if figures.luo_fg is not None and figures.final_relative_drop is not None:
