@@ -151,6 +151,7 @@ def test_a_node_that_is_gone_costs_the_units_it_worked_on(
     import ray
     from ray.cluster_utils import Cluster
 
+    ray.shutdown()  # of the tests before
     (logging_model / "pause_s").write_text("0.1")
     one = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=one)
