@@ -39,10 +39,10 @@ class Model:
         return int(hashlib.sha256(f"{self.name} {text}".encode()).hexdigest()[:8], 16) / 2**32
 
     def score_text(self, requests):
-        time.sleep(float((HERE / "pause_s").read_text()))
         with open(HERE / "asked", "a") as log:
             for question in dict.fromkeys(r.context for r in requests):
                 log.write(f"{os.getpid()} {self.name} {question}\\n")
+        time.sleep(float((HERE / "pause_s").read_text()))
         self.fail([r.context for r in requests])
         return [
             Loglikelihood(logprob=-self.value(r.context + r.continuation), is_greedy=False, n_tokens=1)

@@ -29,6 +29,8 @@ Record = Callable[[str, object], None]
 TIMES = range(10)
 N_QUESTIONS = 60
 BATCH = 3
+LOST = 2 * BATCH
+"""What a worker that dies may take with it: the unit that it works on, and one whose answers had not left."""
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +67,16 @@ def on_ray(request: Request) -> Result:
         return evaluate(prepare(request), workers=workers)
 
 
-def after(folder: Path, n_asked: int, act: Callable[[list[str]], None]) -> threading.Thread:
-    """Do something once so many questions were asked; it is given the lines of the log."""
+def after(
+    folder: Path, n_asked: int, act: Callable[[list[str]], None], *, n_workers: int = 1
+) -> threading.Thread:
+    """Do something once so many workers have asked so many questions; it is given the lines of the log."""
 
     def watch() -> None:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             lines = (folder / "asked").read_text().splitlines() if (folder / "asked").exists() else []
-            if len(lines) >= n_asked:
+            if len(lines) >= n_asked and len({line.split()[0] for line in lines}) >= n_workers:
                 act(lines)
                 return
             time.sleep(0.01)
@@ -104,7 +108,7 @@ def test_a_worker_that_is_killed_costs_the_unit_it_worked_on(
     assert_same(local, result)
     again = asked_again(logging_model)
     record_property("asked_again", again)
-    assert again <= BATCH, "more than the unit that it worked on was asked again"
+    assert 0 < again <= LOST, "more was asked again than what it worked on and what it had just answered"
 
 
 @pytest.mark.slow
@@ -152,14 +156,17 @@ def test_a_node_that_is_gone_costs_the_units_it_worked_on(
     from ray.cluster_utils import Cluster
 
     ray.shutdown()  # of the tests before
-    (logging_model / "pause_s").write_text("0.1")
+    (logging_model / "pause_s").write_text("0.4")
     one = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=one)
     second = cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
     try:
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
         gone = after(
-            logging_model, 3 + 4 * time_, lambda _: cluster.remove_node(second, allow_graceful=False)
+            logging_model,
+            6 + 3 * time_,
+            lambda _: cluster.remove_node(second, allow_graceful=False),
+            n_workers=2,
         )
         result = on_ray(request_of("ray"))
         gone.join()
@@ -169,7 +176,7 @@ def test_a_node_that_is_gone_costs_the_units_it_worked_on(
     assert_same(local, result)
     again = asked_again(logging_model)
     record_property("asked_again", again)
-    assert again <= BATCH, "more than the unit that it worked on was asked again"
+    assert 0 < again <= LOST, "more was asked again than what it worked on and what it had just answered"
 
 
 @pytest.mark.slow
