@@ -1,6 +1,6 @@
 """How far the Ray engine scales: 1, 10 and 100 workers that sleep, and a thousand in a simulation.
 
-The workers are Ray actors that take hundredths of a CPU and sleep where a model would compute; all else is
+The workers are Ray actors that take parts of a CPU and sleep where a model would compute; all else is
 the engine itself: its schedule, its calls, the answers that come back and are written to journals. Starting
 the actors is timed apart. Efficiency is (units × seconds of a unit) / (workers × time). What one unit costs
 the driver and how long a call takes become the two constants of a discrete-event simulation, which runs the
@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 GOAL = 0.90
-CPUS_EACH = 0.01
+CPUS = 2
+"""Shared out evenly, so that there is room for the wanted number of workers and for no more."""
 SAMPLES_PER_UNIT = 16
 SIMULATED_WORKERS = (100, 300, 1000)
 SIMULATED_UNITS_S = (1.0, 5.0, 30.0)
@@ -115,7 +116,7 @@ def measure(ray: Any, n_workers: int, units_per_worker: int, unit_s: float) -> M
     from forgetbench.engine.placement import Share
     from forgetbench.engine.progress import Silent
 
-    share = Share(CPUS_EACH, 0.0, 0)
+    share = Share(CPUS / (n_workers + 0.5), 0.0, 0)  # the half is left over: sums are rounded
     ray_engine.share_of = lambda *_: share  # type: ignore[assignment]
     ray_engine.UNITS_PER_WORKER = 10**9  # one batch to a unit
     os.environ["FORGETBENCH_UNIT_S"] = str(unit_s)
@@ -123,12 +124,14 @@ def measure(ray: Any, n_workers: int, units_per_worker: int, unit_s: float) -> M
     try:
         began = time.perf_counter()
         workers.ask([question(f"start-{n_workers}", 2 * n_workers)], Silent())
+        ray.get(list(workers._crew.pending))  # those that had not started when the first had done everything
         start_s = time.perf_counter() - began
         n_units = n_workers * units_per_worker
         asked = question(f"work-{n_workers}", n_units)
         began, cpu_began = time.perf_counter(), time.process_time()
         workers.ask([asked], Silent())
         seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
+        assert len(workers._crew.actors) == n_workers
     finally:
         workers.dismiss()
     return Measured(
@@ -247,7 +250,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="forgetbench-scale-") as folder:
         os.environ["FORGETBENCH_CACHE"] = str(Path(folder) / "cache")
         ray.init(
-            num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+            num_cpus=CPUS, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
             object_store_memory=200 * 2**20,
         )  # fmt: skip
         try:
