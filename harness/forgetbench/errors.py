@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from forgetbench.redact import redact
 
@@ -23,6 +24,10 @@ class ForgetbenchError(Exception):
         self.thing, self.cause, self.way_out = redact(thing), redact(cause), redact(way_out)
         message = f"{self.thing}: {self.cause.rstrip('.')}."
         super().__init__(f"{message} {self.way_out}".strip())
+
+    def __reduce__(self) -> tuple[Callable[..., ForgetbenchError], tuple[object, ...]]:
+        """Pickle by what it says: other processes raise it, too, and every subclass has its own arguments."""
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class UsageError(ForgetbenchError):
@@ -69,6 +74,14 @@ class SampleError(ForgetbenchError):
     def __init__(self, code: str, thing: str, cause: str) -> None:
         super().__init__(thing, cause)
         self.code = code
+
+
+def _restored(
+    kind: type[ForgetbenchError], said: tuple[Any, ...], state: Mapping[str, Any]
+) -> ForgetbenchError:
+    error = kind.__new__(kind, *said)
+    error.__dict__.update(state)
+    return error
 
 
 def first_line(error: BaseException) -> str:

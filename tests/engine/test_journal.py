@@ -52,6 +52,24 @@ def test_any_cut_loses_only_the_lines_it_hits(tmp_path: Path) -> None:
             assert journal.damaged == 0
 
 
+def test_what_is_appended_unread_follows_any_cut(tmp_path: Path) -> None:
+    filled(tmp_path / "whole.jsonl")
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    for cut in range(len(whole)):
+        path = tmp_path / "cut.jsonl"
+        path.write_bytes(whole[:cut])
+        Journal.append(path, {"new": answer("new"), "c0": answer("newer")}, waiting=lambda: None)
+        with Journal.open(path) as journal:
+            assert len(journal.answers) == max(whole[:cut].count(b"\n"), 1) + 1
+            assert journal.answers["c0"] == answer("newer")
+            assert journal.damaged == 0
+
+
+def test_appending_nothing_makes_no_file(tmp_path: Path) -> None:
+    Journal.append(tmp_path / "j.jsonl", {}, waiting=lambda: None)
+    assert not (tmp_path / "j.jsonl").exists()
+
+
 def test_a_flipped_bit_is_noticed_and_its_line_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     filled(path)

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from forgetbench.engine.ray_engine import ray_workers
 from forgetbench.engine.trajectories import curve_of
 from forgetbench.errors import DataError, UsageError
 from forgetbench.recipes.grid import read_grid, trainings_of
 from forgetbench.recipes.sweep import RECORD, plan_sweep, run_sweep
 from forgetbench.schema.sweep import Grid
+from ray_runs import a_ray, assert_same
 from tiny_recipe_models import Interrupt
 from tiny_tasks import choice_rows, write_task
 
@@ -107,6 +109,21 @@ def test_a_sweep_that_was_killed_ends_with_the_same_curve(
     assert not list(
         (tmp_path / "two" / "recipes").glob("*/checkpoint-*")
     )  # weights are gone, results are not
+
+
+@pytest.mark.slow
+def test_on_ray_the_curve_is_the_same(
+    write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = read_grid(write_grid())
+    local = run_sweep(plan_sweep(grid, tmp_path / "local")).results
+    monkeypatch.setenv("FORGETBENCH_CACHE", str(tmp_path / "cache-ray"))
+    with a_ray(2), ray_workers() as workers:
+        outcome = run_sweep(plan_sweep(grid, tmp_path / "ray"), workers=workers)
+    assert outcome.failures == [] and len(outcome.results) == len(local) == 8
+    for one, other in zip(local, outcome.results, strict=True):
+        assert_same(one, other)
+    assert all(cell.left == [] for cell in plan_sweep(grid, tmp_path / "ray").cells)
 
 
 @pytest.mark.slow

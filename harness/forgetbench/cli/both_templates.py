@@ -7,17 +7,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from forgetbench.cli.console import console, write_json
+from forgetbench.cli.engine import show_placement
 from forgetbench.cli.run import finish, measure, result_json, show_plan, show_table
 from forgetbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from forgetbench.engine.ray_engine import RayWorkers
     from forgetbench.engine.results import Result
     from forgetbench.engine.run import Prepared, Request
 
 WHOSE = ("base", "checkpoint")
 
 
-def run_under_both(request: Request, *, several: bool, dry_run: bool, mlflow: bool, as_json: bool) -> None:
+def run_under_both(
+    request: Request,
+    *,
+    several: bool,
+    dry_run: bool,
+    mlflow: bool,
+    as_json: bool,
+    workers: RayWorkers | None,
+) -> None:
     """Run both arms under the base's chat template, then under the checkpoint's, and compare the verdicts.
 
     What goes through no template is computed once.
@@ -35,10 +45,11 @@ def run_under_both(request: Request, *, several: bool, dry_run: bool, mlflow: bo
     for whose, prepared in pairs.items():
         if len(pairs) > 1:
             _head(f"Both arms under the chat template of the {whose}", as_json=as_json)
-        plans.append(show_plan(prepared, as_json=as_json))
+        placement = show_placement(workers, [prepared], as_json=as_json)
+        plans.append(show_plan(prepared, as_json=as_json) | placement)
         if dry_run:
             continue
-        results[whose] = measure(prepared)
+        results[whose] = measure(prepared, workers=workers)
         show_table(results[whose], as_json=as_json)
         finish(results[whose], request=request, mlflow=mlflow, as_json=as_json)
     if len(results) > 1:

@@ -243,7 +243,8 @@ Seed = Annotated[
 OutputPath = Annotated[
     Path,
     option(
-        help="Folder of the results; each gets a directory of its own, named by content.",
+        help="Folder of the results, or a URL ([dim]s3://bucket/folder[/dim]); each result gets a directory "
+        "of its own, named by content.",
         rich_help_panel=WHERE,
         metavar="DIR",
     ),

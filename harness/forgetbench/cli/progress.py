@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 
 from rich.console import Console
@@ -19,6 +20,9 @@ from rich.text import Text
 
 from forgetbench.redact import redact
 from forgetbench.report.escape import plain
+
+LOG_S = 30.0
+"""How often a log is told how a stretch goes."""
 
 
 class RateColumn(ProgressColumn):
@@ -46,6 +50,7 @@ class Bars:
             disable=not self._live,
         )
         self._task = self._bars.add_task("", visible=False)
+        self._logged = time.monotonic()
 
     def __enter__(self) -> Bars:
         """Start to draw."""
@@ -73,6 +78,16 @@ class Bars:
     def end(self) -> None:
         """Hide the bar."""
         self._bars.update(self._task, visible=False)
+
+    def note(self, state: str) -> None:
+        """Show how it goes in place of the label; in a log now and then, with rate and time left."""
+        self._bars.update(self._task, description=plain(state))
+        if self._live or time.monotonic() - self._logged < LOG_S:
+            return
+        self._logged = time.monotonic()
+        task = self._bars.tasks[0]
+        left = f", {task.time_remaining:.0f} s left" if task.time_remaining is not None else ""
+        sys.stderr.write(f"{plain(state)}, {task.speed or 0.0:.1f} samples/s{left}\n")
 
     def say(self, message: str) -> None:
         """Write a line above the bar."""

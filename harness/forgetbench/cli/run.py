@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +12,12 @@ import typer
 
 from forgetbench.cli import options as o
 from forgetbench.cli.budget import keep_budget, read_budget
+from forgetbench.cli.engine import Engine, RayAddress, check_engine, show_placement, workers_of
 from forgetbench.cli.power import Power, show_power
 from forgetbench.errors import ForgetbenchError, UsageError
 
 if TYPE_CHECKING:
+    from forgetbench.engine.ray_engine import RayWorkers
     from forgetbench.engine.results import Result
     from forgetbench.engine.run import Prepared, Request
     from forgetbench.forgetting.gate import Gate
@@ -31,6 +33,7 @@ EPILOG = (
     "forgetbench run --model asr=./whisper-lora,lm=./chat-lora --tasks spoken-mini --attribute\n\n"
     "forgetbench run --model ./my-lora --target test.jsonl --tasks retention-mini --alpha 0.25,0.5,0.75,1\n\n"
     "forgetbench run --model './mine/audio-*' --target user.jsonl --tasks hearing-mini\n\n"
+    "forgetbench run --model './out/checkpoint-*' --tasks retention-mini --engine ray --ray-address auto\n\n"
     "The same command again goes on where it stopped; once more, it computes nothing. "
     "The exit code is 0 when the run is complete, whatever the verdict, unless --gate judges it."
 )
@@ -73,6 +76,8 @@ def run(
     output_path: o.OutputPath = Path("results"),
     offline: o.Offline = False,
     strict: o.Strict = False,
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
     gate: Annotated[
         Path | None,
         o.option(
@@ -107,6 +112,7 @@ def run(
         gen_kwargs=gen_kwargs,
         compile=compile,
     )
+    check_engine(engine, ray_address)
     asked = Power.of(power_analysis, effect_size=effect_size, alpha=alpha, power=power)
     budget_s = read_budget(budget)
     roles = o.assignments("--role", role)
@@ -115,6 +121,7 @@ def run(
     from forgetbench.cli.checkpoints import expand, is_glob
     from forgetbench.engine.policy import read_policy
     from forgetbench.engine.run import Request, prepare
+    from forgetbench.engine.shared_results import results_at
 
     policy = read_policy(gate) if gate is not None else None
     models = expand(model)
@@ -140,25 +147,45 @@ def run(
         show_power(prepare(request), asked, as_json=json)
         return
     if budget_s is not None:
+        if engine == "ray":
+            raise UsageError("--budget with --engine ray", "a budget times this machine", "Use --limit.")
         request = keep_budget(request, budget_s, dry_run=dry_run, as_json=json)
     several = len(models) > 1 or bool(alphas) or any(map(is_glob, model))
-    if chat_template == "both":
-        if policy is not None:
-            raise UsageError(
-                "--gate with --chat-template both", "a gate judges one table, not two", "Give one template."
-            )
-        from forgetbench.cli.both_templates import run_under_both
-
-        run_under_both(request, several=several, dry_run=dry_run, mlflow=mlflow, as_json=json)
-        return
-    if several:
-        from forgetbench.cli.several import run_several
-
-        run_several(
-            request, models, alphas=alphas, dry_run=dry_run, mlflow=mlflow, policy=policy, as_json=json
+    if chat_template == "both" and policy is not None:
+        raise UsageError(
+            "--gate with --chat-template both", "a gate judges one table, not two", "Give one template."
         )
-        return
-    _run(request, prepare(request), dry_run=dry_run, mlflow=mlflow, policy=policy, as_json=json)
+    with workers_of(engine, ray_address) as workers, results_at(output_path) as folder:
+        request = replace(request, output=folder)
+        if chat_template == "both":
+            from forgetbench.cli.both_templates import run_under_both
+
+            run_under_both(
+                request, several=several, dry_run=dry_run, mlflow=mlflow, as_json=json, workers=workers
+            )
+        elif several:
+            from forgetbench.cli.several import run_several
+
+            run_several(
+                request,
+                models,
+                alphas=alphas,
+                dry_run=dry_run,
+                mlflow=mlflow,
+                policy=policy,
+                as_json=json,
+                workers=workers,
+            )
+        else:
+            _run(
+                request,
+                prepare(request),
+                dry_run=dry_run,
+                mlflow=mlflow,
+                policy=policy,
+                as_json=json,
+                workers=workers,
+            )
 
 
 def _run(
@@ -169,16 +196,17 @@ def _run(
     mlflow: bool,
     policy: Policy | None,
     as_json: bool,
+    workers: RayWorkers | None,
 ) -> None:
     from forgetbench.cli.console import write_json
 
-    plan = show_plan(prepared, as_json=as_json)
+    plan = show_plan(prepared, as_json=as_json) | show_placement(workers, [prepared], as_json=as_json)
     if dry_run:
         if as_json:
             write_json(plan)
         return
     check_gated([prepared], policy)
-    result = measure(prepared)
+    result = measure(prepared, workers=workers)
     gated = judge(result, policy)
     show_table(result, gated, as_json=as_json)
     if as_json:
@@ -198,13 +226,15 @@ def show_plan(prepared: Prepared, *, as_json: bool) -> dict[str, Any]:
     return {"directory": str(prepared.directory), "plan": [asdict(line) for line in lines]}
 
 
-def measure(prepared: Prepared, *, resident: ResidentBase | None = None) -> Result:
-    """Run a plan under a progress bar, on a base that may be loaded already."""
+def measure(
+    prepared: Prepared, *, resident: ResidentBase | None = None, workers: RayWorkers | None = None
+) -> Result:
+    """Run a plan under a progress bar, on a base that may be loaded already, or on workers."""
     from forgetbench.cli.progress import Bars
     from forgetbench.engine.run import evaluate
 
     with Bars() as bars:
-        return evaluate(prepared, progress=bars, resident=resident)
+        return evaluate(prepared, progress=bars, resident=resident, workers=workers)
 
 
 def check_gated(prepared: Sequence[Prepared], policy: Policy | None) -> None:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from forgetbench.cli.console import console, write_json
+from forgetbench.cli.engine import ask_all, show_placement
 from forgetbench.cli.run import check_gated, finish, judge, measure, result_json, show_plan, show_table
 from forgetbench.errors import ForgetbenchError
 
 if TYPE_CHECKING:
+    from forgetbench.engine.ray_engine import RayWorkers
     from forgetbench.engine.results import Result
     from forgetbench.engine.run import Prepared, Request
     from forgetbench.forgetting.gate import Gate
@@ -31,6 +33,7 @@ def run_several(
     mlflow: bool,
     policy: Policy | None,
     as_json: bool,
+    workers: RayWorkers | None,
 ) -> None:
     """Measure each checkpoint against the base; one that fails does not stop the others, nor does a gate.
 
@@ -50,13 +53,16 @@ def run_several(
     failures: list[ForgetbenchError] = []
     plans = []
     check_gated(everything, policy)
+    placement = show_placement(workers, everything, as_json=as_json)
+    if not dry_run:
+        ask_all(workers, everything)
     for position, prepared in enumerate(everything, start=1):
         _head(f"[{position}/{len(everything)}] {_name(prepared)}", as_json=as_json)
-        plans.append(show_plan(prepared, as_json=as_json))
+        plans.append(show_plan(prepared, as_json=as_json) | placement)
         if dry_run:
             continue
         try:
-            results.append((prepared, measure(prepared, resident=resident)))
+            results.append((prepared, measure(prepared, resident=resident, workers=workers)))
             gates.append(None)
             gates[-1] = judge(results[-1][1], policy)
             show_table(results[-1][1], gates[-1], as_json=as_json)

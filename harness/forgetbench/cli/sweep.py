@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetbench.cli import options as o
+from forgetbench.cli.engine import Engine, RayAddress, check_engine, show_placement, workers_of
 from forgetbench.errors import ForgetbenchError
 
 if TYPE_CHECKING:
+    from forgetbench.engine.ray_engine import RayWorkers
     from forgetbench.recipes.sweep import SweepPlan
     from forgetbench.report.sweep import SweepLine
+    from forgetbench.schema.sweep import Grid
 
 EPILOG = (
     "[bold]Examples[/bold]\n\n"
@@ -45,6 +48,8 @@ def sweep(
         ),
     ] = None,
     offline: o.Offline = False,
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
     mlflow: Annotated[
         bool,
         o.option("--mlflow/--no-mlflow", help="Log the curve to MLflow, by step.", rich_help_panel=o.WHERE),
@@ -52,32 +57,64 @@ def sweep(
     json: o.Json = False,
 ) -> None:
     """Post-train rank × steps × method × seed, measure every checkpoint, and draw and fit the curves."""
+    from forgetbench.engine.shared_results import results_at
+    from forgetbench.recipes.grid import read_grid
+
+    check_engine(engine, ray_address)
+    o.go_offline(offline)
+    asked = read_grid(grid)
+    with (
+        results_at(output_path or Path("results") / asked.name) as output,
+        workers_of(engine, ray_address) as workers,
+    ):
+        _sweep(
+            asked,
+            output,
+            workers,
+            dry_run=dry_run,
+            seed=seed,
+            offline=offline,
+            mlflow=mlflow,
+            as_json=json,
+        )
+
+
+def _sweep(
+    asked: Grid,
+    output: Path,
+    workers: RayWorkers | None,
+    *,
+    dry_run: bool,
+    seed: int,
+    offline: bool,
+    mlflow: bool,
+    as_json: bool,
+) -> None:
     from forgetbench.cli.console import console, write_json
     from forgetbench.cli.curves import FOLDER, show_curve
     from forgetbench.cli.progress import Bars
     from forgetbench.engine.results import check_writable
+    from forgetbench.engine.run import prepare_selftest
     from forgetbench.engine.trajectories import curve_of
-    from forgetbench.recipes.grid import read_grid
     from forgetbench.recipes.sweep import plan_sweep, run_sweep
     from forgetbench.report.sweep import sweep_table
 
-    o.go_offline(offline)
-    asked = read_grid(grid)
-    output = output_path or Path("results") / asked.name
     plan = plan_sweep(asked, output, offline=offline)
     lines = _lines(plan)
-    console(as_json=json).print(sweep_table(lines))
+    console(as_json=as_json).print(sweep_table(lines))
+    if workers is not None:
+        n_left = sum(line.checkpoints - line.measured for line in lines)
+        show_placement(workers, [prepare_selftest(plan.request)], as_json=as_json, times=n_left)
     if dry_run:
-        if json:
+        if as_json:
             write_json([line._asdict() for line in lines])
         return
     check_writable(output, "--output-path")
     with Bars() as bars:
-        results, failures = run_sweep(plan, progress=bars)
+        results, failures = run_sweep(plan, progress=bars, workers=workers)
     if len(results) > 1 or not failures:
-        show_curve(
-            curve_of(results, seed=seed), output / FOLDER, mlflow=mlflow, offline=offline, as_json=json
-        )
+        curve = curve_of(results, seed=seed)
+        show_curve(curve, output / FOLDER, mlflow=mlflow, offline=offline, as_json=as_json)
     if failures:
         raise ForgetbenchError(
             f"sweep {asked.name}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,15 @@ class SpeechSet:
             return (self._digests[key],)
         talkers = self.digest if condition.noise in OTHERS else ""
         return (self._digests[key], self._scenes[condition].content, str(self._seed), key, talkers)
+
+    def changed(self, keys: Iterable[str]) -> list[str]:
+        """Return those recordings that are not what they were when the plan was made, or are not there."""
+        return [key for key in keys if self._digest(key) != self._digests[key]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Go to other processes with the digests and without waveforms."""
+        assert self._digests
+        return {**self.__dict__, "_cache": WaveformCache()}
 
     def error(self, key: str) -> str | None:
         """Return the error code of a recording that is not there, or is not to be read."""

@@ -20,6 +20,7 @@ from forgetbench.engine.lazy_pair import LazyPair
 from forgetbench.engine.plan import ENGINE_VERSION, Plan, PlannedTask, plan_batches
 from forgetbench.engine.predict import Prompting, predict, prompt_of, wants_chat
 from forgetbench.engine.progress import Progress
+from forgetbench.engine.question import Question, Workers
 from forgetbench.engine.repeats import averaged_scores, joined_answers, of_repeats
 from forgetbench.engine.results import sample_table, write_samples
 from forgetbench.engine.score import Scored, metrics_of, primary_of, score_answer
@@ -88,6 +89,7 @@ class ArmRun:
         directory: Of the result.
         reference: What distributions are compared with: the base in the checkpoint's arm, else None.
         resident: Keeps a base loaded from arm to arm and from checkpoint to checkpoint.
+        workers: Answer in place of models in this process.
     """
 
     arm: Arm
@@ -100,6 +102,7 @@ class ArmRun:
     progress: Progress
     reference: Checkpoint | None = None
     resident: ResidentBase | None = None
+    workers: Workers | None = None
 
     def reference_for(self, planned: PlannedTask) -> Component | None:
         """Return the component that a task compares this arm's with; None for most tasks."""
@@ -119,11 +122,18 @@ class ArmOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What a component answered to one task, how many of it just now, and where it is kept."""
+    """What a component answered to one task, how many of it just now, and where it is kept.
+
+    Attributes:
+        seconds: Workers were busy with it; None where the model is in this process.
+        reasons: Why samples have no answer, where all attempts of workers failed.
+    """
 
     answers: list[Answer]
     computed: int
     path: Path
+    seconds: float | None = None
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,17 +171,50 @@ def run_arm(run: ArmRun, outcome: ArmOutcome) -> list[TaskResult]:
     """
     found = outcome.found
     for component in run.checkpoint.components.values():
-        by_reference: dict[Component | None, list[PlannedTask]] = {None: []}
-        for planned in run.plan.tasks:
-            if run.checkpoint.component_for(planned.task.capability) is component and planned.skipped is None:
-                by_reference.setdefault(run.reference_for(planned), []).append(planned)
-        for reference, tasks in by_reference.items():
-            model = _lazy(run, component, reference)
+        for reference, tasks in _tasks_of(run, component).items():
+            model = lazy(component, reference, run.plan.settings.load, run.progress, resident=run.resident)
             _run_tasks(run, tasks, component, model, outcome)
         if any(task.component == component.fingerprint for task in found.values()):
             outcome.warnings += plain_batching(component)
     _run_spoken(run, outcome)
     return results_in_order(run, found)
+
+
+def questions_of(run: ArmRun) -> list[Question]:
+    """Return what an arm will ask, as far as it does not depend on an answer: chains are asked by stages."""
+    return [
+        _question(own, planned, component)
+        for component in run.checkpoint.components.values()
+        if component.role not in run.identical
+        for tasks in _tasks_of(run, component).values()
+        for planned in tasks
+        for own in _repeats(run, planned)
+    ]
+
+
+def _tasks_of(run: ArmRun, component: Component) -> dict[Component | None, list[PlannedTask]]:
+    """Return the tasks of a component by what its distributions are compared with."""
+    by_reference: dict[Component | None, list[PlannedTask]] = {None: []}
+    for planned in run.plan.tasks:
+        if run.checkpoint.component_for(planned.task.capability) is component and planned.skipped is None:
+            by_reference.setdefault(run.reference_for(planned), []).append(planned)
+    return by_reference
+
+
+def _repeats(run: ArmRun, planned: PlannedTask) -> list[ArmRun]:
+    repeats = run.plan.settings.repeats if planned.generates else 1
+    return [replace(run, prompting=replace(run.prompting, repeat=repeat)) for repeat in range(repeats)]
+
+
+def _question(run: ArmRun, planned: PlannedTask, component: Component) -> Question:
+    return Question(
+        planned=planned,
+        component=component,
+        reference=run.reference_for(planned),
+        prompting=run.prompting,
+        load=run.plan.settings.load,
+        path=journal_of(run, planned, component),
+    )
 
 
 def results_in_order(
@@ -258,7 +301,7 @@ def _spoken_answers(
     open_tasks = {t.task.name: t for t in tasks if not all(given[t.task.name])}
     heard = _hearing(run, open_tasks, assistant.parts[:-1])
     last = assistant.parts[-1]
-    model = _lazy(run, last, None)
+    model = lazy(last, None, run.plan.settings.load, run.progress, resident=run.resident)
     for name, (planned, transcripts) in heard.items():
         for repeat, own in enumerate(repeats):
             if transcripts is None:
@@ -292,7 +335,7 @@ def _hearing(
         name: (planned, None) for name, planned in tasks.items()
     }
     for part in parts if tasks else ():
-        model = _lazy(run, part, None)
+        model = lazy(part, None, run.plan.settings.load, run.progress, resident=run.resident)
         for name, (planned, _) in found.items():
             if part.role == "enhancer":
                 cleaned = _answers(run, cleaning(planned), part, model).answers
@@ -321,11 +364,18 @@ def _store(run: ArmRun, planned: PlannedTask, assistant: Component, answers: Seq
     return Given(answers=list(answers), computed=len(by_content), path=path)
 
 
-def _lazy(run: ArmRun, component: Component, reference: Component | None) -> LazyModel | LazyPair:
-    settings = run.plan.settings.load
+def lazy(
+    component: Component,
+    reference: Component | None,
+    settings: LoadSettings,
+    progress: Progress,
+    *,
+    resident: ResidentBase | None,
+) -> LazyModel | LazyPair:
+    """Return a component's model, beside the reference's where there is one, loaded when it is asked."""
     if reference is None:
-        return LazyModel(component, settings, run.progress, resident=run.resident)
-    return LazyPair(component, reference, settings, run.progress, resident=run.resident)
+        return LazyModel(component, settings, progress, resident=resident)
+    return LazyPair(component, reference, settings, progress, resident=resident)
 
 
 def _answer_task(
@@ -335,13 +385,13 @@ def _answer_task(
     if component.role in run.identical:
         return _result(planned, status="identical", component=component.fingerprint)
     start, loading_s = time.perf_counter(), model.loading_s
-    repeats = run.plan.settings.repeats if planned.generates else 1
-    runs = [replace(run, prompting=replace(run.prompting, repeat=repeat)) for repeat in range(repeats)]
     try:
-        given = [_answers(each, planned, component, model) for each in runs]
+        given = [_answers(each, planned, component, model) for each in _repeats(run, planned)]
     except TaskFailure as failure:
         return _result(planned, status="error", reason=str(failure), component=component.fingerprint)
-    seconds = time.perf_counter() - start - (model.loading_s - loading_s)
+    elsewhere = [each.seconds for each in given if each.seconds is not None]
+    here = time.perf_counter() - start - (model.loading_s - loading_s)
+    seconds = sum(elsewhere) if elsewhere else here
     return Answered(planned=planned, component=component, given=given, seconds=seconds)
 
 
@@ -359,8 +409,12 @@ def _score_task(run: ArmRun, answered: Answered, outcome: ArmOutcome) -> TaskRes
     if answered.computed:
         record_speed(answered.component, planned.task.name, (seconds + scoring_seconds) / answered.computed)
     outcome.warnings += _remarks(planned, answers, records)
+    reasons = [f"{planned.task.name}: {reason}" for each in answered.given for reason in each.reasons]
+    outcome.warnings += reasons
     first_token_ids = next((a.first_token_ids for a in answers if a.first_token_ids), ())
-    return _scored(run, planned, answered.component, records, first_token_ids)
+    result = _scored(run, planned, answered.component, records, first_token_ids)
+    because = "; ".join([result.reason, *reasons[:1]])
+    return result.model_copy(update={"reason": because}) if result.status == "error" else result
 
 
 def _answers(run: ArmRun, planned: PlannedTask, component: Component, model: LazyModel | LazyPair) -> Given:
@@ -369,6 +423,8 @@ def _answers(run: ArmRun, planned: PlannedTask, component: Component, model: Laz
     Raises:
         TaskFailure: The model cannot be asked this task.
     """
+    if run.workers is not None:
+        return _answers_of_workers(run.workers, _question(run, planned, component), run.progress)
     path = journal_of(run, planned, component)
     name = planned.task.name
     with Journal.open(
@@ -379,6 +435,22 @@ def _answers(run: ArmRun, planned: PlannedTask, component: Component, model: Laz
         computed = _answer(run, planned, model, journal)
         answers = [_answer_of(sample, journal) for sample in planned.samples]
     return Given(answers=answers, computed=computed, path=path)
+
+
+def _answers_of_workers(workers: Workers, question: Question, progress: Progress) -> Given:
+    workers.ask([question], progress)
+    told = workers.told(question)
+    with Journal.open(question.path) as journal:
+        open_ones = {c: answer for c, answer in told.failed.items() if c not in journal.answers}
+        journal.answers.update(open_ones)
+        answers = [_answer_of(sample, journal) for sample in question.planned.samples]
+    return Given(
+        answers=answers,
+        computed=told.computed,
+        path=question.path,
+        seconds=told.seconds,
+        reasons=told.reasons,
+    )
 
 
 def journal_of(run: ArmRun, planned: PlannedTask, component: Component) -> Path:
@@ -394,12 +466,7 @@ def journal_of(run: ArmRun, planned: PlannedTask, component: Component) -> Path:
 
 def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel | LazyPair, journal: Journal) -> int:
     """Ask for what the journal lacks, batch by whole batch, and return the number of samples asked."""
-    _forget_lost_audio(planned, journal, run.progress)
-    missing = [
-        batch
-        for batch in planned.batches
-        if any(planned.samples[i].content not in journal.answers for i in batch)
-    ]
+    missing = missing_batches(planned, journal, run.progress)
     if not missing:
         return 0
     n_missing = sum(map(len, missing))
@@ -407,13 +474,23 @@ def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel | LazyPair, jour
     run.progress.begin(f"{run.arm}: {planned.task.title or planned.task.name}", total, total - n_missing)
     for batch in missing:
         samples = [planned.samples[i] for i in batch]
-        answers = _predict_batch(planned, samples, model.get(), run.prompting, run.progress)
+        answers = predict_batch(planned, samples, model.get(), run.prompting, run.progress)
         answered = {s.content: a for s, a in zip(samples, answers, strict=True)}
         journal.write({content: a for content, a in answered.items() if a.error != MODEL_ERROR})
         journal.answers.update({content: a for content, a in answered.items() if a.error == MODEL_ERROR})
         run.progress.advance(len(batch))
     run.progress.end()
     return n_missing
+
+
+def missing_batches(planned: PlannedTask, journal: Journal, progress: Progress) -> list[tuple[int, ...]]:
+    """Return the batches that lack an answer, each whole; positions in the task's samples."""
+    _forget_lost_audio(planned, journal, progress)
+    return [
+        batch
+        for batch in planned.batches
+        if any(planned.samples[i].content not in journal.answers for i in batch)
+    ]
 
 
 def _forget_lost_audio(planned: PlannedTask, journal: Journal, progress: Progress) -> None:
@@ -431,14 +508,19 @@ def _forget_lost_audio(planned: PlannedTask, journal: Journal, progress: Progres
         progress.say(f"{planned.task.name}: {len(lost)} lost or damaged audio files are made again")
 
 
-def _predict_batch(
+def predict_batch(
     planned: PlannedTask,
     samples: Sequence[Sample],
     model: Model | ModelPair,
     prompting: Prompting,
     progress: Progress,
 ) -> list[Answer]:
-    """Predict a batch; where it fails, each sample alone, so that one bad input costs one sample."""
+    """Predict a batch; where it fails, each sample alone, so that one bad input costs one sample.
+
+    Raises:
+        TaskFailure: The model cannot be asked this task.
+        StorageError: What a model returned cannot be kept.
+    """
     try:
         answers = predict(planned.task, planned, samples, model, prompting)
         return [
@@ -455,7 +537,7 @@ def _predict_batch(
         if len(samples) == 1:
             progress.say(f"{planned.task.name}, sample {samples[0].id}: {type(error).__name__}: {error}")
             return [Answer(prediction=None, error=MODEL_ERROR)]
-    return [_predict_batch(planned, [sample], model, prompting, progress)[0] for sample in samples]
+    return [predict_batch(planned, [sample], model, prompting, progress)[0] for sample in samples]
 
 
 def _with_first_tokens(

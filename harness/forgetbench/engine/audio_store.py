@@ -37,10 +37,7 @@ def put(audio: Audio, *, n_channels: int = 1) -> AudioFile:
     """
     content = _wav(audio)
     digest = hashlib.sha256(content).hexdigest()
-    path = _path(digest)
-    with storing(path):
-        if not (path.is_file() and path.read_bytes() == content):
-            write_atomically(path, content)
+    put_content(digest, content)
     return AudioFile(
         sha256=digest,
         sampling_rate=audio.sampling_rate,
@@ -64,6 +61,31 @@ def get(file: AudioFile) -> Audio:
         raise SampleError(LOST_AUDIO, str(path), "is damaged: its sha256 is not its name")
     samples = np.frombuffer(content, dtype="<f4", offset=_HEADER.size).astype(np.float32)
     return Audio(samples=samples, sampling_rate=file.sampling_rate)
+
+
+def content_of(file: AudioFile) -> bytes:
+    """Return stored audio as it lies in the cache, for another machine's.
+
+    Raises:
+        SampleError: ``lost_audio``.
+    """
+    return _wav(get(file))
+
+
+def put_content(digest: str, content: bytes) -> None:
+    """Store what :func:`content_of` returned on another machine.
+
+    Args:
+        digest: sha256 of ``content``.
+        content: The file.
+
+    Raises:
+        StorageError: The cache cannot be written.
+    """
+    path = _path(digest)
+    with storing(path):
+        if not (path.is_file() and path.read_bytes() == content):
+            write_atomically(path, content)
 
 
 def is_intact(file: AudioFile) -> bool:

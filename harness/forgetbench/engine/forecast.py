@@ -156,6 +156,13 @@ class _Work:
         return 0.0, 0.0
 
 
+def seconds_per_answer(component: Component, planned: PlannedTask) -> float:
+    """Return the seconds a sample took on a component or one that is as fast, else an assumption."""
+    known = _known_speed(_read_speeds(), component, planned, ())
+    size = (component.parameters or 0) / REFERENCE_PARAMETERS[component.role] or 1.0
+    return SECONDS_PER_SAMPLE[planned.task.kind] * size if known is None else known
+
+
 def is_timed(planned: PlannedTask, arm: Checkpoint, arms: Sequence[Checkpoint]) -> bool:
     """Say whether a run has timed this task on the component of an arm, or on one that is as fast."""
     component = arm.component_for(planned.task.capability)

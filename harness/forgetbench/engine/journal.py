@@ -75,6 +75,17 @@ class Lines(ABC):
             finally:
                 journal._close()
 
+    def _go_to_end(self) -> None:
+        """Be ready to append to a file that is not read; a line that was cut off is taken away."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb+") as file:
+            self._size = file.seek(0, os.SEEK_END)
+            file.seek(max(self._size - 1, 0))
+            if file.read(1) not in (b"", b"\n"):
+                file.seek(0)
+                self._size = file.truncate(file.read().rfind(b"\n") + 1)
+
     @abstractmethod
     def _take(self, record: dict[str, Any], place: int) -> None:
         """Keep a record that was read at a place; ValueError, KeyError or TypeError where it is damaged."""
@@ -174,7 +185,7 @@ class Answers(MutableMapping[str, Answer]):
         place = self._places[content]
         assert self._file is not None
         self._file.seek(place)
-        return _answer(_record(self._file.readline().rstrip(b"\n")))
+        return answer_of(_record(self._file.readline().rstrip(b"\n")))
 
     def __setitem__(self, content: str, answer: Answer) -> None:
         """Keep an answer that is in no file."""
@@ -199,7 +210,20 @@ class Answers(MutableMapping[str, Answer]):
         return len(self._places.keys() | self._kept.keys())
 
 
-def _answer(record: dict[str, Any]) -> Answer:
+def record_of(content: str, answer: Answer) -> dict[str, Any]:
+    """Return an answer as JSON."""
+    prediction = answer.prediction.model_dump(exclude_defaults=True) if answer.prediction else None
+    return {
+        "content": content,
+        "prediction": prediction,
+        "error": answer.error,
+        "first_token_ids": answer.first_token_ids,
+        "resampled_from_hz": answer.resampled_from_hz,
+    }
+
+
+def answer_of(record: dict[str, Any]) -> Answer:
+    """Return the answer of :func:`record_of`; KeyError or ValueError where it is damaged."""
     prediction = record["prediction"]
     return Answer(
         prediction=RawPrediction.model_validate(prediction) if prediction is not None else None,
@@ -216,26 +240,42 @@ class Journal(Lines):
         super().__init__(path)
         self.answers = Answers(path)
 
+    @classmethod
+    def append(cls, path: Path, answers: Mapping[str, Answer], *, waiting: Callable[[], None]) -> None:
+        """Add answers to the journal at ``path`` without reading it, and hold its lock no longer than that.
+
+        They are with the operating system then; :func:`sync` brings them to the disk.
+
+        Args:
+            path: The file; it need not exist.
+            answers: By sample content; of an answer that is there already, the new one counts.
+            waiting: Called once where another run has it.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_suffix(".lock"), waiting):
+            journal = cls(path)
+            journal._synced = time.monotonic()
+            with storing(path):
+                journal._go_to_end()
+            journal.write(answers)
+            journal.answers.close()
+            if journal._file is not None:
+                journal._file.close()
+
     def write(self, answers: Mapping[str, Answer]) -> None:
         """Append the answers of one batch and flush them to the operating system."""
         if not answers:
             return
         for content, answer in answers.items():
-            prediction = answer.prediction.model_dump(exclude_defaults=True) if answer.prediction else None
-            place = self._append(
-                {
-                    "content": content,
-                    "prediction": prediction,
-                    "error": answer.error,
-                    "first_token_ids": answer.first_token_ids,
-                    "resampled_from_hz": answer.resampled_from_hz,
-                }
-            )
-            self.answers.put(content, place)
+            self.answers.put(content, self._append(record_of(content, answer)))
         self._flush()
 
     def _take(self, record: dict[str, Any], place: int) -> None:
-        _answer(record)
+        answer_of(record)
         self.answers.put(record["content"], place)
 
     def _close(self) -> None:
@@ -258,6 +298,16 @@ class ScoreJournal(Lines):
 
     def _take(self, record: dict[str, Any], place: int) -> None:
         self.scores[record["key"]] = {name: float(value) for name, value in record["scores"].items()}
+
+
+def sync(path: Path) -> None:
+    """Bring what was appended to a file to the disk.
+
+    Raises:
+        StorageError: The disk is full, or fails.
+    """
+    with storing(path), path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def journal_path(root: Path, *, component: str, load: str, task: str, arguments: str) -> Path:

@@ -8,11 +8,12 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from forgetbench.data.hub import is_unfetched, missing_offline, record_fetch
@@ -52,6 +53,13 @@ class LmEvalTask:
     def generates(self) -> bool:
         """Whether it asks for generated text."""
         return bool(self.task.OUTPUT_TYPE == "generate_until")
+
+    def to_ask(self, ids: Iterable[str]) -> LmEvalTask:
+        """Return what asking these samples needs, and nothing else: it can go to another machine."""
+        instances = {
+            key: tuple(SimpleNamespace(args=instance.args) for instance in self.instances[key]) for key in ids
+        }
+        return LmEvalTask(task=SimpleNamespace(OUTPUT_TYPE=self.task.OUTPUT_TYPE), instances=instances)
 
     def predict(
         self,

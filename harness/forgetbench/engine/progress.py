@@ -17,6 +17,9 @@ class Progress(Protocol):
     def end(self) -> None:
         """The stretch is over."""
 
+    def note(self, state: str) -> None:
+        """How the stretch goes, told again and again."""
+
     def say(self, message: str) -> None:
         """Something worth a line."""
 
@@ -31,6 +34,9 @@ class Silent:
         """Do nothing."""
 
     def end(self) -> None:
+        """Do nothing."""
+
+    def note(self, state: str) -> None:
         """Do nothing."""
 
     def say(self, message: str) -> None:

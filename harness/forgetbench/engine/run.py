@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from forgetbench.data.hub import is_unfetched, missing_offline
-from forgetbench.engine.arm import INTERRUPTED, MODEL_ERROR, ArmOutcome, ArmRun, run_arm
+from forgetbench.engine.arm import INTERRUPTED, MODEL_ERROR, ArmOutcome, ArmRun, questions_of, run_arm
 from forgetbench.engine.attribution import attribute
 from forgetbench.engine.audio_store import LOST_AUDIO
 from forgetbench.engine.chat_templates import prompting_of
@@ -26,6 +26,7 @@ from forgetbench.engine.noise_floor import (
 )
 from forgetbench.engine.plan import Plan, make_plan
 from forgetbench.engine.progress import Progress, Silent
+from forgetbench.engine.question import Question, Workers
 from forgetbench.engine.results import (
     ATTRIBUTION_FILE,
     COMPARISON_FILE,
@@ -197,7 +198,11 @@ def select_tasks(request: Request) -> Selection:
 
 
 def evaluate(
-    prepared: Prepared, *, progress: Progress | None = None, resident: ResidentBase | None = None
+    prepared: Prepared,
+    *,
+    progress: Progress | None = None,
+    resident: ResidentBase | None = None,
+    workers: Workers | None = None,
 ) -> Result:
     """Run both arms and compare them; what is cached or finished is not computed again, but cost always is.
 
@@ -205,6 +210,7 @@ def evaluate(
         prepared: From :func:`prepare`.
         progress: Told of every stretch of work.
         resident: Keeps a base loaded for the next checkpoint; without one, for this pair alone.
+        workers: Answer in place of models in this process.
 
     Raises:
         UsageError: The output path cannot be written.
@@ -214,13 +220,25 @@ def evaluate(
     progress = progress or Silent()
     result = _finished(prepared)
     if result is None:
-        result = _run_or_leave_partial(prepared, progress, resident or ResidentBase())
+        if workers is not None:
+            workers.ask(open_questions([prepared]), progress)
+        result = _run_or_leave_partial(prepared, progress, resident or ResidentBase(), workers)
     else:
         progress.say("This run was finished before: no score is computed anew")
         result = _with_stored_floors(result)
     if prepared.request.attribute:
-        result = _with_attribution(prepared, result, progress)
+        result = _with_attribution(prepared, result, progress, workers)
     return _with_cost(prepared, result, progress) if prepared.request.cost else result
+
+
+def open_questions(everything: Sequence[Prepared]) -> list[Question]:
+    """Return what is to be asked for several checkpoints, each question once; of finished results none."""
+    found: dict[Path, Question] = {}
+    for prepared in everything:
+        if _finished(prepared) is None:
+            runs = arm_runs(prepared, Silent())
+            found |= {question.path: question for run in runs for question in questions_of(run)}
+    return list(found.values())
 
 
 def selftest(prepared: Prepared, *, progress: Progress | None = None) -> Result:
@@ -331,12 +349,14 @@ def _finished(prepared: Prepared) -> Result | None:
     return result if complete and result.checkpoint.run_key == prepared.plan.run_key else None
 
 
-def _run_or_leave_partial(prepared: Prepared, progress: Progress, resident: ResidentBase) -> Result:
+def _run_or_leave_partial(
+    prepared: Prepared, progress: Progress, resident: ResidentBase, workers: Workers | None
+) -> Result:
     """Run with the cache; on Ctrl-C, write down which tasks were finished."""
     caches: dict[Arm, Path] = {arm: cache_root() for arm in RUN_FILE}
     outcomes: dict[Arm, ArmOutcome] = {}
     try:
-        return _run(prepared, caches, progress, resident, outcomes=outcomes)
+        return _run(prepared, caches, progress, resident, outcomes=outcomes, workers=workers)
     except KeyboardInterrupt:
         if documents := partial_documents(prepared, arm_runs(prepared, progress), outcomes):
             _write(prepared.directory, documents)
@@ -351,6 +371,7 @@ def _run(
     *,
     plans: Mapping[Arm, Plan] | None = None,
     outcomes: dict[Arm, ArmOutcome] | None = None,
+    workers: Workers | None = None,
 ) -> Result:
     """Run the arms one after the other, by their own plans or the one that both share.
 
@@ -359,7 +380,7 @@ def _run(
     documents = []
     for run in arm_runs(prepared, progress):
         plan = (plans or {}).get(run.arm, prepared.plan)
-        own = replace(run, cache=caches[run.arm], plan=plan, resident=resident)
+        own = replace(run, cache=caches[run.arm], plan=plan, resident=resident, workers=workers)
         outcome = ArmOutcome()
         if outcomes is not None:
             outcomes[run.arm] = outcome
@@ -422,9 +443,11 @@ def _run_arm(prepared: Prepared, run: ArmRun, outcome: ArmOutcome) -> RunDocumen
     return run_document(prepared, run, outcome, tasks, seconds=outcome.seconds)
 
 
-def _with_attribution(prepared: Prepared, result: Result, progress: Progress) -> Result:
+def _with_attribution(
+    prepared: Prepared, result: Result, progress: Progress, workers: Workers | None
+) -> Result:
     """Run the mixed systems of a pair and write what follows from them."""
-    (run, *_) = arm_runs(prepared, progress)
+    run = replace(arm_runs(prepared, progress)[0], workers=workers)
     found = attribute(prepared.pair, result, run, lambda own: _run_arm(prepared, own, ArmOutcome()))
     write_document(result.directory / ATTRIBUTION_FILE, found)
     return read_result(result.directory)

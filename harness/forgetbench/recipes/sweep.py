@@ -6,11 +6,12 @@ goes on, and ends with the same curve.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +21,9 @@ from pydantic import ValidationError
 from forgetbench.atomic import write_atomically
 from forgetbench.engine.forecast import forecast
 from forgetbench.engine.progress import Progress, Silent
+from forgetbench.engine.question import Workers
 from forgetbench.engine.results import COMPARISON_FILE, Result, check_writable, read_result
-from forgetbench.engine.run import Request, evaluate, prepare_each, prepare_selftest
+from forgetbench.engine.run import Prepared, Request, evaluate, open_questions, prepare_each, prepare_selftest
 from forgetbench.errors import ForgetbenchError, UsageError
 from forgetbench.models.checkpoint import resolve
 from forgetbench.models.recipe_facts import read_facts
@@ -142,33 +144,50 @@ def plan_sweep(grid: Grid, output: Path, *, offline: bool = False) -> SweepPlan:
     )
 
 
-def run_sweep(plan: SweepPlan, *, progress: Progress | None = None) -> Outcome:
-    """Train and measure what is left; a training that fails stops no other, and what it saved counts."""
+def run_sweep(
+    plan: SweepPlan, *, progress: Progress | None = None, workers: Workers | None = None
+) -> Outcome:
+    """Train and measure what is left; a training that fails stops no other, and what it saved counts.
+
+    Args:
+        plan: From :func:`plan_sweep`.
+        progress: Told of every stretch of work.
+        workers: Answer in place of models in this process: everything is trained first, then all checkpoints
+            are asked at once.
+    """
     progress = progress or Silent()
     output = plan.request.output
     check_writable(output, "--output-path")
     record, resident = plan.record, ResidentBase()
-    failures: list[ForgetbenchError] = []
-    for number, cell in enumerate(plan.cells, start=1):
-        if not cell.left:
-            continue
-        progress.say(f"[{number}/{len(plan.cells)}] {cell.recipe.name}")
-        failed = len(failures)
-        try:
-            record = _train(cell, plan, record, progress)
-        except ForgetbenchError as error:
-            failures.append(error)
-        try:
-            record = _measure(cell, plan, record, resident, progress)
-        except ForgetbenchError as error:
+    failed: dict[str, list[ForgetbenchError]] = {}
+    left = [(f"[{n}/{len(plan.cells)}]", cell) for n, cell in enumerate(plan.cells, start=1) if cell.left]
+    for together in [left] if workers is not None else [[one] for one in left]:
+        for number, cell in together:
+            progress.say(f"{number} {cell.recipe.name}")
+            with _failing_alone(cell, failed, progress):
+                record = _train(cell, plan, record, progress)
+        if workers is not None:
+            _ask_ahead([cell for _, cell in together], plan, workers, progress)
+        for _, cell in together:
+            with _failing_alone(cell, failed, progress):
+                _measure(cell, plan, record, resident, progress, workers)
             record = _read_record(output, plan.record.measurement)
-            failures.append(error)
-        for failure in failures[failed:]:
-            progress.say(f"{cell.recipe.name}: {failure}")
-        if not plan.grid.keep_weights and len(failures) == failed:
-            shutil.rmtree(cell.recipe.output, ignore_errors=True)
+            if not plan.grid.keep_weights and cell.key not in failed:
+                shutil.rmtree(cell.recipe.output, ignore_errors=True)
     results = [read_result(output / measured.directory) for measured in _in_order(plan, record)]
-    return Outcome(results, failures)
+    return Outcome(results, [failure for failures in failed.values() for failure in failures])
+
+
+@contextlib.contextmanager
+def _failing_alone(
+    cell: Cell, failed: dict[str, list[ForgetbenchError]], progress: Progress
+) -> Iterator[None]:
+    """Keep a failure to its training, and say it."""
+    try:
+        yield
+    except ForgetbenchError as error:
+        failed.setdefault(cell.key, []).append(error)
+        progress.say(f"{cell.recipe.name}: {error}")
 
 
 def _train(cell: Cell, plan: SweepPlan, record: SweepRecord, progress: Progress) -> SweepRecord:
@@ -184,27 +203,46 @@ def _train(cell: Cell, plan: SweepPlan, record: SweepRecord, progress: Progress)
 
 
 def _measure(
-    cell: Cell, plan: SweepPlan, record: SweepRecord, resident: ResidentBase, progress: Progress
-) -> SweepRecord:
+    cell: Cell,
+    plan: SweepPlan,
+    record: SweepRecord,
+    resident: ResidentBase,
+    progress: Progress,
+    workers: Workers | None,
+) -> None:
+    """Measure what is left of a training, and note each result at once."""
     output = plan.request.output
-    folders = {step: Path(cell.recipe.output) / f"checkpoint-{step}" for step in cell.recipe.saved}
-    there = {step: folder for step, folder in folders.items() if read_facts(folder) is not None}
-    if not there:
-        return record
-    names = [checkpoint_name(folder, cell.recipe.family) for folder in there.values()]
-    everything = prepare_each(plan.request, names, alphas=cell.alphas)
-    places = [(step, alpha) for step in there for alpha in cell.alphas]
-    for (step, alpha), prepared in zip(places, everything, strict=True):
-        if (step, alpha) not in cell.left:
-            continue
+    for (step, alpha), prepared in _prepared(cell, plan).items():
         start = time.perf_counter()
-        result = evaluate(prepared, progress=progress, resident=resident)
+        result = evaluate(prepared, progress=progress, resident=resident, workers=workers)
         seconds = time.perf_counter() - start
         directory = str(result.directory.relative_to(output))
         made = Measured(training=cell.key, step=step, alpha=alpha, directory=directory)
-        update = {"measured": (*record.measured, made), "seconds_per_result": _mean(record, seconds)}
+        update: dict[str, object] = {"measured": (*record.measured, made)}
+        if workers is None:  # where they were, answering took its time before
+            update["seconds_per_result"] = _mean(record, seconds)
         record = _noted(record.model_copy(update=update), output)
-    return record
+
+
+def _prepared(cell: Cell, plan: SweepPlan) -> dict[tuple[int, float], Prepared]:
+    """Return what is left to measure of the checkpoints that a training has saved, by step and part."""
+    folders = {step: Path(cell.recipe.output) / f"checkpoint-{step}" for step in cell.recipe.saved}
+    there = {step: folder for step, folder in folders.items() if read_facts(folder) is not None}
+    if not there:
+        return {}
+    names = [checkpoint_name(folder, cell.recipe.family) for folder in there.values()]
+    everything = prepare_each(plan.request, names, alphas=cell.alphas)
+    places = [(step, alpha) for step in there for alpha in cell.alphas]
+    return {place: one for place, one in zip(places, everything, strict=True) if place in cell.left}
+
+
+def _ask_ahead(cells: Sequence[Cell], plan: SweepPlan, workers: Workers, progress: Progress) -> None:
+    """Have all checkpoints asked at once; what cannot be is told when its turn to be measured comes."""
+    everything: list[Prepared] = []
+    for cell in cells:
+        with contextlib.suppress(ForgetbenchError):
+            everything += _prepared(cell, plan).values()
+    workers.ask(open_questions(everything), progress)
 
 
 def _mean(record: SweepRecord, seconds: float) -> float:

@@ -1,0 +1,128 @@
+"""Just enough of Ray in this process to make every fault at a chosen moment, one call after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from forgetbench.data.samples import Sample
+from forgetbench.engine.journal import Answer
+from forgetbench.engine.plan import PlannedTask, plan_batches
+from forgetbench.engine.predict import Prompting
+from forgetbench.engine.question import Question
+from forgetbench.engine.ray_worker import Answered, Batches
+from forgetbench.models.component import Component
+from forgetbench.schema.run import LoadSettings
+from forgetbench.schema.sample import RawPrediction
+from forgetbench.schema.task import Generate
+
+Answering = Callable[[int, list[str]], Answered]
+"""What comes back for a worker's number and the contents it is asked; it may raise what Ray would."""
+
+
+class RayError(Exception):
+    """As Ray's."""
+
+
+class RayActorError(RayError):
+    """As Ray's."""
+
+
+class Ray:
+    """One node; calls are answered when they are waited for, in the order in which they were made.
+
+    Args:
+        answer: Stands in for the workers.
+        cpus: Of the node.
+    """
+
+    exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError)
+    util = SimpleNamespace(get_node_ip_address=lambda: "here")
+
+    def __init__(self, answer: Answering, cpus: int = 2) -> None:
+        self.answer, self.cpus = answer, cpus
+        self.n_made = 0
+        self.dead: set[int] = set()
+        self.asked: list[str] = []
+
+    def get_runtime_context(self) -> Any:
+        return SimpleNamespace(get_node_id=lambda: "node")
+
+    def nodes(self) -> list[dict[str, Any]]:
+        resources = {"CPU": float(self.cpus), "memory": 64.0 * 2**30}
+        return [{"Alive": True, "NodeManagerAddress": "here", "Resources": resources}]
+
+    def put(self, value: Any) -> Any:
+        return [value]
+
+    def remote(self, kind: type) -> Any:
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._make))
+
+    def wait(self, calls: Sequence[_Call], **_: Any) -> tuple[list[_Call], list[_Call]]:
+        return list(calls[:1]), list(calls[1:])
+
+    def get(self, call: _Call) -> Any:
+        if call.actor in self.dead:
+            raise RayActorError(
+                "The actor died unexpectedly before finishing this task.\n\tclass_name: Worker"
+            )
+        if call.contents is None:
+            return 0
+        self.asked += call.contents
+        try:
+            return self.answer(call.actor, call.contents)
+        except RayActorError:
+            self.dead.add(call.actor)
+            raise
+
+    def kill(self, actor: Any) -> None:
+        self.dead.add(actor.number)
+
+    def _make(self, surroundings: Any, threads: int) -> Any:
+        self.n_made += 1
+        number = self.n_made
+        return SimpleNamespace(
+            number=number,
+            start=SimpleNamespace(remote=lambda: _Call(number, None)),
+            answer=SimpleNamespace(remote=lambda key, refs, batches: _Call(number, _contents(batches))),
+        )
+
+
+class _Call:
+    def __init__(self, actor: int, contents: list[str] | None) -> None:
+        self.actor, self.contents = actor, contents
+
+
+def _contents(batches: Batches) -> list[str]:
+    return [sample.content for batch in batches.samples for sample in batch]
+
+
+def said(contents: Sequence[str], *, failing: Sequence[str] = ()) -> Answered:
+    """Return an answer to each sample, or the model's failure."""
+    answers = {c: Answer(prediction=RawPrediction(text=f"to {c}")) for c in contents if c not in failing}
+    answers |= {c: Answer(prediction=None, error="model_error") for c in contents if c in failing}
+    lines = [f"t, sample {c}: RuntimeError: no" for c in contents if c in failing]
+    return Answered(answers=answers, said=tuple(lines), seconds=1.0)
+
+
+def question(path: Path, n: int = 12, *, name: str = "t", batch: int = 2) -> Question:
+    """Return a question of so many samples, whose contents are ``t0``, ``t1``, …"""
+    samples = tuple(
+        Sample(id=str(i), content=f"{name}{i}", row={}, input=str(i), reference="", size=1.0)
+        for i in range(n)
+    )
+    component = Component(
+        role="lm", source=name, format="factory", path=None, architecture="F", fingerprint=name,
+        capabilities=("generate",),
+    )  # fmt: skip
+    task = Generate.model_construct(kind="generate", name=name)
+    return Question(
+        planned=PlannedTask(task=task, samples=samples, batches=plan_batches(samples, batch)),
+        component=component,
+        reference=None,
+        prompting=Prompting(),
+        load=LoadSettings(),
+        path=path / f"{name}.jsonl",
+    )
