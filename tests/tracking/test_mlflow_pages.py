@@ -160,7 +160,7 @@ def keep_picture() -> Callable[[Any, str], None]:
 
     def keep(page: Any, name: str) -> None:
         if PICTURES is not None:
-            page.screenshot(path=PICTURES / name)
+            page.screenshot(path=PICTURES / name, clip={"x": 0, "y": 0, "width": 1280, "height": 820})
 
     return keep
 
