@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import make_dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -75,7 +76,10 @@ class Engine:
             alpha=None,
         )
 
-    def evaluate(self, prepared: Any, *, progress: Any = None, resident: Any = None) -> Any:
+    def evaluate(
+        self, prepared: Any, *, progress: Any = None, resident: Any = None, workers: Any = None
+    ) -> Any:
+        assert workers is None, "no engine was asked for"
         self.evaluated += 1
         progress.begin("arc, base", 10, 0)
         progress.advance(10)
@@ -98,11 +102,15 @@ class Engine:
         ]  # fmt: skip
 
 
+def _request(**fields: Any) -> Any:
+    return make_dataclass("Request", list(fields))(**fields)
+
+
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
     fake = Engine(tmp_path / "results" / "r")
     run, plan = ModuleType("forgetbench.engine.run"), ModuleType("forgetbench.engine.forecast")
-    run.Request = SimpleNamespace  # type: ignore[attr-defined]
+    run.Request = _request  # type: ignore[attr-defined]
     run.prepare = run.prepare_selftest = fake.prepare  # type: ignore[attr-defined]
     run.evaluate = run.selftest = fake.evaluate  # type: ignore[attr-defined]
     plan.forecast = fake.forecast  # type: ignore[attr-defined]
