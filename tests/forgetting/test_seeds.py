@@ -64,7 +64,7 @@ def test_a_bootstrap_over_three_seeds_would_cover_too_little() -> None:
         low, high = np.quantile(drawn, [0.025, 0.975])
         covered["bootstrap"] += low <= LOSS <= high
         covered["ours"] += covers(
-            over_seeds([paired_mean(np.zeros(n), -loss, higher_is_better=True) for loss in losses])
+            method([paired_mean(np.zeros(n), -loss, higher_is_better=True) for loss in losses])
         )
     assert covered["bootstrap"] / draws < 0.9
     assert covered["ours"] / draws >= 0.93
