@@ -21,7 +21,8 @@ from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.lm_eval_files import LOG, logged
 from forgetbench.engine.plan import PlannedTask, plan_batches
-from forgetbench.errors import DataError, SampleError, TaskError, UsageError
+from forgetbench.errors import DataError, TaskError, UsageError
+from forgetbench.metrics.text import check_finite
 from forgetbench.models.interface import (
     Draw,
     GenerateRequest,
@@ -156,7 +157,8 @@ class LmEvalTask:
             SampleError: ``nonfinite_score``: a log-likelihood is NaN or +∞, or none is finite.
         """
         instances = self.instances[sample.id]
-        _check_finite(prediction.loglikelihoods)
+        if prediction.loglikelihoods:
+            check_finite(prediction.loglikelihoods, "the log-likelihoods of the choices")
         responses = prediction.loglikelihoods if self.is_rolling else _responses(prediction)
         for instance, response in zip(instances, responses or (), strict=True):
             instance.resps, instance.filtered_resps = [response], {}
@@ -347,14 +349,6 @@ def _sample(task: Any, key: str, instances: tuple[Any, ...]) -> Sample:
         reference=target,
         size=float(len(str(instances[0].args[0]))),
     )
-
-
-def _check_finite(loglikelihoods: Sequence[float] | None) -> None:
-    """Refuse what lm-eval would take a choice from all the same; an impossible choice (−∞) is legal."""
-    if not loglikelihoods:
-        return
-    if not any(map(math.isfinite, loglikelihoods)) or any(v != v or v == math.inf for v in loglikelihoods):
-        raise SampleError("nonfinite_score", "the log-likelihoods of the choices", "are not finite")
 
 
 def _scores(scores: Sequence[Any]) -> Answer:

@@ -297,7 +297,7 @@ def _knock(address: str) -> None:
     """
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=KNOCK_TIMEOUT_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_TIMEOUT_S).close()
 
 
 def _missing(question: Question, progress: Progress) -> list[Batch]:
