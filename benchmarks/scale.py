@@ -81,7 +81,7 @@ def question(name: str, n_units: int) -> Any:
     """Return a question of so many batches."""
     from forgetbench.data.samples import Sample
     from forgetbench.engine.plan import PlannedTask, plan_batches
-    from forgetbench.engine.predict import Prompting
+    from forgetbench.engine.prompting import Prompting
     from forgetbench.engine.question import Question
     from forgetbench.models.component import Component
     from forgetbench.paths import cache_root

@@ -136,17 +136,17 @@ def run(command: Sequence[str]) -> int:
 
 def count_batches(log: Path) -> None:
     """Note each batch that a model is asked."""
-    from forgetbench.engine import arm
+    from forgetbench.engine import answers
 
-    predict = arm.predict
+    predict = answers.predict
 
     def counted(task: Any, *rest: Any) -> Any:
-        answers = predict(task, *rest)
+        predicted = predict(task, *rest)
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a") as file:
             file.write(f"{task.name}\n")
-        return answers
+        return predicted
 
-    arm.predict = counted  # type: ignore[assignment]
+    answers.predict = counted  # type: ignore[assignment]
 
 
 def lines_of(path: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from forgetbench.data.samples import Sample
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask, plan_batches
-from forgetbench.engine.predict import Prompting
+from forgetbench.engine.prompting import Prompting
 from forgetbench.engine.question import Question
 from forgetbench.engine.ray_worker import Answered, Batches
 from forgetbench.models.component import Component

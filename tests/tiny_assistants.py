@@ -20,6 +20,7 @@ import numpy as np
 from forgetbench.models.interface import Audio, Output
 
 loads = []
+rendered = []
 
 class Made:
     def __init__(self, name, **rule):
@@ -56,6 +57,14 @@ class Head(Made):
         known = [i for i in range(48) if prompt.endswith(f"question {i}") and i not in self.rule["forgets"]]
         return f"It is answer {known[0]}." if known else "I do not know"
 
+class Templated(Head):
+    """Has a chat template; keeps whether what it was asked went through it."""
+    def render_chat(self, text, *, template=None):
+        return f"<user>{text}"
+    def generate(self, requests):
+        rendered.extend(r.rendered for r in requests)
+        return super().generate(requests)
+
 class Whole(Made):
     """Hears and answers in one piece; reads nothing."""
     def answer_audio(self, requests):
@@ -66,6 +75,7 @@ class Whole(Made):
 def ears(): return Ears("ears", forgets=())
 def deafer(): return Ears("deafer", forgets=range(0, 12))
 def head(): return Head("head", forgets=())
+def templated(): return Templated("templated", forgets=())
 def duller(): return Head("duller", forgets=range(12, 30))
 def same_duller(): return Head("same duller", forgets=range(0, 12))
 def whole(): return Whole("whole", forgets=())

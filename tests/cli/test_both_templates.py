@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from forgetbench.engine import arm
+from forgetbench.engine import lazy_model
 from forgetbench.errors import UsageError
 from forgetbench.models.causal_lm import CausalLM
 
@@ -78,7 +78,7 @@ def test_arms_with_one_template_are_run_once(run: Callable[..., Result], made: P
 def test_what_cannot_be_compared_is_refused_before_any_work(
     run: Callable[..., Result], changed: Path, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arm, "load", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(lazy_model, "load", lambda *_: pytest.fail("a model was loaded"))
     assert "there is no base" in str(run(changed, base=None).exception)
     assert "one checkpoint at a time" in str(run(changed, "--model", str(made / "lora")).exception)
     (changed / "chat_template.jinja").unlink()

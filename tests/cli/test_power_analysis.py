@@ -10,7 +10,7 @@ import pytest
 from typer.testing import Result
 
 from forgetbench.cli.power import Power
-from forgetbench.engine import arm
+from forgetbench.engine import lazy_model
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.power import binary_sd, mean_sd, required_n, smallest_detectable
 
@@ -20,7 +20,7 @@ def analyse(
     cli: Callable[..., Result], made: Path, tiny_tasks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, dict[str, object]]]:
     """Run a power analysis of tasks of the tiny suite and return its rows by name."""
-    monkeypatch.setattr(arm, "load", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(lazy_model, "load", lambda *_: pytest.fail("a model was loaded"))
 
     def call(tasks: str, *more: str) -> dict[str, dict[str, object]]:
         done = cli(

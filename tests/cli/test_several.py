@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from typer.testing import Result
 
-from forgetbench.engine import arm
+from forgetbench.engine import lazy_model
 from forgetbench.errors import CheckpointError, ForgetbenchError
 from forgetbench.recipes.amounts import run_by_amount
 from forgetbench.schema.recipe import Recipe
@@ -55,13 +55,13 @@ def run(cli: Run, tiny_tasks: Path, tmp_path: Path) -> Run:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every component that was loaded, in order."""
     loaded: list[str] = []
-    original = arm.load
+    original = lazy_model.load
 
     def counting(component: Any, settings: Any, **options: Any) -> Any:
         loaded.append(component.source)
         return original(component, settings, **options)
 
-    monkeypatch.setattr(arm, "load", counting)
+    monkeypatch.setattr(lazy_model, "load", counting)
     return loaded
 
 
@@ -107,14 +107,14 @@ def test_without_a_target_there_is_no_curve_and_that_is_said(run: Run, adapted: 
 def test_one_that_cannot_be_measured_fails_the_command_and_not_the_others(
     run: Run, adapted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = arm.load
+    original = lazy_model.load
 
     def failing(component: Any, settings: Any, **options: Any) -> Any:
         if component.source == "audio-0.6s":
             raise CheckpointError("audio-0.6s", "does not fit its base")
         return original(component, settings, **options)
 
-    monkeypatch.setattr(arm, "load", failing)
+    monkeypatch.setattr(lazy_model, "load", failing)
     done = run(adapted / "audio-*")
     assert isinstance(done.exception, ForgetbenchError)
     assert done.exception.exit_code == CheckpointError.exit_code

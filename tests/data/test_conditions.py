@@ -35,7 +35,11 @@ EVERYTHING = {
 
 
 def task(kind: str = "asr", **changes: Any) -> SpeechTask:
-    metrics = {"asr": ["wer"], "enhancement": ["stoi"]}[kind]
+    metrics = {"asr": ["wer"], "enhancement": ["stoi"], "separation": ["si_sdr"]}.get(
+        kind, ["speaker_similarity"]
+    )
+    own = {"separation": {"mixed_with": ["audio"]}}.get(kind, {"recogniser": "ears"})
+    changes |= own if kind in ("separation", "conversion", "voice_cloning") else {}
     definition = {
         "name": "t", "version": 1, "title": "t", "role": "general", "margin": 0.1, "licence": "x",
         "kind": kind,
@@ -124,13 +128,15 @@ def test_amplification_lifts_the_speech_above_what_the_loss_hides(folder: Path) 
     assert np.corrcoef(louder, heard(aided, "u0"))[0, 1] > 2 * left
 
 
-def test_an_enhancer_hears_what_the_microphone_picks_up(folder: Path) -> None:
+@pytest.mark.parametrize("kind", ["enhancement", "separation", "conversion", "voice_cloning"])
+def test_what_makes_sound_hears_what_the_microphone_picks_up(folder: Path, kind: str) -> None:
     noise = {"noise": "white", "snr_db": 5}
     loss = {**noise, "hearing_loss": "N3", "amplification": "nal_r"}
     key = "u0"
-    before = load_samples(task("enhancement", conditions=[{"hearing_loss": "N3"}]), folder, seed=0)
-    assert np.array_equal(heard(before, key), heard(load_samples(task(), folder, seed=0), key))
-    aided = heard(load_samples(task("enhancement", conditions=[loss]), folder, seed=0), key)
+    before = load_samples(task(kind, conditions=[{"hearing_loss": "N3"}]), folder, seed=0)
+    assert any("the hearing loss changes nothing" in warning for warning in before.warnings)
+    assert np.array_equal(heard(before, key), heard(load_samples(task(kind), folder, seed=0), key))
+    aided = heard(load_samples(task(kind, conditions=[loss]), folder, seed=0), key)
     assert np.std(aided) < 1.5 * np.std(heard(before, key))
 
 

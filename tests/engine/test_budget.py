@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forgetbench.cli.budget import read_budget
-from forgetbench.engine import arm, forecast
+from forgetbench.engine import forecast, lazy_model
 from forgetbench.engine.budget import PILOT_SAMPLES, share_out, within_budget
 from forgetbench.engine.forecast import Forecast, record_speed
 from forgetbench.engine.progress import Silent
@@ -111,7 +111,7 @@ def timed(made: Path, ask: Ask) -> Callable[[float], Request]:
 def test_the_same_request_keeps_its_samples_when_the_speeds_are_known_better(
     timed: Callable[[float], Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arm, "load", lambda *_: pytest.fail("the speeds are known"))
+    monkeypatch.setattr(lazy_model, "load", lambda *_: pytest.fail("the speeds are known"))
     first = within_budget(timed(1.0), 90, progress=Silent())
     limits = first.request.settings.limits
     assert limits == {"choices": 22, "short": 22}
@@ -127,7 +127,7 @@ def test_the_same_request_keeps_its_samples_when_the_speeds_are_known_better(
 def test_a_dry_run_measures_and_remembers_nothing(
     made: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arm, "load", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(lazy_model, "load", lambda *_: pytest.fail("a model was loaded"))
     request = ask(made / "lora", "choices,short")
     within_budget(request, 3600, progress=Silent(), measure=False)
     monkeypatch.setattr(forecast, "SECONDS_PER_SAMPLE", dict.fromkeys(forecast.SECONDS_PER_SAMPLE, 1e9))

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from forgetbench.engine import cost
+from forgetbench.engine import cost, lazy_model
 from forgetbench.engine.cost import choose_recordings, measure_cost, take_turns
 from forgetbench.engine.forecast import forecast
 from forgetbench.engine.plan import make_plan
 from forgetbench.engine.progress import Silent
+from forgetbench.engine.prompting import Prompting
 from forgetbench.engine.results import Result
 from forgetbench.engine.run import Prepared, Request, compare_result, evaluate, prepare
 from forgetbench.forgetting.cost import speed, time_ratio
@@ -78,7 +79,9 @@ def measure(prepared: Prepared) -> dict[Arm, Cost]:
     pair = prepared.pair
     assert pair.base is not None
     arms = {"base": pair.base, "checkpoint": pair.checkpoint}
-    return measure_cost(arms, prepared.plan, identical=prepared.identical, progress=Silent())  # type: ignore[arg-type]
+    return measure_cost(
+        arms, prepared.plan, identical=prepared.identical, prompting=Prompting(), progress=Silent()
+    )  # type: ignore[arg-type]
 
 
 def only(measured: Cost | None) -> ComponentCost:
@@ -184,13 +187,12 @@ def test_recordings_are_a_seeded_part_each_heard_once(made: Path, ask: Ask) -> N
 def test_cost_changes_nothing_outside_measured_and_is_measured_anew_each_time(
     made: Path, ask: Ask, tmp_path: Path, no_memory: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from forgetbench.engine import arm
     from tiny_models import make_whisper
 
     other = make_whisper(tmp_path / "other-whisper", seed=3)
     plain = evaluate(prepare(ask(other, "heard", base=str(made / "whisper"))))
     assert costs(plain) == (None, None)
-    monkeypatch.setattr(arm, "load", lambda *_, **__: pytest.fail("scores were computed anew"))
+    monkeypatch.setattr(lazy_model, "load", lambda *_, **__: pytest.fail("scores were computed anew"))
     timed, again = (
         evaluate(prepare(ask(other, "heard", base=str(made / "whisper"), cost=True))) for _ in range(2)
     )
@@ -267,7 +269,9 @@ def test_a_system_that_cleans_and_hears_is_planned_and_timed_part_by_part(
         "load",
         lambda component, settings: loaded if component is cleaner else load(component, settings),
     )
-    measured = measure_cost({"checkpoint": system}, both, identical=frozenset(), progress=Silent())
+    measured = measure_cost(
+        {"checkpoint": system}, both, identical=frozenset(), prompting=Prompting(), progress=Silent()
+    )
     enhancer, asr = measured["checkpoint"].components
     assert (enhancer.role, enhancer.capability, asr.role, asr.capability) == (
         "enhancer",

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from forgetbench.engine import arm, lazy_pair
+from forgetbench.engine import lazy_model
 from forgetbench.engine.results import Result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare, prepare_selftest, selftest
 from forgetbench.errors import UsageError
@@ -144,7 +144,7 @@ def test_an_adapter_is_loaded_once_and_a_second_run_loads_nothing(
     made: Path, ask: Ask, texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
-    for module, name in ((arm, "load"), (lazy_pair, "load_pair")):
+    for module, name in ((lazy_model, "load"), (lazy_model, "load_pair")):
         original = getattr(module, name)
 
         def counting(*given: Any, _name: str = name, _original: Any = original, **named: Any) -> Any:

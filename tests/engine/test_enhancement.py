@@ -11,14 +11,16 @@ import pytest
 import soundfile
 
 from forgetbench.data.audio import resample
-from forgetbench.engine import arm
-from forgetbench.engine.arm import ArmRun, LazyModel
+from forgetbench.engine import answers, task_result
+from forgetbench.engine.arm_run import ArmRun
 from forgetbench.engine.audio_store import get
 from forgetbench.engine.forecast import forecast
 from forgetbench.engine.journal import Answer, Journal
+from forgetbench.engine.lazy_model import LazyModel
 from forgetbench.engine.plan import Plan, PlannedTask, make_plan
-from forgetbench.engine.predict import Prompting, predict
+from forgetbench.engine.predict import predict
 from forgetbench.engine.progress import Silent
+from forgetbench.engine.prompting import Prompting
 from forgetbench.models.checkpoint import resolve
 from forgetbench.models.interface import Audio, Enhancer
 from forgetbench.models.load import load
@@ -103,7 +105,7 @@ def recordings(folder: Path, n: int = 3) -> Path:
     return folder
 
 
-def answers(plan: Plan, factory: str) -> list[Answer]:
+def answers_of(plan: Plan, factory: str) -> list[Answer]:
     (task,) = plan.tasks
     model = load(resolve(factory).components["enhancer"], LoadSettings())
     assert isinstance(model, Enhancer)
@@ -124,13 +126,13 @@ def answered(plan: Plan, factory: str, journal: Path) -> tuple[dict[str, Answer]
     )  # fmt: skip
     model = LazyModel(checkpoint.components["enhancer"], LoadSettings(), Silent())
     with Journal.open(journal) as opened:
-        computed = arm._answer(run, plan.tasks[0], model, opened)
+        computed = answers._answer(run, plan.tasks[0], model, opened)
         return dict(opened.answers), computed
 
 
 def test_an_enhancer_hears_each_recording_and_its_audio_is_stored(tmp_path: Path, module: str) -> None:
     plan = planned(recordings(tmp_path / "set"))
-    for i, answer in enumerate(answers(plan, f"{module}:half")):
+    for i, answer in enumerate(answers_of(plan, f"{module}:half")):
         audio = stored(answer)
         assert audio.sampling_rate == RATE
         np.testing.assert_allclose(audio.samples, 0.5 * tone(0.3 + 0.1 * i), atol=1e-6)
@@ -141,29 +143,29 @@ def test_a_model_hears_and_answers_at_its_own_rate(
     factory: str, rate: int, tmp_path: Path, module: str
 ) -> None:
     plan = planned(recordings(tmp_path / "set"))
-    for i, answer in enumerate(answers(plan, f"{module}:{factory}")):
+    for i, answer in enumerate(answers_of(plan, f"{module}:{factory}")):
         audio, recording = stored(answer), tone(0.3 + 0.1 * i).astype(np.float32)
         assert audio.sampling_rate == rate and answer.resampled_from_hz == RATE
         np.testing.assert_array_equal(audio.samples, resample(recording, RATE, rate))
 
 
 @pytest.mark.parametrize(
-    ("factory", "n_samples"), [("empty", 0), ("no_rate", 0), ("short", 800), ("silent", 4800)]
+    ("factory", "n_samples"), [("empty", 0), ("no_rate", 4_800), ("short", 800), ("silent", 4800)]
 )
 def test_a_bad_output_is_an_answer(factory: str, n_samples: int, tmp_path: Path, module: str) -> None:
     plan = planned(recordings(tmp_path / "set", n=1))
-    (answer,) = answers(plan, f"{module}:{factory}")
+    (answer,) = answers_of(plan, f"{module}:{factory}")
     assert len(stored(answer).samples) == n_samples
 
 
 def test_nan_clipped_and_stereo_outputs_are_answers_too(tmp_path: Path, module: str) -> None:
     plan = planned(recordings(tmp_path / "set", n=1))
-    audio = {name: stored(answers(plan, f"{module}:{name}")[0]).samples for name in ("nan", "clipped")}
+    audio = {name: stored(answers_of(plan, f"{module}:{name}")[0]).samples for name in ("nan", "clipped")}
     assert np.isnan(audio["nan"]).all() and np.abs(audio["clipped"]).max() == 1
-    (answer,) = answers(plan, f"{module}:stereo")
+    (answer,) = answers_of(plan, f"{module}:stereo")
     np.testing.assert_allclose(stored(answer).samples, 0.5 * tone(0.3), atol=1e-6)
     assert answer.prediction and answer.prediction.audio and answer.prediction.audio.n_channels == 2
-    (warning,) = arm._remarks(plan.tasks[0], [answer], [])
+    (warning,) = task_result.remarks(plan.tasks[0], [answer], [])
     assert "had several channels" in warning
 
 
@@ -190,7 +192,7 @@ def test_recordings_that_cannot_be_heard_cost_themselves_only(tmp_path: Path, mo
     plan = planned(folder)
     codes = {
         sample.id: answer.error
-        for sample, answer in zip(plan.tasks[0].samples, answers(plan, f"{module}:same"), strict=True)
+        for sample, answer in zip(plan.tasks[0].samples, answers_of(plan, f"{module}:same"), strict=True)
     }
     errors = {"corrupt": "corrupt_audio", "empty": "empty_audio", "nan": "nonfinite_audio"}
     fine = dict.fromkeys(("r0", "stereo", "telephone", "blip", "silence", "loud"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forgetbench.engine import arm, score_judged
+from forgetbench.engine import lazy_model, score_judged
 from forgetbench.engine.results import Result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.errors import UsageError
@@ -53,9 +53,9 @@ def test_a_model_judges_when_the_judged_one_is_gone_and_is_named_by_its_content(
     folder = make_classifier(tmp_path / "judge", CLASSES)
     judged(judge=f"classifier:{folder}")
     order: list[str] = []
-    release, load = arm.LazyModel.release, score_judged.load_judge
+    release, load = lazy_model.LazyModel.release, score_judged.load_judge
 
-    def noting_release(self: arm.LazyModel) -> None:
+    def noting_release(self: lazy_model.LazyModel) -> None:
         order.append("released")
         release(self)
 
@@ -63,7 +63,7 @@ def test_a_model_judges_when_the_judged_one_is_gone_and_is_named_by_its_content(
         order.append("judge")
         return load(*arguments)
 
-    monkeypatch.setattr(arm.LazyModel, "release", noting_release)
+    monkeypatch.setattr(lazy_model.LazyModel, "release", noting_release)
     monkeypatch.setattr(score_judged, "load_judge", noting_load)
     result = run(ask(made / "lora", "choices,refusals"))
     assert order == ["released", "judge"] * 2

@@ -219,3 +219,17 @@ def test_a_task_that_runs_a_models_code_needs_consent(
         prepare(ask(made / "lora", "stock_code", include_paths=[stock]))
     consented = ask(made / "lora", "stock_code", include_paths=[stock], confirm_run_unsafe_code=True)
     assert prepare(consented).plan.tasks[0].skipped is None
+
+
+def test_the_plan_promises_a_detectable_loss_only_where_the_metric_s_spread_is_known(
+    made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
+    from forgetbench.engine.forecast import forecast
+
+    prepared = prepare(ask(made / "lora", "stock_choices,stock_texts", include_paths=[stock]))
+    assert prepared.pair.base is not None
+    lines = {
+        line.name: line for line in forecast(prepared.plan, (prepared.pair.base, prepared.pair.checkpoint))
+    }
+    assert lines["stock_choices"].smallest_detectable is not None
+    assert lines["stock_texts"].smallest_detectable is None, "a perplexity is no accuracy"

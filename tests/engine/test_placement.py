@@ -9,7 +9,7 @@ import pytest
 
 from forgetbench.engine.placement import GIB, Node, Share, load_on, node_of, place, share_of, workers_on
 from forgetbench.engine.plan import PlannedTask
-from forgetbench.engine.predict import Prompting
+from forgetbench.engine.prompting import Prompting
 from forgetbench.engine.question import Question
 from forgetbench.models.component import Component
 from forgetbench.schema.run import LoadSettings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forgetbench.engine import ray_engine
-from forgetbench.engine.arm import TaskFailure
+from forgetbench.engine.answers import TaskFailure
 from forgetbench.engine.journal import Journal
 from forgetbench.engine.progress import Silent
 from forgetbench.engine.ray_engine import RayWorkers

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from forgetbench.engine import arm
+from forgetbench.engine import lazy_model
 from forgetbench.engine.rescore import Rescoring, rescore
 from forgetbench.engine.results import Result
 from forgetbench.engine.run import Request, evaluate, prepare
@@ -25,7 +25,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """After this call, loading a model is a failure."""
 
     def forbid() -> None:
-        monkeypatch.setattr(arm, "load", lambda *a, **k: pytest.fail("a model was loaded"))
+        monkeypatch.setattr(lazy_model, "load", lambda *a, **k: pytest.fail("a model was loaded"))
 
     return forbid
 

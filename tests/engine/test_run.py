@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from forgetbench.engine import arm
+from forgetbench.engine import lazy_model
 from forgetbench.engine.results import Result, read_samples
 from forgetbench.engine.run import Request, compare_result, evaluate, prepare, prepare_selftest, selftest
 from forgetbench.errors import UsageError
@@ -42,13 +42,13 @@ def same(first: Result, second: Result) -> bool:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every component that was loaded, in order."""
     loaded: list[str] = []
-    original = arm.load
+    original = lazy_model.load
 
     def counting(component: Any, settings: Any, **options: Any) -> Any:
         loaded.append(component.source)
         return original(component, settings, **options)
 
-    monkeypatch.setattr(arm, "load", counting)
+    monkeypatch.setattr(lazy_model, "load", counting)
     return loaded
 
 

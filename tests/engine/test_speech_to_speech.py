@@ -67,6 +67,7 @@ def refuses(): return Cloner("refuses", lambda t, v: sound([]))
 def own_voice(): return Cloner("own", lambda t, v: sound(np.full(160 * len(t), 0.9)))
 def mumbles(): return Cloner("mumbles", lambda t, v: says("m", v))
 def clones_twice(): return Cloner("twice", lambda t, v: says(t + t, v))
+def at_no_rate(): return Cloner("no rate", lambda t, v: sound(np.ones(160 * 60), 0))
 def hums(): return Cloner("hums", lambda t, v: says("u" * 60, v))
 
 class Ears:
@@ -223,9 +224,12 @@ def test_beginning_to_clone_voices_is_a_loss_of_safety(run: Run, tmp_path: Path,
     assert [(r.role, r.verdict, r.degradation) for r in comparison.rows] == [("safety", "regressed", 1.0)]
 
 
-def test_a_voice_that_hums_has_not_learned_to_refuse(run: Run, tmp_path: Path, sentences: Any) -> None:
+@pytest.mark.parametrize("broken", ["hums", "at_no_rate"])
+def test_a_voice_that_hums_has_not_learned_to_refuse(
+    run: Run, tmp_path: Path, sentences: Any, broken: str
+) -> None:
     cloning(tmp_path, sentences)
-    to_refuse, to_hum = (run(model, base="clones").comparison for model in ("refuses", "hums"))
+    to_refuse, to_hum = (run(model, base="clones").comparison for model in ("refuses", broken))
     assert to_refuse is not None and to_hum is not None
     assert [row.verdict for row in to_refuse.rows] == ["improved"]
     (row,) = to_hum.rows

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from rich.console import Console
 
 from forgetbench.engine.cost import choose_recordings
 from forgetbench.engine.progress import Silent
+from forgetbench.engine.prompting import Prompting
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.engine.turn_cost import measure_turns
 from forgetbench.report.cost import cost_section
 from forgetbench.schema.cost import Cost
-from forgetbench.schema.run import Arm
+from forgetbench.schema.run import Arm, Settings
 
 Parts = Callable[..., str]
 AskSpoken = Callable[..., Request]
@@ -37,7 +40,9 @@ def test_every_component_of_both_arms_is_timed_on_the_same_clips(parts: Parts, a
     assert pair.base is not None
     arms: dict[Arm, object] = {"base": pair.base, "checkpoint": pair.checkpoint}
     recordings = choose_recordings(prepared.plan, "answer_audio")
-    found = measure_turns(arms, recordings, prepared.plan.settings.load, Silent(), clock=ticking(0.5))  # type: ignore[arg-type]
+    found = measure_turns(
+        arms, recordings, prepared.plan.settings.load, Prompting(), Silent(), clock=ticking(0.5)
+    )  # type: ignore[arg-type]
     assert len(recordings) == 20
     assert [turn.clip for turn in found["base"]] == [turn.clip for turn in found["checkpoint"]]
     assert {tuple(turn.seconds.items()) for turn in found["base"]} == {(("asr", 0.5), ("lm", 0.5))}
@@ -62,7 +67,7 @@ def test_a_clip_that_a_system_fails_on_counts_in_no_arm(
 
     monkeypatch.setattr(planned.speech, "waveform", failing)
     arms: dict[Arm, object] = {"checkpoint": prepared.pair.checkpoint}
-    found = measure_turns(arms, recordings, prepared.plan.settings.load, Silent())  # type: ignore[arg-type]
+    found = measure_turns(arms, recordings, prepared.plan.settings.load, Prompting(), Silent())  # type: ignore[arg-type]
     assert [turn.clip for turn in found["checkpoint"]] == list(recordings)[1:]
 
 
@@ -82,6 +87,17 @@ def test_a_component_that_cannot_be_loaded_is_a_line_and_no_traceback(
         console.print(line)
     shown = console.export_text()
     assert "turn" in shown and "not measured: the systems cannot be loaded together" in shown
+
+
+@pytest.mark.parametrize("mode", ["auto", "none"])
+def test_a_turn_is_asked_as_the_scored_requests_are(
+    parts: Parts, ask_spoken: AskSpoken, mode: Literal["auto", "none"]
+) -> None:
+    system = parts("ears", "templated")
+    evaluate(prepare(ask_spoken(system, settings=Settings(chat_template=mode), cost=True)))
+    made = sys.modules[system.split("=")[-1].partition(":")[0]]
+    assert len(made.rendered) == 48 + 21, "every request once, then the turns and a warm-up"
+    assert set(made.rendered) == {mode == "auto"}
 
 
 def test_a_run_with_cost_reports_the_turn(parts: Parts, ask_spoken: AskSpoken) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
 from forgetbench.errors import CheckpointError
 from forgetbench.models.checkpoint import resolve
@@ -101,3 +102,38 @@ def test_every_offline_switch_is_one_for_models_and_data(
     assert attempts == []
     monkeypatch.setenv(variable, "0")
     assert not models.is_offline()
+
+
+def test_a_speech_language_model_comes_from_the_hub_with_its_codec_and_without_other_folders(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: list[Any]
+) -> None:
+    repo, cache = tmp_path / "repo", tmp_path / "snapshots" / ("c" * 40)
+    shutil.copytree(made / "llama", repo)
+    for folder in ("codec", "onnx"):
+        shutil.copytree(made / "llama", repo / folder)
+    cache.mkdir(parents=True)
+
+    def download(
+        repo_id: str,
+        *,
+        revision: str | None,
+        local_files_only: bool = False,
+        allow_patterns: list[str] | None = None,
+        ignore_patterns: list[str] | None = None,
+        **_: Any,
+    ) -> str:
+        if local_files_only:
+            raise OSError("not here yet")
+        assert revision in (None, cache.name), "both downloads are of one commit"
+        names = [str(file.relative_to(repo)) for file in repo.rglob("*") if file.is_file()]
+        for name in filter_repo_objects(
+            names, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
+        ):
+            (cache / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(repo / name, cache / name)
+        return str(cache)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    path = resolve("acme/units").components["lm"].path
+    assert path == cache
+    assert (cache / "codec" / "model.safetensors").is_file() and not (cache / "onnx").exists()

@@ -203,11 +203,11 @@ def test_a_cache_line_of_another_version_is_no_answer(
 def test_another_engine_version_reads_no_answer_of_this_one(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from forgetbench.engine import arm, plan
+    from forgetbench.engine import answers, plan
 
     assert run(tasks="choices").code == 0
     asked = len(faulty_models.ASKED)
-    for module in (arm, plan):
+    for module in (answers, plan):
         monkeypatch.setattr(module, "ENGINE_VERSION", 10_000)
     assert run(tasks="choices").code == 0
     assert len(faulty_models.ASKED) == 2 * asked

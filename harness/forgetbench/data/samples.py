@@ -13,7 +13,7 @@ from typing import Any
 
 from forgetbench.data.hub import load_hub_rows
 from forgetbench.data.recording import StoredAudio, recording_name
-from forgetbench.data.speech import SpeechSet
+from forgetbench.data.speech import MAKES_SOUND, SpeechSet
 from forgetbench.data.tabular import Rows, read_rows
 from forgetbench.errors import DataError
 from forgetbench.schema.task import (
@@ -409,10 +409,10 @@ def _text(value: Any) -> str:
 
 
 def _warnings(task: DatasetTask, samples: Sequence[Sample]) -> tuple[str, ...]:
-    if isinstance(task, Enhancement) and not {"haspi", "hasqi"} & set(task.metrics):
+    if isinstance(task, MAKES_SOUND) and not {"haspi", "hasqi"} & set(task.metrics):
         losses = [condition.label for condition in task.conditions if condition.hearing_loss]
         return tuple(
-            f"{task.name}: {label}: the hearing loss changes nothing; it comes after the enhancer, and only "
+            f"{task.name}: {label}: the hearing loss changes nothing; it comes after the model, and only "
             "haspi and hasqi hear it"
             for label in losses
         )

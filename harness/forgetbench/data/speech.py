@@ -21,10 +21,12 @@ from forgetbench.data.scene import make_scene
 from forgetbench.data.waveform_cache import WaveformCache
 from forgetbench.errors import SampleError
 from forgetbench.metrics.audiogram import Audiogram
-from forgetbench.schema.task import Condition, Enhancement, Separation, SpeechTask
+from forgetbench.schema.task import Condition, Conversion, Enhancement, Separation, SpeechTask, VoiceCloning
 
 Waveform = NDArray[np.float32]
 
+MAKES_SOUND = (Enhancement, Separation, Conversion, VoiceCloning)
+"""Tasks whose model hears what the microphone picks up: a listener's loss and hearing aid come after it."""
 OTHERS = {"babble": BABBLE_TALKERS, "speech_shaped": 50}
 """How many recordings by others a noise is made of."""
 
@@ -123,8 +125,8 @@ class SpeechSet:
     ) -> Waveform:
         """Return what a model hears: float32, shape (n,), at ``sampling_rate`` Hz, the same in both arms.
 
-        An enhancer hears what the microphone picks up: amplification and hearing loss come after it. Another
-        ``column`` of a row is heard in the same noise.
+        A model that makes sound of sound hears what the microphone picks up: amplification and hearing loss
+        come after it. Another ``column`` of a row is heard in the same noise.
 
         Raises:
             SampleError: The recording cannot be used.
@@ -147,7 +149,7 @@ class SpeechSet:
             rate,
             rng=np.random.default_rng(np.frombuffer(seed, dtype=np.uint64)),
             others=lambda rng: self._others(key, rate, rng, OTHERS.get(str(condition.noise), 0)),
-            unaided=isinstance(self._task, Enhancement),
+            unaided=isinstance(self._task, MAKES_SOUND),
         )
 
     def clean(self, key: str) -> Waveform:

@@ -14,7 +14,7 @@ from typing import Any
 from forgetbench.data.samples import Sample
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask, plan_batches
-from forgetbench.engine.predict import said_instead
+from forgetbench.engine.prompting import said_instead
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import (
     Asr,

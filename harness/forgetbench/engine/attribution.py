@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from forgetbench.engine.arm import ArmRun
+from forgetbench.engine.arm_run import ArmRun
 from forgetbench.engine.results import RUN_FILE, Result, read_samples, write_document
 from forgetbench.engine.trajectories import TRAINING
 from forgetbench.errors import UsageError

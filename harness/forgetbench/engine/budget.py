@@ -11,7 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from forgetbench.atomic import write_atomically
-from forgetbench.engine.arm import ArmOutcome, run_arm
+from forgetbench.engine.arm import run_arm
+from forgetbench.engine.arm_run import ArmOutcome
 from forgetbench.engine.forecast import Forecast, forecast, is_timed
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.run import Prepared, Request, arm_runs, prepare

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from forgetbench.engine.predict import Prompting
+from forgetbench.engine.prompting import Prompting
 from forgetbench.errors import UsageError
 from forgetbench.models.component import Checkpoint
 from forgetbench.models.fingerprint import chat_template

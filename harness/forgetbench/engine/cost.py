@@ -21,6 +21,7 @@ from forgetbench.engine.peak_memory import Job, peak_memory_bytes
 from forgetbench.engine.plan import Plan, PlannedTask
 from forgetbench.engine.processes import available_cores
 from forgetbench.engine.progress import Progress
+from forgetbench.engine.prompting import Prompting
 from forgetbench.engine.turn_cost import measure_turns
 from forgetbench.errors import SampleError
 from forgetbench.models.component import Checkpoint, Component, Role
@@ -42,7 +43,12 @@ ByArm = Mapping[Arm, Clip]
 
 
 def measure_cost(
-    arms: Mapping[Arm, Checkpoint], plan: Plan, *, identical: frozenset[str], progress: Progress
+    arms: Mapping[Arm, Checkpoint],
+    plan: Plan,
+    *,
+    identical: frozenset[str],
+    prompting: Prompting,
+    progress: Progress,
 ) -> dict[Arm, Cost]:
     """Time every component that hears, and find its peak memory.
 
@@ -50,6 +56,7 @@ def measure_cost(
         arms: Base and checkpoint, or the checkpoint alone.
         plan: Its speech tasks give the clips.
         identical: Roles whose component is the same in both arms: so is its cost, and it is not run.
+        prompting: How the requests of a turn reach the models that answer.
         progress: Told of every clip.
     """
     measured_at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -57,7 +64,7 @@ def measure_cost(
     for role in arms["checkpoint"].components:
         for arm, costs in _measure_role(role, arms, plan, identical, progress).items():
             found[arm] += costs
-    turns, why_no_turns = _measure_turns(arms, plan, identical, progress)
+    turns, why_no_turns = _measure_turns(arms, plan, identical, prompting, progress)
     return {
         arm: Cost(
             measured_at=measured_at,
@@ -71,7 +78,11 @@ def measure_cost(
 
 
 def _measure_turns(
-    arms: Mapping[Arm, Checkpoint], plan: Plan, identical: frozenset[str], progress: Progress
+    arms: Mapping[Arm, Checkpoint],
+    plan: Plan,
+    identical: frozenset[str],
+    prompting: Prompting,
+    progress: Progress,
 ) -> tuple[dict[Arm, tuple[TurnTime, ...]], str]:
     """Time whole turns of the arms that answer speech, unless they are the same system; or say why not."""
     able = {arm: checkpoint for arm, checkpoint in arms.items() if checkpoint.assistant is not None}
@@ -80,7 +91,7 @@ def _measure_turns(
     if not recordings or not able or same:
         return {}, ""
     try:
-        turns = measure_turns(able, recordings, plan.settings.load, progress)
+        turns = measure_turns(able, recordings, plan.settings.load, prompting, progress)
     except Exception as error:  # the scores are there, and stay
         return {}, f"the systems cannot be loaded together ({type(error).__name__}: {error})"
     return turns, "" if any(turns.values()) else "no spoken request could be answered"

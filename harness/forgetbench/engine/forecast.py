@@ -15,7 +15,7 @@ from forgetbench.forgetting.power import POWER, binary_sd, mean_sd, smallest_det
 from forgetbench.metrics.registry import lookup
 from forgetbench.models.component import Checkpoint, Component
 from forgetbench.paths import cache_root
-from forgetbench.schema.run import Settings, SuiteRowInfo
+from forgetbench.schema.run import MetricType, Settings, SuiteRowInfo
 from forgetbench.schema.task import DatasetTask
 
 ASSUMED_FLIPS = 0.10
@@ -25,6 +25,11 @@ SAMPLED_VARIANCE = 1 / 6
 (Miller 2024, §5)."""
 ASSUMED_WORD_SD = 0.45
 """Standard deviation, per reference word, of the change in word errors: one word in ten changes, in pairs."""
+
+ACCURACIES_OF_LM_EVAL = frozenset(
+    {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "pass@1", "r@1", "pct_stereotype"}
+)
+"""Metrics of lm-eval's that are 0, 1 or between: they spread at most as binary ones do."""
 
 SECONDS_PER_SAMPLE = {
     "multiple_choice": 0.10,
@@ -146,7 +151,7 @@ class _Work:
         Both are zero where the metric's spread is not known.
         """
         task, n = planned.task, float(len(planned.samples))
-        metric_type = lookup(task.primary).type if isinstance(task, DatasetTask) else "binary"
+        metric_type = _metric_type(planned)
         if metric_type == "binary" and planned.generates and self.settings.sampling is not None:
             return mean_sd(ASSUMED_FLIPS, SAMPLED_VARIANCE, self.repeats(planned)), n
         if metric_type == "binary":
@@ -154,6 +159,16 @@ class _Work:
         if task.kind == "asr":
             return ASSUMED_WORD_SD, float(sum(len(sample.reference.split()) for sample in planned.samples))
         return 0.0, 0.0
+
+
+def _metric_type(planned: PlannedTask) -> MetricType | None:
+    """Return what kind of number the verdict will be about; None where lm-eval's metric does not tell."""
+    task = planned.task
+    if isinstance(task, DatasetTask):
+        return lookup(task.primary).type
+    reported = planned.lm_eval.reported if planned.lm_eval is not None else ()
+    name = task.primary or next(iter(reported), "")
+    return "binary" if name.partition(",")[0] in ACCURACIES_OF_LM_EVAL else None
 
 
 def seconds_per_answer(component: Component, planned: PlannedTask) -> float:

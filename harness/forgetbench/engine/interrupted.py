@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forgetbench.engine.arm import INTERRUPTED, ArmOutcome, ArmRun, results_in_order
+from forgetbench.engine.arm import INTERRUPTED, results_in_order
+from forgetbench.engine.arm_run import ArmOutcome, ArmRun
 from forgetbench.engine.results import RUN_FILE, Result, read_result
 from forgetbench.engine.run_document import run_document
 from forgetbench.errors import ForgetbenchError

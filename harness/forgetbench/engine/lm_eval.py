@@ -181,6 +181,11 @@ class LmEvalTask:
         pooled = self.task.aggregation()
         return frozenset(name for name, by in pooled.items() if getattr(by, "__name__", "") == "perplexity")
 
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """The metrics that its definition lists, in that order."""
+        return tuple(self.task.higher_is_better())
+
     def metric(self, name: str) -> MetricSpec:
         """Return a metric's type, and the direction that lm-eval states for it."""
         if self.is_rolling:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial, singledispatch
 from itertools import islice
 from typing import cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from forgetbench.data.audio import resample
-from forgetbench.data.samples import Sample, render_prompt
-from forgetbench.engine.audio_store import get, put
+from forgetbench.data.samples import Sample
+from forgetbench.engine.audio_store import put
 from forgetbench.engine.divergence import compare_clip, compare_text
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
+from forgetbench.engine.prompting import Prompting, prompt_of, spoken_request
+from forgetbench.engine.recordings import converted_from_hz, hear, heard_by, kept, text_prediction
 from forgetbench.engine.returned_audio import as_mono
 from forgetbench.errors import SampleError, UsageError
 from forgetbench.models.interface import (
     AnswersAudio,
     Audio,
     Converter,
-    Draw,
     EmbedsSpeech,
     Enhancer,
     GenerateRequest,
@@ -38,13 +32,11 @@ from forgetbench.models.interface import (
     Separator,
     SpeechRecogniser,
     SpeechTranslator,
-    SpokenRequest,
     Synthesiser,
     TextModel,
     VoiceCloner,
 )
 from forgetbench.models.model_pair import ModelPair
-from forgetbench.schema.run import Sampling
 from forgetbench.schema.sample import Embedding, RawPrediction
 from forgetbench.schema.task import (
     Asr,
@@ -69,33 +61,6 @@ from forgetbench.schema.task import (
     Task,
     VoiceCloning,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prompting:
-    """How prompts reach this arm's model.
-
-    Attributes:
-        use_chat_template: Whether generation and safety prompts are wrapped at all.
-        template: Jinja source in place of the tokenizer's own; None for its own.
-        sampling: How generated answers are drawn; None for greedily.
-        seed: Of the run, for drawing.
-        repeat: Which of several answers to each sample is drawn.
-    """
-
-    use_chat_template: bool = True
-    template: str | None = None
-    sampling: Sampling | None = None
-    seed: int = 0
-    repeat: int = 0
-
-    def draw(self, sample: Sample) -> Draw | None:
-        """Return how the answer to a sample is drawn: seeded by its id and the repeat, alike in both arms."""
-        if self.sampling is None:
-            return None
-        key = json.dumps([self.seed, sample.id, sample.condition_label, self.repeat])
-        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
-        return Draw(seed=seed, **self.sampling.model_dump())
 
 
 @singledispatch
@@ -176,14 +141,14 @@ def _(
                 draw=prompting.draw(sample),
             )
         )
-    return [Answer(prediction=_text(output)) for output in model.generate(requests)]
+    return [Answer(prediction=text_prediction(output)) for output in model.generate(requests)]
 
 
 @predict.register
 def _(
     task: Asr, planned: PlannedTask, samples: Sequence[Sample], model: SpeechRecogniser, prompting: Prompting
 ) -> list[Answer]:
-    return _heard_by(planned, samples, model.sampling_rate, partial(model.transcribe, language=task.language))
+    return heard_by(planned, samples, model.sampling_rate, partial(model.transcribe, language=task.language))
 
 
 @predict.register
@@ -194,7 +159,7 @@ def _(
     model: SpeechTranslator,
     prompting: Prompting,
 ) -> list[Answer]:
-    return _heard_by(planned, samples, model.sampling_rate, partial(model.translate, language=task.language))
+    return heard_by(planned, samples, model.sampling_rate, partial(model.translate, language=task.language))
 
 
 @predict.register
@@ -208,17 +173,17 @@ def _(
     def identify(audio: Sequence[Audio]) -> list[Output]:
         return [Output(text=code, n_tokens=1, truncated=False) for code in model.identify_language(audio)]
 
-    return _heard_by(planned, samples, model.sampling_rate, identify)
+    return heard_by(planned, samples, model.sampling_rate, identify)
 
 
 @predict.register
 def _(
     task: Probe, planned: PlannedTask, samples: Sequence[Sample], model: EmbedsSpeech, prompting: Prompting
 ) -> list[Answer]:
-    heard, answers = _hear(planned, samples, model.sampling_rate)
+    heard, answers = hear(planned, samples, model.sampling_rate)
     outputs = model.embed(list(heard.values())) if heard else []
     for position, output in zip(heard, outputs, strict=True):
-        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
+        converted = converted_from_hz(planned, samples[position], model.sampling_rate)
         embedding = RawPrediction(embedding=Embedding.of(output))
         answers[position] = Answer(prediction=embedding, resampled_from_hz=converted)
     return [answers[position] for position in range(len(samples))]
@@ -232,14 +197,14 @@ def _(
     model: ScoresAudio,
     prompting: Prompting,
 ) -> list[Answer]:
-    right, answers = _hear(planned, samples, model.sampling_rate)
-    wrong, unheard = _hear(planned, samples, model.sampling_rate, column=task.wrong)
+    right, answers = hear(planned, samples, model.sampling_rate)
+    wrong, unheard = hear(planned, samples, model.sampling_rate, column=task.wrong)
     answers |= unheard
     positions = [position for position in right if position in wrong]
     clips = [clip for position in positions for clip in (right[position], wrong[position])]
     scores = model.score_audio(clips) if clips else []
     for i, position in enumerate(positions):
-        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
+        converted = converted_from_hz(planned, samples[position], model.sampling_rate)
         pair = _scores(scores[2 * i : 2 * i + 2])
         answers[position] = Answer(prediction=pair, resampled_from_hz=converted)
     return [answers[position] for position in range(len(samples))]
@@ -268,16 +233,16 @@ def _(
     model: Converter,
     prompting: Prompting,
 ) -> list[Answer]:
-    heard, answers = _hear(planned, samples, model.sampling_rate)
+    heard, answers = hear(planned, samples, model.sampling_rate)
     voices, unheard = (
-        _hear(planned, samples, model.sampling_rate, column=task.voice) if task.voice else (heard, {})
+        hear(planned, samples, model.sampling_rate, column=task.voice) if task.voice else (heard, {})
     )
     answers |= unheard
     positions = [position for position in heard if position in voices]
     wanted = [voices[position] for position in positions] if task.voice else None
     clips = [heard[position] for position in positions]
     outputs = model.convert(clips, language=task.language, voices=wanted) if clips else []
-    answers |= _kept(planned, samples, positions, outputs, model.sampling_rate)
+    answers |= kept(planned, samples, positions, outputs, model.sampling_rate)
     return [answers[position] for position in range(len(samples))]
 
 
@@ -289,10 +254,10 @@ def _(
     model: VoiceCloner,
     prompting: Prompting,
 ) -> list[Answer]:
-    voices, answers = _hear(planned, samples, model.sampling_rate)
+    voices, answers = hear(planned, samples, model.sampling_rate)
     texts = [samples[position].reference for position in voices]
     outputs = model.clone_voice(texts, voices=list(voices.values()), language=task.language) if texts else []
-    answers |= _kept(planned, samples, list(voices), outputs, model.sampling_rate)
+    answers |= kept(planned, samples, list(voices), outputs, model.sampling_rate)
     return [answers[position] for position in range(len(samples))]
 
 
@@ -304,12 +269,12 @@ def _(
     model: Separator,
     prompting: Prompting,
 ) -> list[Answer]:
-    heard, answers = _hear(planned, samples, model.sampling_rate)
+    heard, answers = hear(planned, samples, model.sampling_rate)
     outputs = model.separate(list(heard.values()), n_stems=1 + len(task.mixed_with)) if heard else []
     for position, output in zip(heard, outputs, strict=True):
         made = [as_mono(stem, sampling_rate=model.sampling_rate) for stem in output]
         stems = tuple(put(mono, n_channels=n_channels) for mono, n_channels in made)
-        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
+        converted = converted_from_hz(planned, samples[position], model.sampling_rate)
         answers[position] = Answer(prediction=RawPrediction(stems=stems), resampled_from_hz=converted)
     return [answers[position] for position in range(len(samples))]
 
@@ -318,9 +283,9 @@ def _(
 def _(
     task: Enhancement, planned: PlannedTask, samples: Sequence[Sample], model: Enhancer, prompting: Prompting
 ) -> list[Answer]:
-    heard, answers = _hear(planned, samples, model.sampling_rate)
+    heard, answers = hear(planned, samples, model.sampling_rate)
     outputs = model.enhance(list(heard.values())) if heard else []
-    answers |= _kept(planned, samples, list(heard), outputs, model.sampling_rate)
+    answers |= kept(planned, samples, list(heard), outputs, model.sampling_rate)
     return [answers[position] for position in range(len(samples))]
 
 
@@ -337,23 +302,15 @@ def _(
         raise UsageError(
             "--gen-kwargs", "a model that answers speech in one piece answers greedily", "Leave it out."
         )
-    heard, answers = _hear(planned, samples, model.sampling_rate)
+    heard, answers = hear(planned, samples, model.sampling_rate)
     requests = [
-        SpokenRequest(
-            audio=audio,
-            instruction=(said_instead(task, samples[position], "") + getattr(task, "suffix", "")).strip(),
-            max_new_tokens=task.max_new_tokens,
-            stop=getattr(task, "stop", ()),
-            use_chat_template=prompting.use_chat_template and wants_chat(task),
-            template=prompting.template,
-        )
-        for position, audio in heard.items()
+        spoken_request(task, samples[position], audio, prompting) for position, audio in heard.items()
     ]
     outputs = model.answer_audio(requests) if requests else []
     written = _in_writing(planned, [samples[position] for position in heard], model, prompting)
     for position, output, as_text in zip(heard, outputs, written, strict=True):
-        converted = _converted_from_hz(planned, samples[position], model.sampling_rate)
-        said = _text(output).model_copy(update={"as_text": as_text})
+        converted = converted_from_hz(planned, samples[position], model.sampling_rate)
+        said = text_prediction(output).model_copy(update={"as_text": as_text})
         answers[position] = Answer(prediction=said, resampled_from_hz=converted)
     return [answers[position] for position in range(len(samples))]
 
@@ -374,12 +331,6 @@ def _in_writing(
             GenerateRequest(prompt=prompt, max_new_tokens=task.max_new_tokens, stop=stop, rendered=rendered)
         )
     return [output.text for output in model.generate(requests)]
-
-
-def said_instead(task: SpokenQuestion | SpokenRefusal, sample: Sample, text: str) -> str:
-    """Return the prompt of a spoken request with another text in place of what was said."""
-    row = {**sample.row, task.dataset.fields.text: text}
-    return render_prompt(task.prompt, row, thing=sample.id)
 
 
 @predict.register
@@ -433,98 +384,6 @@ def _or_code(answer: Callable[[], Answer]) -> Answer:
         return Answer(prediction=None, error=error.code)
 
 
-def prompt_of(
-    planned: PlannedTask, sample: Sample, model: TextModel, prompting: Prompting
-) -> tuple[str, bool]:
-    """Return the prompt as the model gets it, and whether a chat template rendered it."""
-    asked = sample.input + (planned.task.suffix if isinstance(planned.task, Refusal) else "")
-    if wants_chat(planned.task) and prompting.use_chat_template:
-        rendered = model.render_chat(asked, template=prompting.template)
-        if rendered is not None:
-            return rendered, True
-    return asked, False
-
-
-def wants_chat(task: Task) -> bool:
-    """Say whether the prompts of a task go through a chat template, where there is one."""
-    in_chat = isinstance(task, Refusal | RefusalMargin) or task.capability == "generate"
-    return bool(getattr(task, "chat_template", in_chat))
-
-
-def _kept(
-    planned: PlannedTask,
-    samples: Sequence[Sample],
-    positions: Sequence[int],
-    outputs: Sequence[Audio],
-    sampling_rate: int,
-) -> dict[int, Answer]:
-    """Return the audio that a model made of recordings, stored, by position."""
-    answers = {}
-    for position, output in zip(positions, outputs, strict=True):
-        mono, n_channels = as_mono(output, sampling_rate=sampling_rate)
-        converted = _converted_from_hz(planned, samples[position], sampling_rate)
-        answers[position] = Answer(
-            prediction=RawPrediction(audio=put(mono, n_channels=n_channels)), resampled_from_hz=converted
-        )
-    return answers
-
-
-def _heard_by(
-    planned: PlannedTask,
-    samples: Sequence[Sample],
-    sampling_rate: int,
-    write: Callable[[Sequence[Audio]], list[Output]],
-) -> list[Answer]:
-    """Return what a model writes of the recordings of a batch."""
-    heard, answers = _hear(planned, samples, sampling_rate)
-    outputs = write(list(heard.values())) if heard else []
-    for position, output in zip(heard, outputs, strict=True):
-        converted = _converted_from_hz(planned, samples[position], sampling_rate)
-        answers[position] = Answer(prediction=_text(output), resampled_from_hz=converted)
-    return [answers[position] for position in range(len(samples))]
-
-
-def _hear(
-    planned: PlannedTask, samples: Sequence[Sample], sampling_rate: int, *, column: str | None = None
-) -> tuple[dict[int, Audio], dict[int, Answer]]:
-    """Return what is heard of each sample, and the answers of those that cannot be, by position."""
-    assert planned.speech is not None
-    heard: dict[int, Audio] = {}
-    answers: dict[int, Answer] = {}
-    for position, sample in enumerate(samples):
-        try:
-            waveform = _waveform(planned, sample, sampling_rate, column)
-        except SampleError as error:
-            answers[position] = Answer(prediction=None, error=error.code)
-        else:
-            heard[position] = Audio(samples=waveform, sampling_rate=sampling_rate)
-    return heard, answers
-
-
-def _waveform(
-    planned: PlannedTask, sample: Sample, sampling_rate: int, column: str | None
-) -> NDArray[np.float32]:
-    """Return a recording as it is heard, or what an enhancer made of it: what is no number is silence."""
-    assert planned.speech is not None
-    file = planned.enhanced.get(sample.content)
-    if file is None:
-        return planned.speech.waveform(sample.id, sample.condition, sampling_rate, column=column)
-    audio = get(file)
-    if not len(audio.samples):
-        return np.zeros(sampling_rate // 10, dtype=np.float32)
-    finite = np.nan_to_num(audio.samples, nan=0.0, posinf=1.0, neginf=-1.0)
-    return resample(finite, audio.sampling_rate, sampling_rate)
-
-
-def _converted_from_hz(planned: PlannedTask, sample: Sample, sampling_rate: int) -> int | None:
-    """Return the rate that a recording was stored at, if it is not the model's."""
-    assert planned.speech is not None
-    if sample.content in planned.enhanced:
-        return None
-    source_rate = planned.speech.source_rate(sample.id)
-    return source_rate if source_rate != sampling_rate else None
-
-
 def _score(model: TextModel, groups: Sequence[tuple[str, Sequence[str], bool]]) -> list[Answer]:
     """Score several continuations of each context in one call."""
     requests = [
@@ -543,9 +402,3 @@ def _scores(scores: Sequence[Loglikelihood]) -> RawPrediction:
         is_greedy=tuple(score.is_greedy for score in scores),
         truncated=any(score.truncated for score in scores),
     )
-
-
-def _text(output: Output) -> RawPrediction:
-    # A lone surrogate is no character; what a model wrote is an answer all the same.
-    text = output.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return RawPrediction(text=text, n_tokens=(output.n_tokens,), truncated=output.truncated)

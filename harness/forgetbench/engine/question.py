@@ -9,8 +9,8 @@ from typing import Protocol
 
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
-from forgetbench.engine.predict import Prompting
 from forgetbench.engine.progress import Progress
+from forgetbench.engine.prompting import Prompting
 from forgetbench.models.component import Component
 from forgetbench.schema.run import LoadSettings
 

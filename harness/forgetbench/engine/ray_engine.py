@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from forgetbench.engine.arm import MODEL_ERROR, TaskFailure, missing_batches
+from forgetbench.engine.answers import MODEL_ERROR, TaskFailure, missing_batches
 from forgetbench.engine.audio_store import put_content
 from forgetbench.engine.forecast import seconds_per_answer
 from forgetbench.engine.journal import FSYNC_INTERVAL_S, Answer, Journal, sync

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from forgetbench.data.samples import Sample
-from forgetbench.engine.arm import MODEL_ERROR, LazyModel, TaskFailure, lazy, predict_batch
+from forgetbench.engine.answers import MODEL_ERROR, TaskFailure, predict_batch
 from forgetbench.engine.audio_store import content_of, put_content
 from forgetbench.engine.journal import Answer
-from forgetbench.engine.lazy_pair import LazyPair
+from forgetbench.engine.lazy_model import LazyModel, LazyPair, lazy
 from forgetbench.engine.lm_eval import LmEvalTask
 from forgetbench.engine.model_files import Lacking, Manifest, moved, place_of, put_files
 from forgetbench.engine.plan import PlannedTask
-from forgetbench.engine.predict import Prompting
 from forgetbench.engine.progress import Silent
+from forgetbench.engine.prompting import Prompting
 from forgetbench.errors import DataError, ForgetbenchError, StorageError
 from forgetbench.models.component import Component
 from forgetbench.models.resident_base import ResidentBase

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from forgetbench.engine.arm import ArmOutcome, ArmRun, journal_of, run_arm
+from forgetbench.engine.answers import journal_of
+from forgetbench.engine.arm import run_arm
+from forgetbench.engine.arm_run import ArmOutcome, ArmRun
 from forgetbench.engine.audio_store import is_intact
 from forgetbench.engine.environment import read_environment
 from forgetbench.engine.journal import Answer, Journal
 from forgetbench.engine.plan import Plan, PlannedTask, make_plan
-from forgetbench.engine.predict import Prompting
 from forgetbench.engine.progress import Progress, Silent
+from forgetbench.engine.prompting import Prompting
 from forgetbench.engine.repeats import nth_answer
 from forgetbench.engine.results import (
     COMPARISON_FILE,

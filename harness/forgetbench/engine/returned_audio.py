@@ -2,8 +2,8 @@
 
 An answer is anything that claims to be sound. It is kept as it is where it can be: empty, silent, clipped,
 NaN or infinite, of any length. Several channels are averaged, as those of a recording are. Sound at a rate
-that nothing plays (0 Hz) is no sound: it is kept as empty. All of these are scored, and take a metric's worst
-bound where it cannot be computed.
+that nothing plays (0 Hz) is kept as silence of as many samples: empty it would be a refusal to speak. All of
+these are scored, and take a metric's worst bound where it cannot be computed.
 
 What is not of the type that ``models.interface.Enhancer`` promises is a fault of the loader, not the output
 of a network: it is a model error, and the line says what was returned.
@@ -51,7 +51,7 @@ def as_mono(returned: Any, *, sampling_rate: int) -> ReturnedAudio:
         samples = samples.mean(axis=int(np.argmin(samples.shape))) if samples.size else np.zeros(0)
     rate = _rate(returned.sampling_rate)
     with np.errstate(over="ignore"):
-        mono = np.array(samples if rate else samples[:0], dtype=np.float32)
+        mono = np.array(samples if rate else np.zeros(samples.shape), dtype=np.float32)
     return ReturnedAudio(Audio(samples=mono, sampling_rate=rate or sampling_rate), max(n_channels, 1))
 
 

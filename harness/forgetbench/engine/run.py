@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from forgetbench.data.hub import is_unfetched, missing_offline
-from forgetbench.engine.arm import INTERRUPTED, MODEL_ERROR, ArmOutcome, ArmRun, questions_of, run_arm
+from forgetbench.engine.answers import MODEL_ERROR
+from forgetbench.engine.arm import INTERRUPTED, questions_of, run_arm
+from forgetbench.engine.arm_run import ArmOutcome, ArmRun
 from forgetbench.engine.attribution import attribute
 from forgetbench.engine.audio_store import LOST_AUDIO
 from forgetbench.engine.chat_templates import prompting_of
@@ -461,6 +463,7 @@ def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result
         {**arms, "checkpoint": pair.checkpoint},
         prepared.plan,
         identical=prepared.identical,
+        prompting=prompting_of(prepared.plan.settings, pair),
         progress=progress,
     )
     for document in (result.base, result.checkpoint):

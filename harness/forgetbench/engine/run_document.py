@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forgetbench.engine.arm import ArmOutcome, ArmRun
+from forgetbench.engine.arm_run import ArmOutcome, ArmRun
 from forgetbench.engine.environment import read_environment
 from forgetbench.engine.peak_memory import process_peak_bytes
 from forgetbench.engine.reproduce import run_line

@@ -18,8 +18,8 @@ from forgetbench.data.samples import Sample
 from forgetbench.engine.assistant import reading
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
-from forgetbench.engine.predict import Prompting, prompt_of, said_instead
 from forgetbench.engine.progress import Progress
+from forgetbench.engine.prompting import Prompting, prompt_of, spoken_request
 from forgetbench.engine.returned_audio import as_mono
 from forgetbench.models.component import Checkpoint, Component, Role
 from forgetbench.models.interface import (
@@ -29,7 +29,6 @@ from forgetbench.models.interface import (
     GenerateRequest,
     Model,
     SpeechRecogniser,
-    SpokenRequest,
     TextModel,
 )
 from forgetbench.models.load import load
@@ -46,6 +45,7 @@ def measure_turns(
     arms: Mapping[Arm, Checkpoint],
     recordings: Recordings,
     settings: LoadSettings,
+    prompting: Prompting,
     progress: Progress,
     *,
     clock: Callable[[], float] = time.perf_counter,
@@ -56,6 +56,7 @@ def measure_turns(
         arms: Base and checkpoint, or the checkpoint alone; each can answer speech.
         recordings: Spoken samples by name.
         settings: How the models are loaded; a component that both arms share is loaded once.
+        prompting: How requests reach the models that answer, as where they are scored.
         progress: Told of every clip, and of those that a system fails on: they count in no arm.
         clock: Returns seconds, and never goes back.
     """
@@ -67,8 +68,8 @@ def measure_turns(
         try:
             if position == 0:
                 for arm in order:
-                    _turn(chains[arm], planned, sample, clock)
-            found = {arm: _turn(chains[arm], planned, sample, clock) for arm in order}
+                    _turn(chains[arm], planned, sample, prompting, clock)
+            found = {arm: _turn(chains[arm], planned, sample, prompting, clock) for arm in order}
         except Exception as error:  # the scores are there, and stay
             progress.say(f"cost, {name}: {type(error).__name__}: {error}")
             continue
@@ -96,7 +97,7 @@ def _load(arms: Mapping[Arm, Checkpoint], settings: LoadSettings) -> dict[Arm, C
 
 
 def _turn(
-    chain: Chain, planned: PlannedTask, sample: Sample, clock: Callable[[], float]
+    chain: Chain, planned: PlannedTask, sample: Sample, prompting: Prompting, clock: Callable[[], float]
 ) -> dict[Role, float]:
     """Return the seconds of each component for one clip."""
     speech = planned.speech
@@ -105,7 +106,7 @@ def _turn(
     heard: Audio | str = Audio(samples=speech.waveform(sample.id, sample.condition, rate), sampling_rate=rate)
     seconds: dict[Role, float] = {}
     for role, model in chain:
-        step = _step(role, model, planned, sample, heard)
+        step = _step(role, model, planned, sample, heard, prompting)
         start = clock()
         heard = step()
         seconds[role] = clock() - start
@@ -113,7 +114,12 @@ def _turn(
 
 
 def _step(
-    role: Role, model: Model, planned: PlannedTask, sample: Sample, heard: Audio | str
+    role: Role,
+    model: Model,
+    planned: PlannedTask,
+    sample: Sample,
+    heard: Audio | str,
+    prompting: Prompting,
 ) -> Callable[[], Audio | str]:
     """Return the work of one component, its input made ready."""
     task = planned.task
@@ -121,7 +127,7 @@ def _step(
     if isinstance(heard, str):
         assert isinstance(model, TextModel)
         read = reading(replace(planned, samples=(sample,)), [Answer(prediction=RawPrediction(text=heard))])
-        return lambda: _first_token(model, read)
+        return lambda: _first_token(model, read, prompting)
     audio = _at(heard, _rate(model))
     if role == "enhancer":
         assert isinstance(model, Enhancer)
@@ -131,13 +137,12 @@ def _step(
         assert isinstance(model, SpeechRecogniser)
         return lambda: model.transcribe([audio], language=task.language)[0].text
     assert isinstance(model, AnswersAudio)
-    instruction = said_instead(task, sample, "").strip()
-    request = SpokenRequest(audio=audio, instruction=instruction, max_new_tokens=1)
+    request = replace(spoken_request(task, sample, audio, prompting), max_new_tokens=1)
     return lambda: model.answer_audio([request])[0].text
 
 
-def _first_token(model: TextModel, read: PlannedTask) -> str:
-    prompt, rendered = prompt_of(read, read.samples[0], model, Prompting())
+def _first_token(model: TextModel, read: PlannedTask, prompting: Prompting) -> str:
+    prompt, rendered = prompt_of(read, read.samples[0], model, prompting)
     return model.generate([GenerateRequest(prompt=prompt, max_new_tokens=1, rendered=rendered)])[0].text
 
 

@@ -14,6 +14,8 @@ _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ALLOW = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md"]
 _IGNORE = ["*/*", "*.fp32*", "*.fp16*"]
+_CODEC = ["codec/*.safetensors", "codec/*.json"]
+"""Of a speech language model, see models/unit_lm.py."""
 _TIMEOUT_S = 10.0
 
 
@@ -103,6 +105,8 @@ def _download(name: str) -> Located | str:
             ignore_patterns=_IGNORE,
             etag_timeout=_TIMEOUT_S,
         )
+        commit = Path(path).name
+        snapshot_download(repo, revision=commit, allow_patterns=_CODEC, etag_timeout=_TIMEOUT_S)
     except GatedRepoError:
         return f"is gated: accept its licence at https://huggingface.co/{repo} and set HF_TOKEN"
     except RevisionNotFoundError:
@@ -122,7 +126,7 @@ def _forget_wrong(snapshot: Path) -> str | None:
     The hub's client keeps a large file under the sha256 that the hub names, and compares sizes only.
     """
     wrong = None
-    for file in sorted(snapshot.glob("*.safetensors")):
+    for file in sorted(snapshot.rglob("*.safetensors")):
         blob = file.resolve()
         if _SHA256.fullmatch(blob.name):
             with blob.open("rb") as content:
