@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -105,13 +106,19 @@ def _no_tracker_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
 
 
 @pytest.fixture(scope="module")
-def serve_mlflow() -> Iterator[Callable[[Path, str], str]]:
-    """``serve_mlflow(folder, store)``: the address of a real server on loopback, for the module's tests."""
+def start_mlflow() -> Iterator[Callable[[Path, str], Server]]:
+    """``start_mlflow(folder, store)``: a real server on loopback, for the module's tests."""
     with ExitStack() as servers:
-        yield lambda folder, store: servers.enter_context(_Server(folder, store))
+        yield lambda folder, store: servers.enter_context(Server(folder, store))
 
 
-class _Server:
+@pytest.fixture(scope="module")
+def serve_mlflow(start_mlflow: Callable[[Path, str], Server]) -> Callable[[Path, str], str]:
+    """``serve_mlflow(folder, store)``: the address of one."""
+    return lambda folder, store: start_mlflow(folder, store).address
+
+
+class Server:
     def __init__(self, folder: Path, store: str) -> None:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -124,20 +131,28 @@ class _Server:
         ]  # fmt: skip
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         environment = os.environ | ALONE
-        self._process = subprocess.Popen(command, cwd=folder, env=environment, **quiet)
+        self._process = subprocess.Popen(
+            command, cwd=folder, env=environment, start_new_session=True, **quiet
+        )
 
-    def __enter__(self) -> str:
+    def __enter__(self) -> Server:
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             assert self._process.poll() is None, "the server died"
             try:
                 with urllib.request.urlopen(f"{self.address}/health", timeout=2):
-                    return self.address
+                    return self
             except OSError:
                 time.sleep(0.3)
         self.__exit__()
         pytest.fail("the server did not start")
 
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
+    def kill(self) -> None:
+        """Kill it and its workers, as a machine that goes down does."""
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(timeout=30)
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=30)
