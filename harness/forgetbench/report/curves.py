@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
@@ -27,6 +28,8 @@ LAW_WORDS = {
 }
 EXPOSURE_WORDS: dict[Exposure, str] = {"steps": "steps", "tokens": "tokens", "audio_s": "seconds of audio"}
 FEWEST_RUNS = 3
+MOST_COLUMNS = 5
+"""So many measures stand beside each other; more are listed below each checkpoint."""
 _TRAINING = tuple(Training.model_fields)
 _COLUMNS = (
     "checkpoint", "fingerprint", "group", *_TRAINING, "target_task", "target_metric", "target_score", "gain",
@@ -86,43 +89,55 @@ def _csv_row(curve: Curve, point: CurvePoint, measure: Measure, loss: Loss) -> d
 
 
 def _points(curve: Curve) -> Iterator[RenderableType]:
-    yield Text(f"{len(curve.points)} checkpoints of {plain(curve.base)}", style="bold")
-    n = EXPOSURE_WORDS[curve.exposure].capitalize()
-    target = [curve.target.metric, "Gain"] if curve.target else ["Gain"] if _has_gain(curve) else []
-    right = {n, "Parameters", *target, "Worse by"}
-    grid = ruled_grid("Method", "Checkpoint", n, "Parameters", *target, "Worse by", "in", right=right)
-    for point in curve.points:
-        for i, loss in enumerate(point.losses or (None,)):
-            head = _head(curve, point) if i == 0 else [Text()] * (4 + len(target))
-            grid.add_row(*head, *_loss_cells(curve, loss))
+    by_column = len(curve.measures) <= MOST_COLUMNS
+    said = "; the last columns say by how much they are worse" if by_column else ""
+    yield Text(f"{len(curve.points)} checkpoints of {plain(curve.base)}{said}", style="bold")
+    heads = [_head(curve, point) for point in curve.points]
+    losses = [plain(measure.title) for measure in curve.measures] if by_column else ["Worse by", "in"]
+    right = {*heads[0], *losses} - {"Method", "Checkpoint", "in"} if heads else set()
+    grid = ruled_grid(*(heads[0] if heads else ()), *losses, right=right)
+    group = None
+    for point, head in zip(curve.points, heads, strict=True):
+        if point.group == group:
+            head["Method"] = Text()
+        group = point.group
+        found = {loss.measure: loss for loss in point.losses}
+        if by_column:
+            cells = [_worse_by(found.get(measure.name), measure) for measure in curve.measures]
+            grid.add_row(*head.values(), *cells)
+            continue
+        for i, measure in enumerate(m for m in curve.measures if m.name in found):
+            own = head.values() if i == 0 else [Text()] * len(head)
+            grid.add_row(*own, _worse_by(found[measure.name], measure), Text(plain(measure.title)))
     yield grid
 
 
-def _has_gain(curve: Curve) -> bool:
-    return any(point.target_gain is not None for point in curve.points)
-
-
-def _head(curve: Curve, point: CurvePoint) -> list[Text]:
-    cells = [
-        Text(plain(point.group)),
-        Text(plain(point.checkpoint, limit=40)),
-        Text(f"{getattr(point.training, curve.exposure):g}"),
-        Text(numbers.count(point.training.trained_parameters)),
-    ]
+def _head(curve: Curve, point: CurvePoint) -> dict[str, Text]:
+    """Return what is said of a checkpoint before its losses, by header."""
+    exposure, trained = getattr(point.training, curve.exposure), point.training.trained_parameters
+    cells = {"Method": Text(plain(point.group))}
+    if any(_is_named(each) for each in curve.points):
+        cells["Checkpoint"] = Text(plain(point.checkpoint, limit=40))
+    cells[EXPOSURE_WORDS[curve.exposure].capitalize()] = Text(f"{exposure:g}")
+    cells["Trained"] = Text(numbers.count(trained))
     metric = curve.target.metric if curve.target else ""
     if curve.target:
-        cells.append(Text(numbers.value(point.target_score, metric=metric)))
-    if curve.target or _has_gain(curve):
-        cells.append(Text(numbers.difference(point.target_gain, metric=metric)))
+        cells[metric] = Text(numbers.value(point.target_score, metric=metric))
+    if curve.target or any(each.target_gain is not None for each in curve.points):
+        cells["Gain"] = Text(numbers.difference(point.target_gain, metric=metric))
     return cells
 
 
-def _loss_cells(curve: Curve, loss: Loss | None) -> tuple[Text, Text]:
-    if loss is None:
-        return Text("not measured", style="dim"), Text()
-    measure = next(m for m in curve.measures if m.name == loss.measure)
-    return Text(numbers.difference(loss.degradation, metric=measure.metric), style="bold"), Text(
-        plain(measure.title)
+def _is_named(point: CurvePoint) -> bool:
+    """Say whether a checkpoint's name tells more than its training does."""
+    steps = point.training.steps
+    return steps is None or not re.fullmatch(rf"checkpoint-{steps:g}(@alpha=[\d.]+)?", point.checkpoint)
+
+
+def _worse_by(loss: Loss | None, measure: Measure) -> Text:
+    return Text(
+        numbers.MISSING if loss is None else numbers.difference(loss.degradation, metric=measure.metric),
+        style="bold",
     )
 
 
