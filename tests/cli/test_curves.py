@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,21 @@ def test_a_folder_and_a_glob_name_the_results_too(
     gone = cli("curves", str(tmp_path / "r" / "g*"), "--output-path", str(tmp_path / "new"), "--no-mlflow")
     assert "RESULT" in str(gone.exception) and "matches nothing" in str(gone.exception)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("n_tasks", [2, 6])
+def test_losses_stand_beside_each_other_while_they_fit_and_else_below(
+    cli: Cli, make_result: Callable[..., Path], curve_row: Callable[..., object], tmp_path: Path, n_tasks: int
+) -> None:
+    for step in (10, 20):
+        rows = [curve_row(f"t{i}", "general", 0.6, 0.001 * step * (i + 1)) for i in range(n_tasks)]
+        make_result(tmp_path / "r" / f"f{step}", f"checkpoint-{step}", *rows, training={"steps": step})
+    done = cli("curves", str(tmp_path / "r"), "--output-path", str(tmp_path / "out"), "--no-mlflow")
+    table, _, _ = done.stdout.partition("Laws of")
+    lines = [line for line in table.splitlines() if re.search(r"\+\d", line)]
+    assert "checkpoint-10" not in table, "the steps say it"
+    assert len(lines) == (2 if n_tasks == 2 else 12)
+    assert [line.count("+") for line in lines] == [2 if n_tasks == 2 else 1] * len(lines)
 
 
 def test_a_method_or_run_of_any_name_is_drawn_and_is_no_formula(
