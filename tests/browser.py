@@ -11,7 +11,30 @@ import pytest
 
 CHROMIUM = Path(os.environ.get("FORGETBENCH_CHROMIUM", "/usr/bin/chromium"))
 
+SCREENS = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1440, 900)}
+"""Width and height, by what has it."""
+SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, select, input, summary")]
+  .filter((each) => each.checkVisibility() && !each.closest("svg, .skip"))
+  .filter((each) => getComputedStyle(each).display !== "inline" || !each.closest("p, li, dd"))
+  .map((each) => [each.tagName, each.innerText || each.id, each.getBoundingClientRect()])
+  .filter(([, , box]) => box.height < 24 || box.width < 24)
+  .map(([tag, text, box]) => `${tag} ${text}: ${box.width} × ${box.height}`)"""
+"""What is too small for a finger: less than 24 pixels (WCAG 2.2, 2.5.8, which exempts links in a text)."""
+CUT = """() => [...document.querySelectorAll("body *")]
+  .filter((each) => each.checkVisibility() && !each.closest("svg, .hidden, .scroll, pre, select"))
+  .filter((each) => !each.querySelector(":scope > .scroll")) // a frame may reach to the edges of the screen
+  .filter((each) => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).display !== "inline")
+  .map((each) => `${each.tagName}.${each.className}`)"""
+"""What sticks out of its own box, outside of the frames that are there to be scrolled."""
+
 Open = Callable[..., Any]
+
+
+def layout_faults(page: Any) -> list[str]:
+    """Return what a person on this screen would stumble over; empty where nothing is wrong."""
+    screen, wide = page.viewport_size["width"], page.evaluate("document.documentElement.scrollWidth")
+    found = [f"the page is {wide} wide on a screen of {screen}"] if wide > screen else []
+    return found + page.evaluate(SMALL_TARGETS) + page.evaluate(CUT)
 
 
 @pytest.fixture(scope="session")

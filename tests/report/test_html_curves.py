@@ -12,7 +12,7 @@ from browser import Open
 from forgetbench.engine.results import read_result
 from forgetbench.engine.trajectories import curve_of, find_results, read_curve
 from forgetbench.errors import UsageError
-from forgetbench.report.html.curves import panels
+from forgetbench.report.html.curves import LEFT, RIGHT, WIDTH, panels
 from forgetbench.report.html.page import html_report
 
 
@@ -45,6 +45,17 @@ def test_bands_hold_their_points(curve: Any) -> None:
             high, low = corners[: len(line.points)], corners[len(line.points) :][::-1]
             for (_, y), (_, top), (_, bottom) in zip(line.points, high, low, strict=True):
                 assert top <= y <= bottom
+
+
+def test_few_exposures_are_marked_where_they_were_measured_and_no_marker_lies_on_the_frame(
+    curve: Any,
+) -> None:
+    steps = sorted({point.training.steps for point in curve.points})
+    for panel in panels(curve):
+        assert [label for _, label in panel.x_ticks] == [str(each) for each in steps]
+        across = {x for line in panel.lines if line.series is not None for x, _ in line.points}
+        assert across == {x for x, _ in panel.x_ticks}
+        assert min(across) > LEFT and max(across) < WIDTH - RIGHT
 
 
 def test_a_curve_is_drawn_into_the_page(

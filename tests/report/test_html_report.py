@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from browser import Open
+from browser import SCREENS, Open, layout_faults
 from forgetbench.engine.results import read_result
 from forgetbench.report.html.page import forest_svg, html_report
 from report_results import with_texts, write_report_result
@@ -108,6 +108,16 @@ def test_axe_finds_no_fault(
     assert not found, [(each["id"], each["nodes"][0]["html"][:300]) for each in found]
 
 
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_nothing_is_cut_too_wide_or_too_small_for_a_finger(
+    report_result: Path, tmp_path: Path, open_page: Open, screen: str, dark: bool
+) -> None:
+    page = open_page(page_of(report_result, to=tmp_path), width=SCREENS[screen][0], dark=dark)
+    page.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
+    assert layout_faults(page) == []
+
+
 def test_dark_mode_follows_the_system(report_result: Path, tmp_path: Path, open_page: Open) -> None:
     path = page_of(report_result, to=tmp_path)
     light, dark = (
@@ -190,15 +200,32 @@ LONG = {"Commands in babble", "whisper-tiny-lora", "gated data: accept its licen
 
 
 def test_several_results_are_one_page_and_seeds_speak_of_the_method(tmp_path: Path, open_page: Open) -> None:
-    results = [write_report_result(tmp_path / letter, checkpoint=letter) for letter in "cd"]
+    results = [
+        write_report_result(
+            tmp_path / letter,
+            checkpoint=letter,
+            measured={"training": {"method": "lora", "steps": 12, "seed": seed}},
+        )
+        for seed, letter in enumerate("cd")
+    ]
     page = open_page(page_of(*results, to=tmp_path))
     assert page.locator("article").count() == 2
     assert "Over the training seeds" in page.inner_text("main")
+    first = page.locator("header table tbody tr").first.inner_text()
+    assert "lora, 12 steps" in first and "DO NOT SHIP" in first
     ids = page.eval_on_selector_all("[id]", "all => all.map(each => each.id)")
     assert len(set(ids)) == len(ids)
     for link in page.locator("a[href^='#']").all():
         assert link.get_attribute("href")[1:] in ids
     assert page.locator("[data-list] .card").count() == 40
+
+
+def test_checkpoints_that_are_no_seeds_of_one_method_are_not_called_so(
+    tmp_path: Path, open_page: Open
+) -> None:
+    results = [write_report_result(tmp_path / letter, checkpoint=letter) for letter in "cd"]
+    text = open_page(page_of(*results, to=tmp_path)).inner_text("main")
+    assert "These checkpoints together" in text and "Over the training seeds" not in text
 
 
 def test_a_result_whose_base_was_not_kept_is_shown_without_its_samples(

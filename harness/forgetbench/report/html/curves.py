@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from forgetbench.report import numbers
 from forgetbench.report.curves import EXPOSURE_WORDS, law_words
 from forgetbench.report.escape import plain
-from forgetbench.report.html.forest import round_ticks, scale_of
+from forgetbench.report.html.forest import round_ticks, scale_of, unit_of
 from forgetbench.schema.curve import Curve, CurvePoint, LawLine, Loss, Measure
 
 WIDTH, HEIGHT = 360.0, 220.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 12.0, 36.0
 MOST_MEASURES = 12
-MARKERS = ("circle", "square", "diamond", "triangle")
+MOST_TICKS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +103,8 @@ def _panel(curve: Curve, measure: Measure, known: Sequence[CurvePoint]) -> Panel
     return Panel(
         title=plain(measure.title),
         x_label=f"{EXPOSURE_WORDS[curve.exposure]}, log scale",
-        y_label=f"worse by, {'points of ' if scale == 100 else ''}{plain(measure.metric)}",
-        x_ticks=tuple(_x_ticks(frame)),
+        y_label=f"worse by, {_unit(measure.metric)}",
+        x_ticks=tuple(_x_ticks(frame, sorted({_x(curve, point) for point in known}))),
         y_ticks=tuple(
             (frame.at(frame.x_low, y)[1], label) for y, label in round_ticks(frame.y_low, frame.y_high)
         ),
@@ -113,6 +113,12 @@ def _panel(curve: Curve, measure: Measure, known: Sequence[CurvePoint]) -> Panel
         table=tuple(_table(curve, measure, known)),
         series=tuple(map(plain, groups)),
     )
+
+
+def _unit(metric: str) -> str:
+    if metric.startswith("mean of "):
+        return f"{unit_of(metric)}, mean of its tasks"
+    return f"points of {plain(metric)}" if scale_of(metric) == 100 else plain(metric)
 
 
 def _is_drawn(line: LawLine) -> bool:
@@ -134,7 +140,8 @@ def _frame(
             if y is not None and math.isfinite(y)
         ]
     pad = 0.06 * ((max(ys) - min(ys)) or 1.0)
-    return _Frame(min(xs), max(xs), min(ys) - pad, max(ys) + pad)
+    edge = (max(xs) / min(xs)) ** 0.03  # no marker lies on the frame
+    return _Frame(min(xs) / edge, max(xs) * edge, min(ys) - pad, max(ys) + pad)
 
 
 def _runs(
@@ -169,15 +176,21 @@ def _law(frame: _Frame, line: LawLine, curve: Curve, scale: float) -> Line:
     return Line(label=label, series=None, points=points, band=band)
 
 
-def _x_ticks(frame: _Frame) -> Iterator[tuple[float, str]]:
-    """Yield powers of ten within the frame, with 2 and 5 times them where few are."""
+def _x_ticks(frame: _Frame, measured: Sequence[float]) -> Iterator[tuple[float, str]]:
+    """Yield the exposures that were measured, where they are few and apart; else round numbers."""
+    nearest = min((math.log(other / one) for one, other in pairwise(measured)), default=1.0)
+    width = math.log(frame.x_high / frame.x_low)
+    are_apart = len(measured) <= MOST_TICKS and nearest * 2 * MOST_TICKS >= width
+    for value in measured if are_apart else _round_exposures(frame):
+        if frame.x_low <= value <= frame.x_high:
+            yield frame.at(value, 0.0)[0], numbers.count(value) if value >= 1 else f"{value:g}"
+
+
+def _round_exposures(frame: _Frame) -> Iterator[float]:
+    """Yield powers of ten about the frame, with 2 and 5 times them where few are."""
     first, last = math.floor(math.log10(frame.x_low)), math.ceil(math.log10(frame.x_high))
     factors = (1, 2, 5) if last - first <= 2 else (1,)
-    for power in range(first, last + 1):
-        for factor in factors:
-            value = factor * 10.0**power
-            if frame.x_low <= value <= frame.x_high:
-                yield frame.at(value, 0.0)[0], numbers.count(value) if value >= 1 else f"{value:g}"
+    yield from (factor * 10.0**power for power in range(first, last + 1) for factor in factors)
 
 
 def _table(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetbench.engine.heard_again import Sources
 from forgetbench.engine.results import Result
-from forgetbench.engine.trajectories import trained_checkpoints
+from forgetbench.engine.trajectories import trained_checkpoints, training_of_run
 from forgetbench.errors import UsageError
 from forgetbench.report import numbers
 from forgetbench.report.attribution import ROLE_NAMES, rows_of, sentence
@@ -72,6 +72,13 @@ class View:
     notes: tuple[tuple[str, str], ...]
     cost: tuple[tuple[str, list[CostLine]], ...]
     timed: str
+
+    @property
+    def made(self) -> str:
+        """Method and steps of its training, as far as they are known: one name often stands for many."""
+        known = training_of_run(self.result.checkpoint)
+        steps = None if known.steps is None else f"{known.steps} steps"
+        return ", ".join(filter(None, (known.method, steps)))
 
     @property
     def arms(self) -> tuple[tuple[str, RunDocument], ...]:
