@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format docs bench clean
+.PHONY: demo test test-slow lint format docs board bench clean
 
 $(STAMP): pyproject.toml constraints.txt requirements-no-deps.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,10 @@ format: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict --quiet
 
+board: $(STAMP)
+	$(BIN)/forgetbench leaderboard verify results/smollm2-135m --board smollm2-135m --record
+	$(BIN)/forgetbench leaderboard build smollm2-135m --results results/smollm2-135m --output board
+
 bench: $(STAMP)
 	$(BIN)/python benchmarks/cli_startup.py
 	$(BIN)/python benchmarks/bootstrap.py
@@ -48,4 +52,4 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/long_run.py
 
 clean:
-	rm -rf $(VENV) .demo site
+	rm -rf $(VENV) .demo site board

@@ -10,6 +10,8 @@ from typing import Any
 from typer.testing import Result
 
 from board_runs import Made
+from forgetbench.engine.results import read_result
+from forgetbench.report import numbers
 
 
 def test_run_submit_verify_record_build_publish(
@@ -80,3 +82,25 @@ def test_an_address_that_is_no_https_is_refused_before_anything_is_written(
     )  # fmt: skip
     assert isinstance(done.exception, UsageError) and "--url" in str(done.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_reference_result_is_submitted_verified_and_built_with_its_own_numbers(
+    cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    board, results, site = "smollm2-135m", tmp_path / "results", tmp_path / "site"
+    run = sorted((Path(__file__).parents[2] / "results" / board).rglob("run.json"))[0].parent
+    packed = cli("leaderboard", "submit", str(run), "--submitter", "A. Person", "--output", str(results))
+    assert "only a board with the key `limit: 24` takes it" in " ".join(packed.output.split())
+    recorded = cli("leaderboard", "verify", str(results), "--board", board, "--record")
+    assert recorded.exit_code == 0 and ": recomputed" in recorded.output, recorded.output
+    built = cli("leaderboard", "build", board, "--results", str(results), "--output", str(site))
+    assert built.exit_code == 0 and "1 entry" in built.output
+    assert "24 samples of each task" in (site / "index.html").read_text()
+    (entry,) = json.loads((site / "board.json").read_text())["entries"]
+    cells = {cell["task"]: (cell["base_score"], cell["checkpoint_score"]) for cell in entry["cells"]}
+    comparison = read_result(run).comparison
+    assert comparison is not None
+    assert cells == {row.name: (row.base, row.checkpoint) for row in comparison.rows}
+    page = (site / entry["page"]).read_text()
+    for row in comparison.rows:
+        assert numbers.difference(row.delta, metric=row.metric) in page

@@ -137,6 +137,7 @@ def test_results_that_are_not_of_the_board_are_left_out_with_a_reason(
 ) -> None:
     rows = {"arc": 0.0, "facts": 0.0, "refusal": 0.0}
     board_result("limited", rows, run_key="1" * 16, settings=Settings(limit=5))
+    board_result("other-seed", rows, run_key="6" * 16, settings=Settings(seed=3))
     board_result("loose", rows, run_key="2" * 16, alpha=0.2)
     board_result("other-tasks", {"poetry": 0.1}, run_key="3" * 16)
     board_result("org/base-135M", rows, run_key="4" * 16)
@@ -148,7 +149,8 @@ def test_results_that_are_not_of_the_board_are_left_out_with_a_reason(
     assert found == []
     said = " | ".join(sorted(x.reason for x in left_out))
     for part in (
-        "limited to 5",
+        "made with --limit 5, and the board is of all samples",
+        "drawn by --seed 3, and the board's by --seed 0",
         "alpha 0.2",
         "none of the board's tasks",
         "with itself",
@@ -156,6 +158,29 @@ def test_results_that_are_not_of_the_board_are_left_out_with_a_reason(
         "the role target",
     ):
         assert part in said
+
+
+def test_a_board_with_a_limit_takes_runs_of_exactly_that_limit(
+    board_result: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = {"arc": 0.0, "facts": 0.0, "refusal": 0.0}
+    for i, (name, settings) in enumerate((
+        ("of-24", Settings(limit=24)),
+        ("of-10", Settings(limit=10)),
+        ("of-all", Settings()),
+        ("by-budget", Settings(limits={"arc": 24})),
+        ("one-task-less", Settings(limit=24, limits={"arc": 5})),
+    )):  # fmt: skip
+        board_result(name, rows, run_key=f"{i:016x}", settings=settings)
+    path, tasks = write_board(tmp_path, ROLES, limit=24)
+    board = read_board(str(path))
+    found, left_out = read_entries(tmp_path / "results", board, columns_of(board, [tasks]))
+    assert names(found) == ["of-24"]
+    said = sorted(x.reason.removeprefix("it was made with ") for x in left_out)
+    asked = "and the board is of --limit 24"
+    assert said == [
+        f"--limit 10, {asked}", f"--limit 5, {asked}", f"all samples, {asked}", f"all samples, {asked}"
+    ]  # fmt: skip
 
 
 def test_the_same_pair_and_run_twice_is_an_error(board_result: Callable[..., Path], tmp_path: Path) -> None:

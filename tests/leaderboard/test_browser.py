@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from board_results import HOSTILE, HOSTILE_ROLES, everywhere, write_board, write_many
+from board_results import HOSTILE, HOSTILE_ROLES, everywhere, write_board, write_many, write_result
+from browser import SCREENS, layout_faults
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.site import SHOWN_FIRST, build_site
 
@@ -187,15 +188,44 @@ CONTRAST = """element => {
 }"""
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen_but_the_table_in_its_frame(
-    chromium: Any, site: Path
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_nothing_is_cut_too_wide_or_too_small_for_a_finger(
+    chromium: Any, site: Path, screen: str, scheme: str
 ) -> None:
-    context = chromium.new_context(viewport={"width": 360, "height": 740})
+    width, height = SCREENS[screen]
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
     for name in ("index.html", next((site / "entries").iterdir()).relative_to(site).as_posix()):
         page.goto(f"file://{site}/{name}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+        assert layout_faults(page) == [], name
     context.close()
+
+
+def test_on_a_phone_the_losses_of_an_entry_need_no_scrolling_and_each_figure_has_its_name(
+    chromium: Any, site: Path
+) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(f"file://{site}/{next((site / 'entries').iterdir()).relative_to(site).as_posix()}")
+    assert page.eval_on_selector(".scroll", "frame => frame.scrollWidth <= frame.clientWidth")
+    label = page.eval_on_selector(".rows td.num", "cell => getComputedStyle(cell, '::before').content")
+    assert label == '"Worse by"'
+    context.close()
+
+
+def test_checkpoints_of_one_name_are_told_apart_by_how_they_were_made(chromium: Any, site: Path) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(f"file://{site}/index.html")
+    assert "steps" in page.locator("#board tbody th").first.inner_text()
+    assert page.locator("figure a title").first.text_content().endswith(" steps")
+    context.close()
+
+
+def test_a_filter_in_which_all_entries_are_alike_is_left_out(opened: Opened) -> None:
+    assert opened.page.locator("#f-level").count() == 0, "all are self-reported"
+    assert opened.page.locator("#f-base").count() == 1
 
 
 def test_without_script_every_entry_is_there(chromium: Any, site: Path) -> None:
@@ -220,13 +250,17 @@ def test_what_a_stranger_wrote_runs_nothing_loads_nothing_and_opens_no_dialog(
         folder = tmp_path / str(i)
         folder.mkdir()
         everywhere(text, folder / "results")
+        write_result(
+            folder / "results", "other", dict.fromkeys(HOSTILE_ROLES, 0.0), training={"method": "lora"}
+        )
         path, tasks = write_board(folder, HOSTILE_ROLES)
         board = read_board(str(path))
         site = build_site(
             board, columns_of(board, [tasks]), results=folder / "results", output=folder / "site"
         )
         page.goto(f"file://{site.directory}/index.html")
-        page.select_option("#f-method", index=1)
+        methods = page.locator("#f-method option").evaluate_all("all => all.map(each => each.value)")
+        page.select_option("#f-method", next(m for m in methods if m not in ("", "lora")))
         assert page.locator("#board tbody tr:visible").count() == 1
         page.locator("#board tbody th a").click()
         assert page.locator("footer").is_visible()

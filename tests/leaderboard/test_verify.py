@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -16,54 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from board_runs import Made
-from forgetbench.engine.results import read_result
+from forgeries import Edit, forge, reasons, rewrite
+from forgetbench.engine.results import read_result, write_document
+from forgetbench.engine.run import compare_result
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.entries import read_entries
 from forgetbench.leaderboard.sample_files import MOST_NAMED
 from forgetbench.leaderboard.site import build_site
 from forgetbench.leaderboard.strict_json import read_json
-from forgetbench.leaderboard.verify import Verified, record, verify
+from forgetbench.leaderboard.verify import _arm_problems, record, verify
+from forgetbench.models.component import Checkpoint
 from forgetbench.schema.board import Verification
-
-Edit = Callable[..., None]
-
-
-def reasons(verified: Verified) -> str:
-    return "\n".join(map(str, verified.problems))
-
-
-def rewrite(path: Path, change: Callable[[pd.DataFrame], pd.DataFrame | None]) -> str:
-    """Change a sample file and return its new sha256."""
-    arrow = pq.read_table(path)
-    table = arrow.to_pandas()
-    changed = change(table)
-    new = pa.Table.from_pandas(
-        table if changed is None else changed, schema=arrow.schema, preserve_index=False
-    )
-    pq.write_table(new, path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def forge(
-    directory: Path, arm: str, task: str, change: Callable[[pd.DataFrame], pd.DataFrame | None], edit: Edit
-) -> None:
-    """Change a sample file and everything that would give it away by its hash."""
-    name = f"samples/{arm}/{task}.parquet"
-    digest = rewrite(directory / name, change)
-    run = directory / ("run.base.json" if arm == "base" else "run.json")
-
-    def rehash(document: dict[str, Any]) -> None:
-        for entry in document["tasks"]:
-            if entry["name"] == task:
-                entry["samples"]["sha256"] = digest
-
-    def redigest(submission: dict[str, Any]) -> None:
-        from forgetbench.leaderboard.sample_files import row_digests
-
-        submission["row_digests"][name] = row_digests(pq.read_table(directory / name).to_pandas())
-
-    edit(run, rehash)
-    edit(directory / "submission.json", redigest)
+from forgetbench.schema.run import RunDocument
 
 
 def test_what_was_run_is_recomputed_and_the_page_shows_its_own_numbers(
@@ -181,8 +144,11 @@ def test_another_version_of_a_task_is_named(ran: Made, twin: Path, tmp_path: Pat
         ("run.json", lambda d: d["tasks"][0].update(noise_floor=3.0), "noise floor of 3 is beyond"),
         ("run.json", lambda d: d["checkpoint"].update(fingerprint="0" * 64), "fingerprint does not follow"),
         ("run.json", lambda d: d["settings"].update(seed=7), "run by different settings"),
-        ("run.json", lambda d: d["settings"].update(limit=10), "limited to 10, not all samples"),
+        ("run.json", lambda d: d["settings"].update(limit=10), "--limit 10, and the board is of all samples"),
         ("run.json", lambda d: d["tasks"][0].update(margin=0.5), "comparison.json: rows[choices].margin"),
+        ("run.json", lambda d: d["tasks"][0].update(n_available=3), "n_available is 3, and here"),
+        ("run.json", lambda d: d["tasks"][1].update(component=d["tasks"][0]["component"]), "component is"),
+        ("run.json", lambda d: d["tasks"][0].update(samples=None), "has scores and no sample records"),
         ("comparison.json", lambda d: d["rows"][0].update(verdict="improved"), "rows[choices].verdict is"),
         ("comparison.json", lambda d: d["rows"][0].update(delta=0.3), "rows[choices].delta is 0.3"),
         ("comparison.json", lambda d: d.update(decision="SHIP", summary="SHIP: all is well."), "summary is"),
@@ -198,6 +164,43 @@ def test_a_document_that_does_not_follow_from_its_samples_is_refused(
 ) -> None:
     edit(twin / file, change)
     assert reason in reasons(verify(twin, ran.check()))
+
+
+def test_a_margin_that_both_arms_and_the_comparison_agree_on_is_still_the_tasks_own(
+    ran: Made, twin: Path, edit: Edit
+) -> None:
+    for file in ("run.base.json", "run.json"):
+        edit(twin / file, lambda d: d["tasks"][0].update(margin=0.9))
+    write_document(twin / "comparison.json", compare_result(twin))
+    found = reasons(verify(twin, ran.check()))
+    assert "run.json: task choices: margin is 0.9, and here the task has 0.05" in found
+    assert "comparison.json" not in found
+
+
+def test_a_lost_task_is_not_called_identical(ran: Made, twin: Path, edit: Edit) -> None:
+    lost = {"status": "identical", "samples": None, "metrics": {}, "n_scored": 0}
+    for file in ("run.base.json", "run.json"):
+        edit(twin / file, lambda d: d["tasks"][0].update(lost))
+    for arm in ("base", "checkpoint"):
+        (twin / f"samples/{arm}/choices.parquet").unlink()
+    edit(
+        twin / "submission.json",
+        lambda d: [d["row_digests"].pop(f"samples/{a}/choices.parquet") for a in ("base", "checkpoint")],
+    )
+    write_document(twin / "comparison.json", compare_result(twin))
+    assert "task choices is called identical, and its components differ" in reasons(verify(twin, ran.check()))
+    for file in ("run.base.json", "run.json"):
+        edit(twin / file, lambda d: d["tasks"][0].update(component="a" * 64))
+    found = reasons(verify(twin, ran.check()))
+    assert "run.json: task choices: component is 'aaaa" in found and "served by no component" in found
+
+
+def test_what_a_chain_of_components_answered_was_served_by_it(ran: Made, twin: Path) -> None:
+    document = read_json(RunDocument, twin / "run.json")
+    chain = Checkpoint.of(document.checkpoint).assistant
+    assert chain is not None
+    tasks = tuple(task.model_copy(update={"component": chain.fingerprint}) for task in document.tasks)
+    assert list(_arm_problems(document.model_copy(update={"tasks": tasks}), "checkpoint")) == []
 
 
 def test_a_sample_path_that_leads_elsewhere_is_not_followed(ran: Made, twin: Path, edit: Edit) -> None:

@@ -170,6 +170,7 @@ def submit(
 ) -> None:
     """Pack a result as a submission; nothing is sent anywhere."""
     from forgetbench.cli.console import console, write_json
+    from forgetbench.engine.results import read_result
     from forgetbench.leaderboard.submission import pack
     from forgetbench.report.escape import plain
 
@@ -184,8 +185,11 @@ def submit(
         "reason": reason,
     }
     packed = pack(result, output, said=said)
+    limit = read_result(result).checkpoint.settings.limit
     out = console(as_json=json)
     out.print(plain(f"Packed in {packed}. It holds the sample records: prompts, answers, names of files."))
+    if limit is not None:
+        out.print(f"It was made with --limit {limit}: only a board with the key `limit: {limit}` takes it.")
     out.print(plain(f"Check it: forgetbench leaderboard verify {packed}"), soft_wrap=True)
     if json:
         write_json({"submission": str(packed)})

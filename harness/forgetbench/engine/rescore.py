@@ -34,8 +34,8 @@ from forgetbench.engine.results import (
 from forgetbench.engine.run import Request, compare_result, select_tasks
 from forgetbench.errors import DataError, TaskError, UsageError
 from forgetbench.forgetting.answers import parse
-from forgetbench.models.component import Checkpoint, Component
-from forgetbench.schema.run import Arm, CheckpointInfo, RunDocument, TaskResult
+from forgetbench.models.component import Checkpoint
+from forgetbench.schema.run import Arm, RunDocument, TaskResult
 from forgetbench.schema.task import DEFINITION, Condition, LmEval, SuiteRow
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Registry, Selection, load_registry
@@ -184,7 +184,7 @@ def _is_suite_row(name: str, registry: Registry) -> bool:
 def _plan(selection: Selection, document: RunDocument, base: RunDocument | None) -> Plan:
     """Plan the tasks of a run as it did; what it skipped stays skipped."""
     capabilities: dict[Arm, frozenset[str]] = {
-        arm.arm: _checkpoint(arm.checkpoint).capabilities for arm in (document, base) if arm is not None
+        arm.arm: Checkpoint.of(arm.checkpoint).capabilities for arm in (document, base) if arm is not None
     }
     plan = make_plan(selection, settings=document.settings, capabilities=capabilities, offline=True)
     results = {task.name: task for task in document.tasks}
@@ -261,7 +261,7 @@ def _score_arm(
     """Score one arm by running it on a cache that holds every answer: no model is ever asked."""
     results = {task.name: task for task in document.tasks}
     stored = read_samples(source, document)
-    checkpoint = _checkpoint(document.checkpoint)
+    checkpoint = Checkpoint.of(document.checkpoint)
     done = tuple(planned for planned in plan.tasks if planned.task.name in stored)
     with TemporaryDirectory(prefix="forgetbench-rescore-") as cache:
         run = ArmRun(
@@ -344,20 +344,3 @@ def _store_answers(run: ArmRun, planned: PlannedTask, table: pd.DataFrame, resul
         own = replace(run, prompting=replace(run.prompting, repeat=repeat))
         with Journal.open(journal_of(own, planned, component)) as journal:
             journal.write({content: nth_answer(answer, repeat) for content, answer in answers.items()})
-
-
-def _checkpoint(info: CheckpointInfo) -> Checkpoint:
-    """Return a checkpoint that has a name and fingerprints, and no weights."""
-    components = {
-        part.role: Component(
-            role=part.role,
-            source=part.source,
-            format=part.format,
-            path=None,
-            architecture=part.architecture,
-            fingerprint=part.fingerprint,
-            capabilities=part.capabilities,
-        )
-        for part in info.components
-    }
-    return Checkpoint(name=info.name, components=components)

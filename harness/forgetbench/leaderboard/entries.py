@@ -219,12 +219,13 @@ def _not_of(board: Board, columns: Sequence[Column], comparison: Comparison, run
 
 def unlike(board: Board, columns: Sequence[Column], comparison: Comparison, run: RunDocument) -> str | None:
     """Return how a run was made otherwise than a board asks for; None where it was made so."""
-    limits = {*run.settings.limits.values(), run.settings.limit} - {None}
-    if limits != ({board.limit} - {None}):
-        asked = "all samples" if board.limit is None else f"--limit {board.limit}"
-        return (
-            f"it was limited to {', '.join(map(str, sorted(filter(None, limits)))) or 'nothing'}, not {asked}"
-        )
+    settings = run.settings
+    limits = {settings.limit, *map(settings.limit_of, settings.limits)}
+    if limits != {board.limit}:
+        made = " and ".join(sorted(map(_how_many, limits - {board.limit})))
+        return f"it was made with {made}, and the board is of {_how_many(board.limit)}"
+    if settings.seed != board.seed:
+        return f"its samples were drawn by --seed {settings.seed}, and the board's by --seed {board.seed}"
     if comparison.alpha != board.alpha:
         return f"its intervals are for alpha {comparison.alpha:g}, not {board.alpha:g}"
     roles = {column.name: column.role for column in columns}
@@ -232,6 +233,10 @@ def unlike(board: Board, columns: Sequence[Column], comparison: Comparison, run:
         if (role := roles.get(row.name, row.role)) != row.role:
             return f"{row.name} was run in the role {row.role}, not {role}: its interval is of another family"
     return None
+
+
+def _how_many(limit: int | None) -> str:
+    return "all samples" if limit is None else f"--limit {limit}"
 
 
 def digests(directory: Path) -> dict[str, str]:

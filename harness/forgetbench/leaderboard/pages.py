@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from forgetbench.leaderboard.definition import Column
@@ -12,8 +13,10 @@ from forgetbench.leaderboard.plots import FOREST_WIDTH, forest
 from forgetbench.leaderboard.reproduce import run_command
 from forgetbench.leaderboard.view import CellView, cell_view, margins
 from forgetbench.report import numbers
+from forgetbench.report.html.samples import worse_by
 from forgetbench.report.signs import ROLE_TITLES
 from forgetbench.schema.board import Board
+from forgetbench.schema.comparison import Comparison, WorstLoss
 
 MOST_LOSSES = 20
 LEVELS = {
@@ -43,6 +46,15 @@ class RowView:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class LossView:
+    """One of the samples that lost most."""
+
+    title: str
+    worse_by: str
+    loss: WorstLoss
+
+
 def entry_context(entry: Entry, board: Board, columns: Sequence[Column]) -> dict[str, Any]:
     """Return what the template of an entry's page needs."""
     from markupsafe import escape
@@ -58,14 +70,21 @@ def entry_context(entry: Entry, board: Board, columns: Sequence[Column]) -> dict
         "forest_width": FOREST_WIDTH,
         "command": escape(run_command(comparison, run, board.task_roles)),  # whole, however long
         "level_text": LEVELS[entry.level],
-        "losses": [loss for loss in comparison.worst_losses if loss.task in _tasks(entry, shown)][
-            :MOST_LOSSES
-        ],
+        "losses": list(islice(_losses(comparison, _tasks(entry, shown)), MOST_LOSSES)),
         "facts": list(_facts(entry)),
         "others": [row for row in comparison.rows if row.name not in shown],
         "scope": "The intervals cover the test items, for this checkpoint. About its method only several "
         "training seeds would speak.",
     }
+
+
+def _losses(comparison: Comparison, tasks: set[str]) -> Iterator[LossView]:
+    """Yield the worst losses of some tasks."""
+    rows = {row.name: row for row in (*comparison.rows, *comparison.details)}
+    for loss in comparison.worst_losses:
+        if loss.task in tasks and (row := rows.get(loss.task)) is not None:
+            lost = "lost" if row.transitions is not None else worse_by(loss.degradation, row.metric)
+            yield LossView(title=row.title, worse_by=lost, loss=loss)
 
 
 def _tasks(entry: Entry, shown: set[str]) -> set[str]:

@@ -14,7 +14,7 @@ from forgetbench.leaderboard.entries import Entry
 from forgetbench.report import numbers
 
 WIDTH, HEIGHT = 640, 340
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 66, 16, 14, 52
 SHAPES = ("circle", "square", "triangle", "diamond")
 MOST_LINES = len(SHAPES) * 2
 
@@ -51,6 +51,8 @@ class Plot:
     marks: tuple[Mark, ...]
     lines: tuple[tuple[str, str], ...]
     """Label and points of each line."""
+    shapes: tuple[str, ...] = SHAPES[:1]
+    """Of the marks on each line, in turn: filled the first time round."""
 
 
 class Axis:
@@ -145,6 +147,7 @@ def curves(entries: Sequence[Entry]) -> Plot | None:
         return None
     chosen = sorted(lines.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST_LINES]
     every = [point for _, points in chosen for point in points]
+    bases = {base for (base, _), _ in chosen}
     x_axis = Axis([float(steps) for steps, *_ in every], LEFT, WIDTH - RIGHT, log=True)
     y_axis = _loss_axis([worst for _, worst, _ in every])
     marks, drawn = [], []
@@ -152,7 +155,8 @@ def curves(entries: Sequence[Entry]) -> Plot | None:
         points.sort(key=lambda point: point[:2])
         at = [(x_axis(steps), y_axis(worst)) for steps, worst, _ in points]
         base = points[0][2].comparison.base.name
-        drawn.append((f"{run} on {base}", " ".join(f"{x},{y}" for x, y in at)))
+        label = run if len(bases) == 1 else f"{run} on {base}"
+        drawn.append((label, " ".join(f"{x},{y}" for x, y in at)))
         marks += [
             Mark(x, y, name_of(entry), entry.key, SHAPES[i % len(SHAPES)], i < len(SHAPES))
             for (x, y), (*_, entry) in zip(at, points, strict=True)
@@ -164,6 +168,7 @@ def curves(entries: Sequence[Entry]) -> Plot | None:
         x_ticks=x_axis.ticks(lambda value: f"{value:g}"),
         y_ticks=y_axis.ticks(_short),
         margin_y=y_axis(1.0),
+        shapes=SHAPES,
         marks=tuple(marks),
         lines=tuple(drawn),
     )
@@ -216,8 +221,11 @@ def forest(entry: Entry, columns: Sequence[Column]) -> Forest | None:
 
 
 def name_of(entry: Entry) -> str:
-    """Return base → checkpoint."""
-    return f"{entry.comparison.base.name} → {entry.comparison.checkpoint.name}"
+    """Return base → checkpoint, with method and steps where they are known."""
+    steps = steps_of(entry)
+    how = [method_of(entry), None if steps is None else f"{steps} steps"]
+    pair = f"{entry.comparison.base.name} → {entry.comparison.checkpoint.name}"
+    return ", ".join([pair, *filter(None, how)])
 
 
 def method_of(entry: Entry) -> str | None:

@@ -19,6 +19,7 @@ from forgetbench.forgetting.answers import parse
 from forgetbench.leaderboard.sample_files import MOST_NAMED, rows_of
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
+from forgetbench.models.component import Checkpoint
 from forgetbench.schema.board import Problem
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import RunDocument, TaskResult
@@ -53,12 +54,15 @@ def check_arm(document: RunDocument, tables: Mapping[str, pd.DataFrame], plan: P
         tables: Its sample tables by task name.
         plan: The same tasks, as they are defined here (:func:`~forgetbench.engine.rescore.plan_again`).
     """
-    found = Found()
+    found = Found(problems=list(_suite_row_problems(document, plan)))
     planned = {task.task.name: task for task in plan.tasks}
     for task in document.tasks:
+        own = planned.get(task.name)
+        if task.status == "identical" and own is not None and own.skipped is None:
+            found.problems += _definition_problems(document, task, own)
         if task.name not in tables:
             continue
-        table, own = tables[task.name], planned.get(task.name)
+        table = tables[task.name]
         file = f"samples/{document.arm}/{task.name}.parquet"
         if own is None:
             found.unknown.add(task.name)
@@ -78,6 +82,7 @@ def check_arm(document: RunDocument, tables: Mapping[str, pd.DataFrame], plan: P
 
 
 def _definition_problems(document: RunDocument, task: TaskResult, own: PlannedTask) -> Iterator[Problem]:
+    serving = Checkpoint.of(document.checkpoint).component_for(own.task.capability)
     expected = {
         "version": own.task.version,
         "definition_sha256": own.definition_sha256,
@@ -85,12 +90,28 @@ def _definition_problems(document: RunDocument, task: TaskResult, own: PlannedTa
         "n_planned": len(own.samples),
         "judge": own.judge_info,
         "chance": getattr(own.task, "chance", None),
+        "margin": own.task.margin,
+        "component": serving.fingerprint if serving else None,
     }
+    if task.n_available is not None:
+        expected["n_available"] = own.n_available
     for key, value in expected.items():
         said = getattr(task, key)
         if said != value:
             reason = f"{key} is {_short(said)}, and here the task has {_short(value)}"
             yield Problem(file=file_of(document), reason=f"task {task.name}: {reason}")
+
+
+def _suite_row_problems(document: RunDocument, plan: Plan) -> Iterator[Problem]:
+    """Yield the suite rows that are not of the tasks, or not of the margin, that they are defined with."""
+    defined = {row.name: row for row in plan.suite_rows}
+    for row in document.suite_rows:
+        if (own := defined.get(row.name)) is None:
+            continue
+        for key, said, expected in (("tasks", row.tasks, own.tasks), ("margin", row.margin, own.margin)):
+            if said != expected:
+                reason = f"{key} is {_short(said)}, and here the row has {_short(expected)}"
+                yield Problem(file=file_of(document), reason=f"suite row {row.name}: {reason}")
 
 
 def file_of(document: RunDocument) -> str:

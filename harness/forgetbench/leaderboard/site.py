@@ -21,7 +21,7 @@ from forgetbench.leaderboard.entries import Entry, LeftOut, read_entries
 from forgetbench.leaderboard.entry_report import write_report
 from forgetbench.leaderboard.export import board_csv, board_json
 from forgetbench.leaderboard.pages import entry_context
-from forgetbench.leaderboard.view import board_data, choices, entry_view, headers
+from forgetbench.leaderboard.view import board_data, choices, entry_view, headers, only_base
 from forgetbench.report.escape import plain
 from forgetbench.schema.board import Board
 
@@ -90,16 +90,17 @@ def put_in_place(site: Path, output: Path) -> None:
 def _write(site: Path, board: Board, columns: Sequence[Column], entries: Sequence[Entry]) -> None:
     (site / "entries").mkdir(parents=True)
     views = [entry_view(entry, columns) for entry in entries]
-    templates = _templates()
+    templates, shown = _templates(), headers(columns, entries, limit=board.limit)
     index = templates.get_template("index.html.j2").render(
         board=board,
         columns=columns,
-        headers=headers(columns),
+        base=only_base(entries),
+        headers=shown,
         entries=views,
         first=views[:SHOWN_FIRST],
         rest=views[SHOWN_FIRST:],
         choices=choices(views),
-        data=embedded_json(board_data(views, columns, sort=board.sort)),
+        data=embedded_json(board_data(views, shown, sort=board.sort)),
         plots=[plot for plot in (plots.pareto(entries, columns), plots.curves(entries)) if plot is not None],
         size=(plots.WIDTH, plots.HEIGHT, plots.LEFT, plots.RIGHT, plots.TOP, plots.BOTTOM),
         **_page(with_script=True),

@@ -29,6 +29,7 @@ from forgetbench.leaderboard.rerun import rerun_problems
 from forgetbench.leaderboard.sample_files import check_file, read_table
 from forgetbench.leaderboard.strict_json import read_json
 from forgetbench.leaderboard.unpack import unexpected_files
+from forgetbench.models.component import Checkpoint
 from forgetbench.models.fingerprint import combine
 from forgetbench.schema.board import Board, Level, Problem, Submission, Verification
 from forgetbench.schema.comparison import Comparison
@@ -101,7 +102,8 @@ def verify(directory: Path, check: Check) -> Verified:
     except DataError as error:
         name = error.thing.replace(f"{directory}/", "")
         return Verified(directory=directory, problems=(Problem(file=name, reason=error.cause),))
-    problems = [*_file_problems(submitted, check), *_identity_problems(submitted)]
+    problems = [*_unlike_problems(submitted, check), *_file_problems(submitted, check)]
+    problems += _identity_problems(submitted)
     for document in submitted.arms:
         problems += _read_tables(submitted, document)
     notes: list[str] = []
@@ -212,6 +214,11 @@ def _identity_problems(submitted: Submitted) -> Iterator[Problem]:
             yield Problem(file=COMPARISON_FILE, reason=f"{key} is not that of the run document")
     if base.run_key != checkpoint.run_key or base.settings != checkpoint.settings:
         yield Problem(file=RUN_FILE["base"], reason="the arms were run by different settings")
+    served = {task.name: task.component for task in base.tasks}
+    for task in checkpoint.tasks:
+        if task.status == "identical" and served.get(task.name) != task.component:
+            reason = f"task {task.name[:80]} is called identical, and its components differ"
+            yield Problem(file=RUN_FILE["checkpoint"], reason=reason)
     if base.checkpoint.fingerprint == checkpoint.checkpoint.fingerprint:
         yield Problem(file=COMPARISON_FILE, reason="compares a checkpoint with itself")
     prints = (document.checkpoint.fingerprint[:12] for document in (checkpoint, base))
@@ -230,10 +237,14 @@ def _arm_problems(document: RunDocument, arm: Arm) -> Iterator[Problem]:
     own = combine(parts) if len(parts) != 1 else next(iter(parts.values()))
     if own != info.fingerprint or not all(map(_SHA256.fullmatch, parts.values())):
         yield Problem(file=file, reason="its fingerprint does not follow from its components")
+    assistant = Checkpoint.of(info).assistant
+    served = {*parts.values(), assistant.fingerprint if assistant else None, None}
     for task in document.tasks:
         name = task.name[:80]
-        if task.component is not None and task.component not in parts.values():
+        if task.component not in served:
             yield Problem(file=file, reason=f"task {name} was served by no component of it")
+        if task.samples is None and task.metrics:
+            yield Problem(file=file, reason=f"task {name} has scores and no sample records")
         if task.noise_floor is not None and not 0 <= task.noise_floor <= task.margin:
             reason = f"task {name}: a noise floor of {task.noise_floor:g} is beyond its margin"
             yield Problem(file=file, reason=reason)
@@ -281,11 +292,17 @@ def _shown(submitted: Submitted, check: Check) -> set[str]:
     return {name for column in check.columns for name in rows.get(column.name, (column.name,))} & tasks
 
 
-def _board_problems(submitted: Submitted, check: Check) -> Iterator[Problem]:
+def _unlike_problems(submitted: Submitted, check: Check) -> Iterator[Problem]:
+    """Yield that it was made otherwise than the board asks for: much else follows from that."""
     if check.board is None:
         return
     if (reason := unlike(check.board, check.columns, submitted.comparison, submitted.checkpoint)) is not None:
         yield Problem(file=file_of(submitted.checkpoint), reason=reason)
+
+
+def _board_problems(submitted: Submitted, check: Check) -> Iterator[Problem]:
+    if check.board is None:
+        return
     if not {row.name for row in submitted.comparison.rows} & {column.name for column in check.columns}:
         yield Problem(file=COMPARISON_FILE, reason=f"has none of the tasks of the board {check.board.name}")
     others = [e for e in check.present if e.directory.resolve() != submitted.directory.resolve()]

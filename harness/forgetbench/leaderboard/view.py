@@ -12,6 +12,7 @@ from forgetbench.leaderboard.entries import Cell, Entry
 from forgetbench.leaderboard.plots import method_of, parameters_of, steps_of
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
+from forgetbench.report.html.forest import unit_of
 from forgetbench.report.signs import SIGNS
 
 NAME_LIMIT = 80
@@ -42,6 +43,8 @@ class EntryView:
     base: str
     checkpoint: str
     method: str
+    made: str
+    """Method and steps, where they are known: many checkpoints of a training have one name."""
     parameters: str
     steps: str
     worst: str
@@ -71,11 +74,20 @@ class Header:
     """Larger ones come first when it is clicked."""
 
 
-def headers(columns: Sequence[Column]) -> tuple[Header, ...]:
-    """Return the columns of the page, the board's tasks in the middle."""
+def headers(
+    columns: Sequence[Column], entries: Sequence[Entry], *, limit: int | None = None
+) -> tuple[Header, ...]:
+    """Return the columns of the page, the board's tasks in the middle.
+
+    Args:
+        columns: The board's.
+        entries: They say what each task is measured in.
+        limit: The board's.
+    """
+    samples = "fewest of a task" if limit is None else f"fewest of a task; limited to {limit}"
     return (
         Header(key="rank", label="Rank"),
-        Header(key="name", label="Base → checkpoint", numeric=False),
+        Header(key="name", label="Checkpoint" if only_base(entries) else "Base → checkpoint", numeric=False),
         Header(key="worst", label="Worst loss", about="in units of its margin"),
         Header(key="regressions", label="Regressed", about="tasks"),
         Header(key="method", label="Method", numeric=False),
@@ -83,16 +95,36 @@ def headers(columns: Sequence[Column]) -> tuple[Header, ...]:
         Header(key="steps", label="Steps"),
         *(
             Header(
-                key=c.name, label=plain(c.title, limit=NAME_LIMIT), about=c.role, numeric=False, is_task=True
+                key=c.name,
+                label=plain(c.title, limit=NAME_LIMIT),
+                about=_about(c, next((e.cells[i] for e in entries if e.cells[i] is not None), None)),
+                numeric=False,
+                is_task=True,
             )
-            for c in columns
+            for i, c in enumerate(columns)
         ),
-        Header(key="n", label="n", about="fewest of a task", descending=True),
+        Header(key="n", label="n", about=samples, descending=True),
         Header(key="coverage", label="Coverage", about="least of a task", descending=True),
         Header(key="floor", label="Noise floor", about="largest, in margins"),
         Header(key="hardware", label="Hardware", numeric=False),
         Header(key="level", label="Checked", numeric=False),
     )
+
+
+def only_base(entries: Sequence[Entry]) -> str | None:
+    """Return the base of all entries; None where there are several, or no entry."""
+    bases = {entry.comparison.base.fingerprint: entry.comparison.base.name for entry in entries}
+    return next(iter(bases.values())) if len(bases) == 1 else None
+
+
+def _about(column: Column, cell: Cell | None) -> str:
+    """Return role, unit and margin of a task's column."""
+    if cell is None:
+        return column.role
+    metric = cell.row.metric
+    margin = numbers.difference(column.margin, metric=metric).removeprefix("+")
+    unit = unit_of(metric).replace("_", " ")
+    return plain(f"{column.role}, in {unit}, margin\u00a0{margin}", limit=NAME_LIMIT)
 
 
 def entry_view(entry: Entry, columns: Sequence[Column]) -> EntryView:
@@ -116,6 +148,7 @@ def entry_view(entry: Entry, columns: Sequence[Column]) -> EntryView:
         base=base,
         checkpoint=checkpoint,
         method=method or numbers.MISSING,
+        made=", ".join(filter(None, (method, "" if steps is None else f"{steps} steps"))),
         parameters=numbers.count(parameters),
         steps=numbers.MISSING if steps is None else str(steps),
         worst=margins(entry.worst),
@@ -155,7 +188,14 @@ def margins(number: float | None) -> str:
 def board_conclusion(entry: Entry, columns: Sequence[Column]) -> Conclusion:
     """Return the decision over the board's own rows, by its margins."""
     rows = [
-        cell.row.model_copy(update={"verdict": cell.verdict, "margin": column.margin, "role": column.role})
+        cell.row.model_copy(
+            update={
+                "name": column.title,  # as the page names it
+                "verdict": cell.verdict,
+                "margin": column.margin,
+                "role": column.role,
+            }
+        )
         for cell, column in zip(entry.cells, columns, strict=True)
         if cell is not None
     ]
@@ -173,11 +213,11 @@ def hardware_of(entry: Entry) -> str:
     return plain(f"{load.device}, {load.dtype}, {entry.run.environment.platform}", limit=NAME_LIMIT)
 
 
-def board_data(entries: Sequence[EntryView], columns: Sequence[Column], *, sort: str) -> dict[str, Any]:
+def board_data(entries: Sequence[EntryView], shown: Sequence[Header], *, sort: str) -> dict[str, Any]:
     """Return what the page's script sorts, filters and searches by; texts are cleaned already."""
     return {
         "sort": sort,
-        "columns": [{"key": h.key, "label": h.label, "descending": h.descending} for h in headers(columns)],
+        "columns": [{"key": h.key, "label": h.label, "descending": h.descending} for h in shown],
         "rows": [
             {
                 "key": e.key,
@@ -194,11 +234,12 @@ def board_data(entries: Sequence[EntryView], columns: Sequence[Column], *, sort:
 
 
 def choices(entries: Sequence[EntryView]) -> Mapping[str, list[str]]:
-    """Return what each filter can be set to."""
-    return {
+    """Return what each filter can be set to; a field in which all entries are alike has none."""
+    found = {
         field: sorted({str(getattr(entry, field)) for entry in entries})
-        for field in ("base", "method", "level", "decision")
+        for field in ("base", "method", "decision", "level")
     }
+    return {field: values for field, values in found.items() if len(values) > 1}
 
 
 def _floor(entry: Entry, columns: Sequence[Column]) -> float:

@@ -93,6 +93,23 @@ class Checkpoint:
     components: Mapping[Role, Component]
     bases: Mapping[Role, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, info: CheckpointInfo) -> Checkpoint:
+        """Return the checkpoint of a run document: names and fingerprints, and no weights."""
+        components = {
+            part.role: Component(
+                role=part.role,
+                source=part.source,
+                format=part.format,
+                path=None,
+                architecture=part.architecture,
+                fingerprint=part.fingerprint,
+                capabilities=part.capabilities,
+            )
+            for part in info.components
+        }
+        return cls(name=info.name, components=components)
+
     @property
     def fingerprint(self) -> str:
         """The component's own; of a system, sha256 over role and fingerprint of each."""

@@ -33,7 +33,9 @@ class Board(Document):
     sort: str = "rank"
     """Column that the page is sorted by when it opens, ``-`` before it for descending."""
     limit: int | None = Field(default=None, gt=0)
-    """The ``--limit`` that every run must have; without this key, all samples."""
+    """The ``--limit`` that every run must have; without this key, all samples. The page says it."""
+    seed: int = 0
+    """The ``--seed`` that every run must have: it chooses the samples of a limit, and nobody picks theirs."""
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """Error rate that every comparison must have been made with."""
 

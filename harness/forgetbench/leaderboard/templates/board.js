@@ -10,8 +10,8 @@
   for (const rest of [...table.tBodies].slice(1)) rest.remove();
   const entries = data.rows.map((row) => ({ ...row, line: lines.get(row.key) }));
   const place = new Map(data.columns.map((column, i) => [column.key, i]));
-  const fields = ["base", "method", "decision", "level"];
   const at = (id) => document.getElementById(id);
+  const fields = ["base", "method", "decision", "level"].filter((field) => at(`f-${field}`));
   const step = Math.max(body.rows.length, 1);
   let state = {};
   let shown = step;
