@@ -17,6 +17,8 @@ from forgetbench.errors import DataError, UsageError
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.site import BuiltSite, build_site
 from forgetbench.schema.board import Verification
+from forgetbench.schema.comparison import WorstLoss
+from forgetbench.schema.run import Settings
 
 
 class Tags(HTMLParser):
@@ -109,6 +111,31 @@ def test_level_and_notes_of_verification_are_shown(tmp_path: Path) -> None:
     entry = next(page for name, page in found.items() if name.startswith("entries/"))
     assert 'class="level re-run"' in found["index.html"]
     assert "Somebody other than the submitter" in entry and "arc: by hand" in entry
+
+
+def test_the_samples_that_lost_most_show_what_was_asked_and_how_much_was_lost(
+    tmp_path: Path, board_result: Callable[..., Path]
+) -> None:
+    loss = WorstLoss(
+        task="arc", sample_id="7", input="Which gas do plants take in?", reference="carbon dioxide",
+        base="carbon dioxide", checkpoint="", degradation=1.0,
+    )  # fmt: skip
+    board_result("one", dict.fromkeys(HOSTILE_ROLES, 0.0), worst_losses=(loss,))
+    site = build(tmp_path)
+    page = (site.directory / "entries" / f"{site.entries[0].key}.html").read_text()
+    part = page[page.index("Lost most") : page.index("Run it again")]
+    for text in ("Arc", "+100.0 points", "Which gas do plants take in?", "carbon dioxide", "(nothing)"):
+        assert text in part
+
+
+def test_the_page_says_unit_margin_limit_and_the_one_base(
+    tmp_path: Path, board_result: Callable[..., Path]
+) -> None:
+    board_result("one", dict.fromkeys(HOSTILE_ROLES, 0.0), settings=Settings(limit=24))
+    page = (build(tmp_path, limit=24).directory / "index.html").read_text()
+    assert "Measured on 24 samples of each task" in page and "limited to 24" in page
+    assert "general, in points, margin 2.0" in page
+    assert page.count("Base of every entry") == 1 and "org/base-135M →" not in page
 
 
 def test_a_folder_with_something_else_in_it_is_not_replaced(tmp_path: Path) -> None:

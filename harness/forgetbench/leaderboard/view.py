@@ -124,7 +124,7 @@ def _about(column: Column, cell: Cell | None) -> str:
     metric = cell.row.metric
     margin = numbers.difference(column.margin, metric=metric).removeprefix("+")
     unit = unit_of(metric).replace("_", " ")
-    return plain(f"{column.role}, in {unit}, margin\u00a0{margin}", limit=NAME_LIMIT)
+    return plain(f"{column.role}, in {unit}, margin {margin}", limit=NAME_LIMIT)
 
 
 def entry_view(entry: Entry, columns: Sequence[Column]) -> EntryView:
