@@ -38,6 +38,14 @@ def test_a_cluster_that_is_not_there_is_named(
     assert error.startswith("error: --ray-address 127.0.0.1:1: cannot be reached")
 
 
+def test_an_address_of_ray_client_is_refused(
+    terminal: Terminal, logging_model: Path, tiny_tasks: Path
+) -> None:
+    ended = terminal(*WORDS, "--engine", "ray", "--ray-address", "ray://127.0.0.1:10001")
+    assert ended.code == 2
+    assert "is of Ray Client" in ended.errors[0] and "ray job submit" in ended.errors[0]
+
+
 def test_a_dry_run_shows_placement_and_cost_and_a_run_asks_each_question_once(
     terminal: Terminal, logging_model: Path, tiny_tasks: Path
 ) -> None:
@@ -63,6 +71,7 @@ def test_results_go_to_a_url(
 ) -> None:
     ended = terminal(*WORDS, "--output-path", f"file://{tmp_path}/shared/results")
     assert ended.code == 0, ended.err
+    assert f"Results are copied to file://{tmp_path}/shared/results at the end" in ended.out
     assert len(list((tmp_path / "shared" / "results").rglob("*.json"))) == 3
 
 

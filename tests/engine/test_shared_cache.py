@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fsspec.core import url_to_fs
 
 from forgetbench.engine.audio_store import get, put
 from forgetbench.engine.journal import Answer, Journal
+from forgetbench.engine.ray_worker import audio_of
+from forgetbench.engine.remote_files import RemoteFolder
 from forgetbench.engine.shared_cache import SharedCache
 from forgetbench.engine.shared_results import results_at, url_of
 from forgetbench.errors import MissingPackageError, StorageError
@@ -96,6 +99,41 @@ def test_audio_that_answers_name_comes_along(url: str, move: Callable[[], None])
     assert get(file).samples.tolist() == pytest.approx([0.1, -0.2])
 
 
+def test_all_stems_of_an_answer_come_along(url: str, move: Callable[[], None]) -> None:
+    stems = [put(Audio(samples=np.full(4, v, dtype=np.float32), sampling_rate=16_000)) for v in (0.1, 0.2)]
+    answer = Answer(prediction=RawPrediction(audio=stems[0], stems=(stems[1],)))
+    audio = audio_of({"a": answer})
+    assert audio.keys() == {file.sha256 for file in stems}
+    SharedCache(url).put(journal(), {"a": answer}, audio)
+    move()
+    SharedCache(url).take(journal())
+    assert [get(file).samples[0] for file in stems] == pytest.approx([0.1, 0.2])
+
+
+def test_what_was_cut_off_there_is_asked_again(tmp_path: Path, move: Callable[[], None]) -> None:
+    """A driver on a shared disk was killed while it wrote."""
+    SharedCache(f"file://{tmp_path}/shared").put(journal(), {"a": said("one")}, {})
+    SharedCache(f"file://{tmp_path}/shared").put(journal(), {"b": said("two")}, {})
+    cut = next((tmp_path / "shared" / "predictions").rglob("*.jsonl"))
+    cut.write_bytes(cut.read_bytes()[:20])
+    move()
+    SharedCache(f"file://{tmp_path}/shared").take(journal())
+    with Journal.open(journal()) as known:
+        assert len(known.answers) == 1
+
+
+def test_an_answer_whose_audio_is_damaged_there_is_asked_again(
+    tmp_path: Path, move: Callable[[], None]
+) -> None:
+    file = put(Audio(samples=np.array([0.1], dtype=np.float32), sampling_rate=16_000))
+    shared = SharedCache(f"file://{tmp_path}/shared")
+    shared.put(journal(), {"a": Answer(prediction=RawPrediction(audio=file))}, {file.sha256: b"RIFF"})
+    move()
+    shared.take(journal())
+    with Journal.open(journal()) as known:
+        assert len(known.answers) == 0
+
+
 def test_a_question_that_nobody_asked_has_no_answers(url: str) -> None:
     SharedCache(url).take(journal())
     assert not journal().exists()
@@ -114,6 +152,44 @@ def test_results_come_back_on_another_machine(url: str, move: Callable[[], None]
     shutil.rmtree(cache_root())
     with results_at(output) as folder:
         assert [(folder / name).read_text() for name in ("a/run.json", "b.json")] == ["[]", "1"]
+
+
+def test_what_could_not_be_copied_is_copied_the_next_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = Path(f"{url}/late")
+
+    def gone(*_: object) -> None:
+        raise StorageError("the store", "cannot be used")
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError), results_at(output) as folder:
+        patch.setattr(RemoteFolder, "send", gone)
+        (folder / "run.json").write_text("{}")
+    with results_at(output) as folder:
+        assert (folder / "run.json").read_text() == "{}"
+    shutil.rmtree(cache_root())
+    with results_at(output) as folder:
+        assert (folder / "run.json").exists()
+
+
+def test_what_another_machine_changed_is_read_even_at_the_same_size(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, caches = Path(f"{url}/changed"), [str(tmp_path / name) for name in ("one", "two", "one")]
+    for cache, seen, text in zip(caches, (None, "1", "2"), ("1", "2", "3"), strict=True):
+        monkeypatch.setenv("FORGETBENCH_CACHE", cache)
+        with results_at(output) as folder:
+            file = folder / "run.json"
+            assert (file.read_text() if file.exists() else None) == seen
+            file.write_text(text)
+
+
+def test_what_was_taken_away_there_is_no_result_here(url: str, tmp_path: Path) -> None:
+    output = Path(f"{url}/taken")
+    with results_at(output) as folder:
+        (folder / "run.json").write_text("{}")
+    files, root = url_to_fs(f"{url}/taken")
+    files.rm(root, recursive=True)
+    with results_at(output) as folder:
+        assert not (folder / "run.json").exists()
 
 
 def test_results_are_copied_when_the_work_fails(url: str, move: Callable[[], None]) -> None:
@@ -148,6 +224,28 @@ def test_a_url_is_no_folder_for_the_cache(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("FORGETBENCH_CACHE", "s3://bucket/cache")
     assert shared_cache_url() == "s3://bucket/cache"
     assert "s3:" not in str(cache_root())
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """S3 does not answer."""
+    from s3fs import S3FileSystem
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    S3FileSystem.clear_instance_cache()
+    yield
+    S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_a_store_that_does_not_answer_is_one_line() -> None:
+    """Botocore has errors of its own for credentials and connections, which are no OSError."""
+    shared = SharedCache(f"s3://{BUCKET}-nowhere/x")
+    with pytest.raises(StorageError, match=r"FORGETBENCH_CACHE s3://.*cannot be used"):
+        shared.take(journal())
+    with pytest.raises(StorageError, match="--output-path s3://"), results_at(Path("s3://nowhere/x")):
+        pass
 
 
 def test_a_scheme_that_nothing_knows_and_a_bucket_that_is_not_there_are_named(s3: str) -> None:

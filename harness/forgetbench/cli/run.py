@@ -13,6 +13,7 @@ import typer
 from forgetbench.cli import options as o
 from forgetbench.cli.budget import keep_budget, read_budget
 from forgetbench.cli.engine import Engine, RayAddress, check_engine, show_placement, workers_of
+from forgetbench.cli.output_url import results_in
 from forgetbench.cli.power import Power, show_power
 from forgetbench.errors import ForgetbenchError, UsageError
 
@@ -121,7 +122,6 @@ def run(
     from forgetbench.cli.checkpoints import expand, is_glob
     from forgetbench.engine.policy import read_policy
     from forgetbench.engine.run import Request, prepare
-    from forgetbench.engine.shared_results import results_at
 
     policy = read_policy(gate) if gate is not None else None
     models = expand(model)
@@ -155,7 +155,10 @@ def run(
         raise UsageError(
             "--gate with --chat-template both", "a gate judges one table, not two", "Give one template."
         )
-    with workers_of(engine, ray_address) as workers, results_at(output_path) as folder:
+    with (
+        workers_of(engine, ray_address) as workers,
+        results_in(output_path, as_json=json) as folder,
+    ):
         request = replace(request, output=folder)
         if chat_template == "both":
             from forgetbench.cli.both_templates import run_under_both

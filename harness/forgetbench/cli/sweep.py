@@ -9,6 +9,7 @@ import typer
 
 from forgetbench.cli import options as o
 from forgetbench.cli.engine import Engine, RayAddress, check_engine, show_placement, workers_of
+from forgetbench.cli.output_url import results_in
 from forgetbench.errors import ForgetbenchError
 
 if TYPE_CHECKING:
@@ -57,14 +58,13 @@ def sweep(
     json: o.Json = False,
 ) -> None:
     """Post-train rank × steps × method × seed, measure every checkpoint, and draw and fit the curves."""
-    from forgetbench.engine.shared_results import results_at
     from forgetbench.recipes.grid import read_grid
 
     check_engine(engine, ray_address)
     o.go_offline(offline)
     asked = read_grid(grid)
     with (
-        results_at(output_path or Path("results") / asked.name) as output,
+        results_in(output_path or Path("results") / asked.name, as_json=json) as output,
         workers_of(engine, ray_address) as workers,
     ):
         _sweep(

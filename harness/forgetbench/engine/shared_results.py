@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from forgetbench.engine.shared_cache import make_folder_of, open_url
-from forgetbench.errors import StorageError
+from forgetbench.atomic import write_atomically
+from forgetbench.engine.remote_files import RemoteFolder
+from forgetbench.engine.storage import storing
 from forgetbench.paths import cache_root
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.+)")
 _ROOTED = ("file", "local", "memory")
 """Schemes whose paths begin with a slash."""
+
+Copied = dict[str, tuple[str, int]]
+"""By name, of when both were the same: what the URL says of a file, and when the copy changed last, in ns."""
 
 
 def url_of(output: Path) -> str | None:
@@ -30,46 +35,66 @@ def url_of(output: Path) -> str | None:
 def results_at(output: Path) -> Iterator[Path]:
     """Yield the folder for results that are to lie at ``output``: itself, or where they wait to be copied.
 
-    Copied is what was written meanwhile, also where the work ends in an error: finished results stand.
+    Copied is what the URL does not have, also where the work ends in an error: finished results stand.
 
     Args:
         output: A folder, or a URL that fsspec knows.
 
     Raises:
         MissingPackageError: fsspec needs another package for it.
-        StorageError: Files cannot be copied.
+        StorageError: Files cannot be copied; the next time they are.
     """
     url = url_of(output)
     if url is None:
         yield output
         return
-    files, root = open_url(url)
+    there = RemoteFolder(url, thing="--output-path")
     folder = cache_root() / "results" / hashlib.sha256(url.encode()).hexdigest()[:12]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        for name, about in files.find(root, detail=True).items():
-            local = folder / name.removeprefix(f"{root}/")
-            if not local.is_file() or local.stat().st_size != about["size"]:
-                local.parent.mkdir(parents=True, exist_ok=True)
-                files.get_file(name, str(local))
-    except OSError as error:
-        raise _not_copied(url, error) from error
-    read = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    note = folder.with_suffix(".json")
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    copied = _fetch(there, folder, _read(note))
     try:
         yield folder
     finally:
-        try:
-            for path in sorted(folder.rglob("*")):
-                if path.is_file() and read.get(path) != path.stat().st_mtime_ns:
-                    target = f"{root}/{path.relative_to(folder).as_posix()}"
-                    make_folder_of(files, target)
-                    files.put_file(str(path), target)
-        except OSError as error:
-            raise _not_copied(url, error) from error
+        sent = _send(there, folder, copied)
+        copied |= {name: (stamp, sent[name]) for name, stamp in there.stamps().items() if name in sent}
+        with storing(note):
+            write_atomically(note, json.dumps(copied).encode())
 
 
-def _not_copied(url: str, error: OSError) -> StorageError:
-    cause = f"cannot be used ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]})"
-    return StorageError(
-        f"--output-path {url}", cause, "Check the address and the credentials, then run again."
-    )
+def _fetch(there: RemoteFolder, folder: Path, copied: Copied) -> Copied:
+    """Bring the folder up to date: what was taken away at the URL goes, what was not sent yet stays."""
+    stamps, here = there.stamps(), _changed(folder)
+    for name, (_, when) in copied.items():
+        if name not in stamps and here.get(name) == when:
+            with storing(folder / name):
+                (folder / name).unlink()
+    kept = {n: copied[n] for n in stamps.keys() & copied.keys() & here.keys() if stamps[n] == copied[n][0]}
+    for name in sorted(stamps.keys() - kept.keys()):
+        there.fetch(name, folder / name)
+    here = _changed(folder)
+    return {name: kept.get(name, (stamp, here[name])) for name, stamp in stamps.items() if name in here}
+
+
+def _send(there: RemoteFolder, folder: Path, copied: Copied) -> dict[str, int]:
+    """Copy what the URL lacks, and return what that was, with its time."""
+    here = _changed(folder)
+    new = {name: when for name, when in here.items() if name not in copied or copied[name][1] != when}
+    for name in new:
+        there.send(folder / name, name)
+    return new
+
+
+def _changed(folder: Path) -> dict[str, int]:
+    """Return when each file changed last, in ns, by name; of those with a dot before it none is finished."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name[0] != ".")
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in files}
+
+
+def _read(note: Path) -> Copied:
+    try:
+        known: Mapping[str, tuple[str, int]] = json.loads(note.read_text(encoding="utf-8"))
+        return {name: (str(stamp), int(when)) for name, (stamp, when) in known.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
