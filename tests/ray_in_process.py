@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,44 +27,69 @@ class RayError(Exception):
     """As Ray's."""
 
 
+class RayTaskError(RayError):
+    """As Ray's: what a method raised, of a worker that lives on."""
+
+
 class RayActorError(RayError):
-    """As Ray's."""
+    """As Ray's: the worker is gone."""
+
+
+class OutOfMemoryError(RayError):
+    """As Ray's: the worker is gone, too, and it is no actor error."""
 
 
 class Ray:
-    """One node; calls are answered when they are waited for, in the order in which they were made.
+    """Calls are answered when they are waited for, in the order in which they were made.
 
     Args:
         answer: Stands in for the workers.
-        cpus: Of the node.
+        cpus: Of each node; a worker is made on the first that has so many left.
     """
 
-    exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError)
-    util = SimpleNamespace(get_node_ip_address=lambda: "here")
+    exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError, RayTaskError=RayTaskError)
 
-    def __init__(self, answer: Answering, cpus: int = 2) -> None:
-        self.answer, self.cpus = answer, cpus
+    def __init__(self, answer: Answering, cpus: Sequence[float] = (2,)) -> None:
+        self.answer, self.cpus = answer, list(cpus)
         self.n_made = 0
         self.dead: set[int] = set()
         self.asked: list[str] = []
+        self._wanted: dict[int, float] = {}
+        self._placed: dict[int, int] = {}
+        self._deaths: dict[int, RayError] = {}
+        self._n_idle_waits = 0
 
     def get_runtime_context(self) -> Any:
         return SimpleNamespace(get_node_id=lambda: "node")
 
     def nodes(self) -> list[dict[str, Any]]:
-        resources = {"CPU": float(self.cpus), "memory": 64.0 * 2**30}
-        return [{"Alive": True, "NodeManagerAddress": "here", "Resources": resources}]
+        return [
+            {
+                "Alive": True,
+                "NodeManagerAddress": f"10.0.0.{i}",
+                "Resources": {"CPU": float(cpus), "memory": 64.0 * 2**30},
+            }
+            for i, cpus in enumerate(self.cpus)
+        ]
 
     def put(self, value: Any) -> Any:
         return [value]
 
     def remote(self, kind: type) -> Any:
-        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._make))
+        return SimpleNamespace(
+            options=lambda **how: SimpleNamespace(remote=partial(self._make, how["num_cpus"]))
+        )
 
     def wait(self, calls: Sequence[_Call], **_: Any) -> tuple[list[_Call], list[_Call]]:
-        return list(calls[:1]), list(calls[1:])
+        self._place()
+        ready = [call for call in calls if call.actor in self._placed.keys() | self.dead][:1]
+        self._n_idle_waits = 0 if ready else self._n_idle_waits + 1
+        assert self._n_idle_waits < 100, "the driver waits for what never comes"
+        return ready, [call for call in calls if call not in ready]
 
     def get(self, call: _Call) -> Any:
+        if call.actor in self._deaths:
+            raise self._deaths[call.actor]
         if call.actor in self.dead:
             raise RayActorError(
                 "The actor died unexpectedly before finishing this task.\n\tclass_name: Worker"
@@ -73,16 +99,28 @@ class Ray:
         self.asked += call.contents
         try:
             return self.answer(call.actor, call.contents)
-        except RayActorError:
+        except (RayActorError, OutOfMemoryError) as error:
             self.dead.add(call.actor)
+            self._deaths[call.actor] = error  # of all later calls, too
             raise
 
     def kill(self, actor: Any) -> None:
         self.dead.add(actor.number)
 
-    def _make(self, surroundings: Any, threads: int) -> Any:
+    def _place(self) -> None:
+        for number in self._wanted.keys() - self._placed.keys() - self.dead:
+            for node, cpus in enumerate(self.cpus):
+                held = sum(
+                    self._wanted[i] for i, n in self._placed.items() if n == node and i not in self.dead
+                )
+                if held + self._wanted[number] <= cpus + 1e-9:
+                    self._placed[number] = node
+                    break
+
+    def _make(self, cpus: float, surroundings: Any, threads: int) -> Any:
         self.n_made += 1
         number = self.n_made
+        self._wanted[number] = cpus
         return SimpleNamespace(
             number=number,
             start=SimpleNamespace(remote=lambda: _Call(number, None)),
@@ -107,15 +145,26 @@ def said(contents: Sequence[str], *, failing: Sequence[str] = ()) -> Answered:
     return Answered(answers=answers, said=tuple(lines), seconds=1.0)
 
 
-def question(path: Path, n: int = 12, *, name: str = "t", batch: int = 2) -> Question:
-    """Return a question of so many samples, whose contents are ``t0``, ``t1``, …"""
+def question(
+    path: Path, n: int = 12, *, name: str = "t", batch: int = 2, file: str = "", parameters: float = 0
+) -> Question:
+    """Return a question of so many samples, whose contents are ``t0``, ``t1``, …
+
+    Args:
+        path: Folder of its journal.
+        n: Samples.
+        name: Of the task and the model.
+        batch: Samples in a batch.
+        file: Name of the journal, where it is not the task's.
+        parameters: Of the model: 500M to a CPU.
+    """
     samples = tuple(
         Sample(id=str(i), content=f"{name}{i}", row={}, input=str(i), reference="", size=1.0)
         for i in range(n)
     )
     component = Component(
         role="lm", source=name, format="factory", path=None, architecture="F", fingerprint=name,
-        capabilities=("generate",),
+        capabilities=("generate",), parameters=int(parameters),
     )  # fmt: skip
     task = Generate.model_construct(kind="generate", name=name)
     return Question(
@@ -124,5 +173,5 @@ def question(path: Path, n: int = 12, *, name: str = "t", batch: int = 2) -> Que
         reference=None,
         prompting=Prompting(),
         load=LoadSettings(),
-        path=path / f"{name}.jsonl",
+        path=path / f"{file or name}.jsonl",
     )

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from forgetbench.engine.placement import GIB, Node, Share, load_on, node_of, place, share_of, workers_on
+from forgetbench.engine.placement import (
+    GIB,
+    Node,
+    Share,
+    load_on,
+    node_of,
+    place,
+    share_of,
+    widened,
+    workers_on,
+)
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.engine.prompting import Prompting
 from forgetbench.engine.question import Question
@@ -79,6 +89,26 @@ def test_as_many_workers_fit_as_the_scarcest_resource_allows() -> None:
     assert workers_on(CPU, Share(1, 0.25, 2 * GIB)) == 0
     assert workers_on(A100, Share(1, 0.25, 2 * GIB)) == 16
     assert workers_on(A100, Share(1, 5, 2 * GIB)) == 0
+
+
+def test_parts_of_a_cpu_add_up_as_ray_counts_them() -> None:
+    assert workers_on(Node("a", 0.3, 0, 0), Share(0.1, 0, 0)) == 3
+    assert workers_on(Node("a", 2, 0, 0), Share(0.6667, 0, 0)) == 2
+
+
+def test_a_smaller_worker_is_as_large_as_another_where_as_many_fit() -> None:
+    small, large, larger = (Share(1, 0, gib * GIB) for gib in (2, 4, 8))
+    of_gpu = Share(1, 0.25, 4 * GIB)
+    assert widened([small, large, larger, of_gpu], [CPU]) == {
+        small: large, large: large, larger: larger, of_gpu: of_gpu,
+    }  # fmt: skip
+    assert widened([small, larger], []) == {small: small, larger: larger}
+    card, cards = Share(1, 0.25, 2 * GIB), Share(1, 2, 2 * GIB)
+    assert widened([card, cards], [Node("g", 2, 4, 64 * GIB)])[card] == card
+
+
+def test_two_nodes_at_one_address_hold_the_workers_of_both() -> None:
+    assert place({Share(1, 0, 2 * GIB): [1.0] * 20}, [CPU, CPU]).rows[0].workers == {"a": 16}
 
 
 def test_a_node_is_read_as_ray_describes_it() -> None:

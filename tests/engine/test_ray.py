@@ -20,7 +20,7 @@ from forgetbench.schema.run import LoadSettings, Sampling, Settings
 from forgetbench.schema.task import Condition
 from ray_runs import a_ray, asked, assert_same
 from tiny_models import make_whisper
-from tiny_tasks import WORDS, write_task
+from tiny_tasks import WORDS, write_task, write_tiny_tasks
 
 Ask = Callable[..., Request]
 TEXT = "choices,answers,short,refusals,leaning"
@@ -38,18 +38,31 @@ def other_ears(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_whisper(tmp_path_factory.mktemp("ears") / "whisper", seed=1)
 
 
-@pytest.fixture
-def system(made: Path, other_ears: Path, tiny_tasks: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def system(made: Path, other_ears: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Recogniser and language model in both arms, and every kind of text task, speech and distributions."""
+    folder = tmp_path_factory.mktemp("system")
+    tasks = write_tiny_tasks(folder / "tasks")
     rows = [{"id": f"t{i}", "text": " ".join(WORDS[i:] * 4)} for i in range(20)]
     how = {"margin": 0.02, "role": "distribution", "metrics": ["kl"], "primary": "kl"}
-    write_task(tiny_tasks, "texts", rows, kind="divergence", **how)
+    write_task(tasks, "texts", rows, kind="divergence", **how)
     return {
         "model": f"asr={other_ears},lm={made / 'lora'}",
         "base": f"asr={made / 'whisper'},lm={made / 'llama'}",
-        "tasks": f"{TEXT},heard,texts",
+        "tasks": f"{TEXT},heard,texts".split(","),
+        "include_paths": [tasks],
+        "offline": True,
         "settings": Settings(batch_size=4),
     }
+
+
+@pytest.fixture(scope="module")
+def local(system: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """The system's result by the local engine."""
+    folder = tmp_path_factory.mktemp("local")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORGETBENCH_CACHE", str(folder / "cache"))
+        return evaluate(prepare(Request(output=folder / "results", **system)))
 
 
 class Shuffled(RayWorkers):
@@ -71,10 +84,9 @@ def elsewhere(request: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.usefixtures("four_cpus")
 def test_text_speech_and_distributions_are_those_of_the_local_engine(
-    ask: Ask, system: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: Result, system: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    local = evaluate(prepare(ask(**system)))
-    there = elsewhere(ask(**system, output=tmp_path / "ray"), tmp_path, monkeypatch)
+    there = elsewhere(Request(output=tmp_path / "ray", **system), tmp_path, monkeypatch)
     assert {task.status for task in there.checkpoint.tasks} == {"done"}
     assert_same(local, there)
     measured = there.checkpoint.measured["tasks"]
@@ -88,24 +100,29 @@ def test_text_speech_and_distributions_are_those_of_the_local_engine(
     [(4, 1, RayWorkers), (2, 1, RayWorkers), (1, 100, RayWorkers), (1, 3, Shuffled)],
 )
 def test_the_number_of_workers_and_shards_and_their_order_change_nothing(
-    ask: Ask, system: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    local: Result, system: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     cpus: int, units: int, kind: type[RayWorkers],
 ) -> None:  # fmt: skip
-    local = evaluate(prepare(ask(**system)))
     monkeypatch.setattr("forgetbench.engine.placement.PARAMETERS_PER_CPU", 1.0)  # so that MOST_CPUS decides
     monkeypatch.setattr("forgetbench.engine.placement.MOST_CPUS", cpus)
     monkeypatch.setattr(ray_engine, "UNITS_PER_WORKER", units)
     monkeypatch.setattr(ray_engine, "RayWorkers", kind)
-    there = elsewhere(ask(**system, output=tmp_path / "ray"), tmp_path, monkeypatch)
+    there = elsewhere(Request(output=tmp_path / "ray", **system), tmp_path, monkeypatch)
     assert_same(local, there)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("four_cpus")
+@pytest.mark.parametrize("base", [("ears", "head", "clean"), ("deafer", "duller", "clean")])
 def test_chains_of_models_and_returned_audio_are_those_of_the_local_engine(
-    parts: Callable[..., str], ask_spoken: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Sequence[str],
+    parts: Callable[..., str],
+    ask_spoken: Ask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    arms = parts("deafer", "duller", "mute"), parts("ears", "head", "clean")
+    """With the second base, both arms ask one recogniser and one language model, each its own questions."""
+    arms = parts("deafer", "duller", "mute"), parts(*base)
     how = {"conditions": [Condition(noise="babble", snr_db=5)], "settings": Settings(batch_size=7)}
     local = evaluate(prepare(ask_spoken(*arms, "questions,requests", **how)))
     request = ask_spoken(*arms, "questions,requests", output=tmp_path / "ray", **how)
@@ -137,7 +154,9 @@ def test_checkpoints_of_one_base_ask_it_once_and_a_second_time_nothing_is_asked(
 ) -> None:
     monkeypatch.setattr(ray_engine, "UNITS_PER_WORKER", 100)
     source = (logging_model / "logging_model.py").read_text()
-    (logging_model / "logging_model.py").write_text(source + "\ndef second():\n    return Model('second')\n")
+    source += "\ndef second():\n    return Model('second')\n"
+    source += "import torch\n(HERE / 'threads').write_text(str(torch.get_num_threads()))\n"
+    (logging_model / "logging_model.py").write_text(source)
     names = ["logging_model:checkpoint", "logging_model:second"]
     request = ask(names[0], "choices", base="logging_model:base", settings=Settings(batch_size=4))
     everything = prepare_each(request, names)
@@ -145,6 +164,7 @@ def test_checkpoints_of_one_base_ask_it_once_and_a_second_time_nothing_is_asked(
         results = [evaluate(one, workers=workers) for one in everything]
     questions = asked(logging_model)
     assert len(questions) == len(set(questions)) == 3 * 30
+    assert (logging_model / "threads").read_text() == "1", "a worker takes more than the CPU that it reserves"
     again = [evaluate(one) for one in prepare_each(request, names)]
     assert len(asked(logging_model)) == 90
     for one, other in zip(results, again, strict=True):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from forgetbench.engine.answers import MODEL_ERROR
+from forgetbench.engine.journal import Answer
+from forgetbench.engine.progress import Progress
+from forgetbench.engine.question import Question, Told
 from forgetbench.engine.results import Result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.models.checkpoint import resolve
@@ -222,3 +226,30 @@ def test_without_a_base_there_is_nothing_to_swap(parts: Parts, ask_spoken: AskSp
 
     with pytest.raises(UsageError, match="no spoken task was run on two systems"):
         run(ask_spoken(parts("ears", "head"), attribute=True))
+
+
+class DeadWorkers:
+    """Workers on a node that is gone, each time that they are asked."""
+
+    def ask(self, questions: Sequence[Question], progress: Progress) -> None:
+        """Answer nothing."""
+
+    def told(self, question: Question) -> Told:
+        """Say why."""
+        failed = {
+            sample.content: Answer(prediction=None, error=MODEL_ERROR) for sample in question.planned.samples
+        }
+        reason = (
+            f"{len(failed)} samples failed 3 times, the last time: the {question.component.role}'s node died"
+        )
+        return Told(computed=0, seconds=0.0, failed=failed, reasons=(reason,))
+
+
+def test_why_the_stages_of_a_system_have_no_answers_stands_in_the_document(
+    parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    result = evaluate(prepare(ask_spoken(parts("ears", "head"))), workers=DeadWorkers())
+    assert task_of(result).errors == {"model_error": 48}
+    for role in ("asr", "lm"):
+        line = f"questions: 48 samples failed 3 times, the last time: the {role}'s node died"
+        assert result.checkpoint.warnings.count(line) == 1

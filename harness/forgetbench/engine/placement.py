@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ ASSUMED_CARD_BYTES = 16 * GIB
 CARD_GIB = {"T4": 16, "V100": 16, "P100": 16, "L4": 24, "A10G": 24, "A100": 40, "A100-80G": 80, "H100": 80}
 """By Ray's names of accelerator types."""
 GPU_PARTS = (0.25, 0.5, 1.0)
+RESOLUTION = 10_000
+"""Ray counts resources in such parts of one: in floats, a hundred shares of .02 are more than two."""
 BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
 START_S = 15.0
 """Assumed for a worker to start and load its first model, in the estimate."""
@@ -132,10 +135,31 @@ def load_on(share: Share, load: LoadSettings) -> LoadSettings:
 
 def workers_on(node: Node, share: Share) -> int:
     """Return how many workers of a share fit on an empty node."""
-    parts = [(node.cpus, share.cpus), (node.gpus, share.gpus), (node.memory, share.memory)]
-    if share.gpus > 1 and share.gpus > node.gpus:
-        return 0
-    return min((int(have / need) for have, need in parts if need), default=0)
+    return min(
+        (have // need for have, need in zip(parts(node), parts(share), strict=True) if need), default=0
+    )
+
+
+def widened(shares: Iterable[Share], nodes: Sequence[Node]) -> dict[Share, Share]:
+    """Return for each share a larger one of them of which as many workers fit, else itself.
+
+    So fewer kinds of workers are started: one of the larger share answers for the models of both.
+    """
+    every = set(shares)
+    room = {share: sum(workers_on(node, share) for node in nodes) for share in every}
+
+    def holds(larger: Share, share: Share) -> bool:
+        return larger.gpus == share.gpus and larger.cpus >= share.cpus and larger.memory >= share.memory
+
+    return {
+        share: max([share, *(s for s in every if holds(s, share) and room[s] == room[share] > 0)])
+        for share in every
+    }
+
+
+def parts(of: Share | Node) -> tuple[int, int, int]:
+    """Return CPUs, GPUs and memory as the whole numbers that Ray adds up."""
+    return round(of.cpus * RESOLUTION), round(of.gpus * RESOLUTION), int(of.memory)
 
 
 def place(work: Mapping[Share, Sequence[float]], nodes: Sequence[Node]) -> Placed:
@@ -150,7 +174,7 @@ def place(work: Mapping[Share, Sequence[float]], nodes: Sequence[Node]) -> Place
             share=share,
             n_units=len(seconds),
             seconds=sum(seconds),
-            workers={node.name: n for node in nodes if (n := workers_on(node, share))},
+            workers=_by_name((node.name, n) for node in nodes if (n := workers_on(node, share))),
         )
         for share, seconds in work.items()
     )
@@ -164,6 +188,14 @@ def place(work: Mapping[Share, Sequence[float]], nodes: Sequence[Node]) -> Place
         cpu_hours=sum(wall * row.n_workers * row.share.cpus for row, wall in each) / 3600,
         gpu_hours=sum(wall * row.n_workers * row.share.gpus for row, wall in each) / 3600,
     )
+
+
+def _by_name(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Add up the workers of nodes with one address."""
+    found: Counter[str] = Counter()
+    for name, n in counts:
+        found[name] += n
+    return dict(found)
 
 
 def _bytes(model: Component, load: LoadSettings) -> float:

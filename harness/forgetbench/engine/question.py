@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +22,7 @@ class Question:
 
     Attributes:
         reference: What its distributions are compared with; None for most tasks.
-        path: Where its answers are kept: equal paths are equal questions.
+        path: Where its answers are kept.
     """
 
     planned: PlannedTask
@@ -30,6 +31,11 @@ class Question:
     prompting: Prompting
     load: LoadSettings
     path: Path
+
+    @cached_property
+    def key(self) -> str:
+        """Tells it from others: systems that share a model ask it other samples, with answers at one path."""
+        return f"{self.path} {self.planned.samples_sha256}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,12 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forgetbench.engine.placement import Node, Share, node_of, workers_on
+from forgetbench.engine.placement import Node, Share, node_of, parts, workers_on
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.ray_worker import Surroundings, Worker
 from forgetbench.engine.schedule import MOST_ATTEMPTS, ModelKey, Schedule, Unit
@@ -19,7 +20,7 @@ from forgetbench.errors import ForgetbenchError, UsageError
 LOOK_S = 2.0
 """How often the nodes of the cluster are looked at."""
 PATIENCE_S = 30.0
-"""How often it is said that no node has room."""
+"""How often it is said that no node has room, and how long a worker waits for it beside idle ones."""
 _TAKEN_OVER = ("FORGETBENCH_", "HF_", "TRANSFORMERS_", "TOKENIZERS_")
 """Environment variables of the driver that workers take over, by their beginnings."""
 
@@ -29,11 +30,14 @@ class Actor:
     """A worker, as the driver sees it.
 
     Attributes:
+        wave: How many starts in a row had failed when it was hired.
         given: Units in the order in which it works on them.
     """
 
     handle: Any
     share: Share
+    wave: int
+    hired: float = field(default_factory=time.monotonic)
     started: bool = False
     held: ModelKey | None = None
     given: list[Unit] = field(default_factory=list)
@@ -45,20 +49,21 @@ class Crew:
     Args:
         ray: The module, connected.
         kind: Class of the actors.
+        grows: Nodes may join the cluster.
 
     Attributes:
         pending: What actors were asked, by Ray's reference: a unit, or to start.
     """
 
-    def __init__(self, ray: Any, kind: type = Worker) -> None:
-        self._ray, self._kind = ray, kind
+    def __init__(self, ray: Any, kind: type = Worker, *, grows: bool = True) -> None:
+        self._ray, self._kind, self._grows = ray, kind, grows
         self.actors: list[Actor] = []
         self.pending: dict[Any, tuple[Actor, Unit | None]] = {}
         self.node = ray.get_runtime_context().get_node_id()
         self._failed_starts = 0
         self._nodes: list[Node] = []
         self._looked = -math.inf
-        self._told_no_room = time.monotonic()
+        self._told_no_room = -math.inf
 
     def nodes(self) -> list[Node]:
         """Return the nodes that are alive, looked at anew every few seconds."""
@@ -75,7 +80,7 @@ class Crew:
         """Start workers while units wait and there is room; those that no unit waits for make room.
 
         Raises:
-            UsageError: This machine is the cluster, and cannot hold a model.
+            UsageError: No node can hold a model, and none will join.
         """
         for share in schedule.shares():
             have = [actor for actor in self.actors if actor.share == share]
@@ -83,6 +88,7 @@ class Crew:
             room = self.room(share)
             if room == 0:
                 self._wait_for_room(share, progress)
+            self._make_room_for_late(have, schedule)
             # One that finds no room yet tells an autoscaler what is missing.
             for _ in range(min(wanted, max(room, 1)) - len(have)):
                 if not self._make_room(share, schedule):
@@ -118,7 +124,8 @@ class Crew:
         """
         self._leave(actor)
         self._looked = -math.inf
-        if not actor.started:
+        # Those that were hired together, and die with their node, are one failure.
+        if not actor.started and actor.wave == self._failed_starts:
             self._failed_starts += 1
             if self._failed_starts == MOST_ATTEMPTS:
                 raise ForgetbenchError(
@@ -129,9 +136,10 @@ class Crew:
         return actor.given
 
     def dismiss(self) -> None:
-        """End all actors."""
+        """End all actors, whatever they work on."""
         for actor in list(self.actors):
             self._leave(actor)
+        self._failed_starts = 0
 
     def _leave(self, actor: Actor) -> None:
         self.actors.remove(actor)
@@ -148,30 +156,42 @@ class Crew:
         made = self._ray.remote(self._kind).options(
             num_cpus=share.cpus, num_gpus=share.gpus, memory=share.memory, max_restarts=0
         )
-        actor = Actor(made.remote(surroundings, max(int(share.cpus), 1)), share)
+        actor = Actor(made.remote(surroundings, max(int(share.cpus), 1)), share, self._failed_starts)
         self.actors.append(actor)
         self.pending[actor.handle.start.remote()] = actor, None
 
     def _make_room(self, share: Share, schedule: Schedule) -> bool:
         """Say whether a worker fits beside the others, after idle ones of other shares have left."""
-        idle = [a for a in self.actors if a.share != share and not a.given and not schedule.waiting(a.share)]
+        idle = self._idle(share, schedule)
         while not self._fits(share) and idle:
-            actor = idle.pop()
-            schedule.let_go(actor.held)
-            self._leave(actor)
+            self._let_go(idle.pop(), schedule)
         return not self.actors or self._fits(share)
 
+    def _make_room_for_late(self, workers: Sequence[Actor], schedule: Schedule) -> None:
+        """Let an idle worker go for one that Ray could not place: what is free may lie on several nodes."""
+        now = time.monotonic()
+        late = [actor for actor in workers if not actor.started and now - actor.hired > PATIENCE_S]
+        if late and (idle := self._idle(late[0].share, schedule)):
+            self._let_go(idle[0], schedule)
+            for actor in late:
+                actor.hired = now
+
+    def _idle(self, share: Share, schedule: Schedule) -> list[Actor]:
+        """Return the workers of other shares that nothing waits for."""
+        return [a for a in self.actors if a.share != share and not a.given and not schedule.waiting(a.share)]
+
+    def _let_go(self, actor: Actor, schedule: Schedule) -> None:
+        schedule.let_go(actor.held)
+        self._leave(actor)
+
     def _fits(self, share: Share) -> bool:
-        nodes, held = self.nodes(), [actor.share for actor in self.actors]
-        return (
-            sum(s.cpus for s in held) + share.cpus <= sum(n.cpus for n in nodes)
-            and sum(s.gpus for s in held) + share.gpus <= sum(n.gpus for n in nodes)
-            and sum(s.memory for s in held) + share.memory <= sum(n.memory for n in nodes)
-        )
+        """Say whether a share is free in the cluster as a whole; on which node is Ray's to find."""
+        free = _total(self.nodes())
+        held = _total([*(actor.share for actor in self.actors), share])
+        return all(need <= have for need, have in zip(held, free, strict=True))
 
     def _wait_for_room(self, share: Share, progress: Progress) -> None:
-        nodes = self.nodes()
-        if nodes and all(node.name == self._ray.util.get_node_ip_address() for node in nodes):
+        if not self._grows:
             raise UsageError(
                 "--engine ray",
                 f"no node has room for a worker of {share}",
@@ -180,3 +200,7 @@ class Crew:
         if time.monotonic() - self._told_no_room > PATIENCE_S:
             self._told_no_room = time.monotonic()
             progress.say(f"Waiting for a node with room for a worker of {share}")
+
+
+def _total(of: Sequence[Share | Node]) -> tuple[int, ...]:
+    return tuple(map(sum, zip((0, 0, 0), *map(parts, of), strict=True)))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import os
-import socket
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,23 +20,24 @@ from forgetbench.engine.answers import MODEL_ERROR, TaskFailure, missing_batches
 from forgetbench.engine.audio_store import put_content
 from forgetbench.engine.forecast import seconds_per_answer
 from forgetbench.engine.journal import FSYNC_INTERVAL_S, Answer, Journal, sync
-from forgetbench.engine.placement import Placed, Share, place, share_of
+from forgetbench.engine.placement import Placed, Share, place, share_of, widened
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.question import Question, Told
+from forgetbench.engine.ray_connect import connect
 from forgetbench.engine.ray_crew import Actor, Crew
 from forgetbench.engine.ray_post import Post
 from forgetbench.engine.ray_worker import Answered, Worker, failed_samples
 from forgetbench.engine.schedule import MOST_ATTEMPTS, Schedule, Unit
 from forgetbench.engine.shard import Batch, Shard, batches_of, unit_of
 from forgetbench.engine.shared_cache import SharedCache
-from forgetbench.errors import ForgetbenchError, MissingPackageError, UsageError
+from forgetbench.errors import ForgetbenchError, MissingPackageError, first_line
 from forgetbench.paths import shared_cache_url
+from forgetbench.redact import redact
 
 UNITS_PER_WORKER = 8
 """So many units are made for each worker, if there are batches enough: small ones keep all of them busy."""
-KNOCK_TIMEOUT_S = 10.0
-OBJECT_STORE_BYTES = 200 * 2**20
-"""Of a Ray that is started here: nothing large is sent on one machine."""
+_IDS = re.compile(r" (?=Node I|Worker exit )")
+"""Where Ray's reason for a death goes on with ids and addresses."""
 
 
 @dataclass
@@ -69,9 +70,10 @@ def ray_workers(address: str | None = None) -> Iterator[RayWorkers]:
     except ImportError:
         raise MissingPackageError("--engine ray", "ray", extra="ray") from None
     own = not ray.is_initialized()
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
     if own:
-        _connect(ray, address or os.environ.get("RAY_ADDRESS") or "local")
-    workers = RayWorkers(ray)
+        connect(ray, address)
+    workers = RayWorkers(ray, grows=not own or address != "local")
     try:
         yield workers
     finally:
@@ -86,12 +88,13 @@ class RayWorkers:
     Args:
         ray: The module, connected.
         kind: Class of the actors, with the methods of :class:`Worker`.
+        grows: Nodes may join the cluster: a model that none has room for waits for one.
     """
 
-    def __init__(self, ray: Any, kind: type = Worker) -> None:
+    def __init__(self, ray: Any, kind: type = Worker, *, grows: bool = True) -> None:
         self._ray = ray
-        self._crew, self._post = Crew(ray, kind), Post(ray)
-        self._tallies: dict[Path, _Tally] = {}
+        self._crew, self._post = Crew(ray, kind, grows=grows), Post(ray)
+        self._tallies: dict[str, _Tally] = {}
         self._unsynced: set[Path] = set()
         self._synced = time.monotonic()
         url = shared_cache_url()
@@ -111,21 +114,17 @@ class RayWorkers:
             schedule.hold(actor.held)
         if units:
             progress.begin("Ray", sum(unit.size for unit in units), 0)
-        while not schedule.is_over:
-            self._crew.hire(schedule, progress)
-            for actor in self._crew.actors:
-                self._supply(actor, schedule)
-            progress.note(_state(schedule, len(self._crew.actors)))
-            for call in self._crew.finished():
-                self._take(call, schedule, progress)
-            if time.monotonic() - self._synced > FSYNC_INTERVAL_S:
-                self._sync()
+        try:
+            self._work_off(schedule, progress)
+        except BaseException:
+            self.dismiss()  # what they are still asked belongs to no later round
+            raise
         self._sync()
         if units:
             progress.note(_state(schedule, len(self._crew.actors)))
             progress.end()
         for question in questions:
-            self._tallies[question.path].is_over = True
+            self._tallies[question.key].is_over = True
 
     def told(self, question: Question) -> Told:
         """Return what became of a question, counted since it was last told.
@@ -134,7 +133,7 @@ class RayWorkers:
             TaskFailure: The model cannot be asked this task.
             ForgetbenchError: The model cannot be loaded.
         """
-        tally = self._tallies[question.path]
+        tally = self._tallies[question.key]
         if tally.refused is not None:
             raise tally.refused
         if tally.failure is not None:
@@ -165,23 +164,36 @@ class RayWorkers:
 
     def _units(self, questions: Sequence[Question], progress: Progress) -> list[Unit]:
         """Cut what is missing into units."""
-        missing: dict[Path, tuple[Question, list[Batch]]] = {}
+        missing: dict[str, tuple[Question, list[Batch]]] = {}
         for question in questions:
-            tally = self._tallies.setdefault(question.path, _Tally())
-            if not tally.is_over and question.path not in missing:
+            tally = self._tallies.setdefault(question.key, _Tally())
+            if not tally.is_over and question.key not in missing:
                 if self._shared is not None:
                     self._shared.take(question.path)
-                missing[question.path] = question, _missing(question, progress)
+                missing[question.key] = question, _missing(question, progress)
         nodes = self._crew.nodes()
-        shares = {path: share_of(question, nodes) for path, (question, _) in missing.items()}
+        own = {key: share_of(question, nodes) for key, (question, batches) in missing.items() if batches}
+        wide = widened([*own.values(), *(actor.share for actor in self._crew.actors)], nodes)
+        shares = {key: wide[share] for key, share in own.items()}
         n_workers = max((self._crew.room(share) for share in shares.values()), default=1)
         n_batches = sum(len(batches) for _, batches in missing.values())
         size = max(math.ceil(n_batches / (UNITS_PER_WORKER * max(n_workers, 1))), 1)
         return [
-            unit_of(Shard(question, tuple(batches[i : i + size])), shares[path])
-            for path, (question, batches) in missing.items()
+            unit_of(Shard(question, tuple(batches[i : i + size])), shares[key])
+            for key, (question, batches) in missing.items()
             for i in range(0, len(batches), size)
         ]
+
+    def _work_off(self, schedule: Schedule, progress: Progress) -> None:
+        while not schedule.is_over:
+            self._crew.hire(schedule, progress)
+            for actor in self._crew.actors:
+                self._supply(actor, schedule)
+            progress.note(_state(schedule, len(self._crew.actors)))
+            for call in self._crew.finished():
+                self._take(call, schedule, progress)
+            if time.monotonic() - self._synced > FSYNC_INTERVAL_S:
+                self._sync()
 
     def _supply(self, actor: Actor, schedule: Schedule) -> None:
         """Give a worker one unit more than it works on, while there are enough for all."""
@@ -204,7 +216,9 @@ class RayWorkers:
         try:
             returned = self._ray.get(call)
         except self._ray.exceptions.RayError as error:
-            if unit is None or isinstance(error, self._ray.exceptions.RayActorError):
+            # All but what the method itself raised means that the worker is gone: killed for memory, it is no
+            # RayActorError.
+            if unit is None or not isinstance(error, self._ray.exceptions.RayTaskError):
                 self._bury(actor, _reason(error), schedule, progress)
                 return
             returned = error
@@ -229,25 +243,25 @@ class RayWorkers:
     def _keep(self, unit: Unit, answered: Answered, schedule: Schedule, progress: Progress) -> None:
         """Write answers down at once; what failed among them is asked again."""
         shard: Shard = unit.work
-        tally = self._tallies[shard.question.path]
+        tally = self._tallies[shard.question.key]
         if answered.lacking is not None:
             self._post.add_files(answered.lacking)
             schedule.put_back(unit)
             return
         if answered.failure is not None or answered.refused is not None:
             tally.failure, tally.refused = answered.failure, answered.refused
-            schedule.done()
-            schedule.drop(lambda other: other.work.question.path == shard.question.path)
+            schedule.give_up()
+            schedule.drop(lambda other: other.work.question.key == shard.question.key)
             return
         for digest, content in answered.audio.items():
             put_content(digest, content)
         failed = frozenset(failed_samples(answered))
         good = {content: answer for content, answer in answered.answers.items() if content not in failed}
         if good:
+            Journal.append(shard.question.path, good, waiting=partial(_say_shared, shard.question, progress))
             self._unsynced.add(shard.question.path)
-        Journal.append(shard.question.path, good, waiting=partial(_say_shared, shard.question, progress))
-        if self._shared is not None:
-            self._shared.put(shard.question.path, good, answered.audio)
+            if self._shared is not None:
+                self._shared.put(shard.question.path, good, answered.audio)
         tally.answered |= good.keys()
         tally.seconds += answered.seconds
         if not failed:
@@ -267,37 +281,12 @@ class RayWorkers:
         if schedule.failed(unit, reason):
             return
         shard: Shard = unit.work
-        tally = self._tallies[shard.question.path]
+        tally = self._tallies[shard.question.key]
         tally.failed |= dict.fromkeys(shard.open, Answer(prediction=None, error=MODEL_ERROR))
-        line = f"{len(shard.open)} samples failed {MOST_ATTEMPTS} times, the last time: {reason}"
+        line = redact(f"{len(shard.open)} samples failed {MOST_ATTEMPTS} times, the last time: {reason}")
         tally.reasons.append(line)
         progress.say(f"{shard.question.planned.task.name}: {line}")
         progress.advance(unit.size)
-
-
-def _connect(ray: Any, address: str) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    here: Mapping[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    own = here if address == "local" else {}
-    try:
-        _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        cause = f"cannot be reached ({(str(error).splitlines() or [type(error).__name__])[0][:200]})"
-        raise UsageError(
-            f"--ray-address {address}", cause, "Start one with `ray start --head`, or leave the option out."
-        ) from None
-
-
-def _knock(address: str) -> None:
-    """Fail at once where nobody listens; Ray itself would try for ten minutes.
-
-    Raises:
-        OSError: There is no such host, or nothing listens at its port.
-    """
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_TIMEOUT_S).close()
 
 
 def _missing(question: Question, progress: Progress) -> list[Batch]:
@@ -317,9 +306,13 @@ def _state(schedule: Schedule, n_workers: int) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what happened in one line, without the ids and addresses that Ray adds."""
+    """Return what happened in one line, without the ids and addresses that Ray adds.
+
+    Of an actor that died, Ray says why in the last line; the exception of its constructor stands there, too.
+    """
     cause = getattr(error, "cause", None)
     if isinstance(cause, BaseException):
-        return f"{type(cause).__name__}: {(str(cause).splitlines() or [''])[0][:200]}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0].partition(" Node I")[0][:200]
+        return f"{type(cause).__name__}: {first_line(cause)}"
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("\t")]
+    said = lines[-1] if lines and hasattr(error, "actor_init_failed") else first_line(error)
+    return _IDS.split(said.strip())[0][:200]

@@ -24,7 +24,7 @@ class Post:
     def __init__(self, ray: Any) -> None:
         self._ray = ray
         self._shared: dict[int, tuple[Any, Any]] = {}
-        self._asked: dict[Path, tuple[str, Any]] = {}
+        self._asked: dict[str, tuple[str, Any]] = {}
         self._files: dict[Path, list[tuple[str, Any]]] = {}
 
     def question(self, question: Question, share: Share, *, many_nodes: bool) -> tuple[str, Any]:
@@ -38,9 +38,10 @@ class Post:
         models = [model for model in (question.component, question.reference) if model is not None]
         paths = [path for model in models for path in paths_of(model)]
         sent = {path: self._files[path] for path in paths if path in self._files}
-        key = f"{question.path} {len(sent)} {many_nodes}"
-        if question.path in self._asked and self._asked[question.path][0] == key:
-            return self._asked[question.path]
+        load = load_on(share, question.load)
+        key = f"{question.key} {len(sent)} {many_nodes} {load.device}"
+        if question.key in self._asked and self._asked[question.key][0] == key:
+            return self._asked[question.key]
         speech = question.planned.speech
         asked = Asked(
             planned=replace(
@@ -55,13 +56,13 @@ class Post:
             component=question.component,
             reference=question.reference,
             prompting=question.prompting,
-            load=load_on(share, question.load),
+            load=load,
             manifests={path: manifest_of(path) for path in paths} if many_nodes else {},
             speech=self._once(speech) if speech is not None else None,
             sent=sent,
         )
-        self._asked[question.path] = key, self._ray.put(asked)
-        return self._asked[question.path]
+        self._asked[question.key] = key, self._ray.put(asked)
+        return self._asked[question.key]
 
     def add_files(self, path: Path) -> None:
         """Send the files of a model, for nodes that do not have them at their path."""

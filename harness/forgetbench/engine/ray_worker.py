@@ -26,6 +26,7 @@ from forgetbench.engine.prompting import Prompting
 from forgetbench.errors import DataError, ForgetbenchError, StorageError
 from forgetbench.models.component import Component
 from forgetbench.models.resident_base import ResidentBase
+from forgetbench.redact import redact
 from forgetbench.schema.run import LoadSettings
 from forgetbench.schema.sample import AudioFile
 
@@ -101,14 +102,14 @@ class Answered:
 
 
 class Heard(Silent):
-    """Keeps the lines that the engine says."""
+    """Keeps the lines that the engine says of samples."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def say(self, message: str) -> None:
-        """Keep a line."""
-        self.lines.append(message)
+        """Keep a line, without the secrets of this machine."""
+        self.lines.append(redact(message))
 
 
 class Worker:
@@ -122,13 +123,10 @@ class Worker:
     def __init__(self, surroundings: Surroundings, threads: int) -> None:
         self._surroundings = surroundings
         os.environ.update(surroundings.environment)
-        os.environ["OMP_NUM_THREADS"] = str(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch, which no import has loaded yet
         if surroundings.folder.is_dir():
             os.chdir(surroundings.folder)
         sys.path += [path for path in surroundings.import_paths if path not in sys.path]
-        import torch
-
-        torch.set_num_threads(threads)
         self._resident, self._progress = ResidentBase(), Heard()
         self._asked: tuple[str, Asked] | None = None
         self._speech: tuple[Any, Any] = (None, None)
@@ -161,7 +159,7 @@ class Worker:
         except ForgetbenchError as error:
             return Answered(answers={}, refused=error)
         return Answered(
-            answers=answers, said=tuple(self._progress.lines), seconds=seconds, audio=_audio_of(answers)
+            answers=answers, said=tuple(self._progress.lines), seconds=seconds, audio=audio_of(answers)
         )
 
     def _answers(self, asked: Asked, batches: Batches) -> tuple[dict[str, Answer], float]:
@@ -197,7 +195,7 @@ class Worker:
                 self._loaded[1].release()
             component = self._placed(asked, asked.component)
             reference = asked.reference and self._placed(asked, asked.reference)
-            model = lazy(component, reference, asked.load, self._progress, resident=self._resident)
+            model = lazy(component, reference, asked.load, Silent(), resident=self._resident)
             self._loaded = held, model
         return self._loaded[1]
 
@@ -240,9 +238,10 @@ def audio_to_send(planned: PlannedTask, samples: Sequence[Sample]) -> dict[str, 
     return _contents_of(files)
 
 
-def _audio_of(answers: Mapping[str, Answer]) -> dict[str, bytes]:
+def audio_of(answers: Mapping[str, Answer]) -> dict[str, bytes]:
+    """Return all audio that a model returned, by sha256."""
     predictions = [answer.prediction for answer in answers.values() if answer.prediction is not None]
-    return _contents_of([p.audio for p in predictions if p.audio is not None])
+    return _contents_of([file for prediction in predictions for file in prediction.audio_files])
 
 
 def _contents_of(files: Sequence[AudioFile]) -> dict[str, bytes]:

@@ -235,11 +235,11 @@ def evaluate(
 
 def open_questions(everything: Sequence[Prepared]) -> list[Question]:
     """Return what is to be asked for several checkpoints, each question once; of finished results none."""
-    found: dict[Path, Question] = {}
+    found: dict[str, Question] = {}
     for prepared in everything:
         if _finished(prepared) is None:
             runs = arm_runs(prepared, Silent())
-            found |= {question.path: question for run in runs for question in questions_of(run)}
+            found |= {question.key: question for run in runs for question in questions_of(run)}
     return list(found.values())
 
 

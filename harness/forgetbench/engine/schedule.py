@@ -117,6 +117,11 @@ class Schedule:
         self.n_running -= 1
         self.n_done += 1
 
+    def give_up(self) -> None:
+        """Note that a unit that was given will have no answer."""
+        self.n_running -= 1
+        self.n_failed += 1
+
     def put_back(self, unit: Unit) -> None:
         """Take back a unit that was given and not worked on; it is the next of its model."""
         self.n_running -= 1
@@ -129,8 +134,7 @@ class Schedule:
         if len(unit.reasons) < MOST_ATTEMPTS:
             self.put_back(unit)
             return True
-        self.n_running -= 1
-        self.n_failed += 1
+        self.give_up()
         return False
 
     def drop(self, is_unwanted: Callable[[Unit], bool]) -> None:

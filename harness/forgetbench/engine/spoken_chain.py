@@ -30,19 +30,21 @@ def spoken_answers(run: ArmRun, tasks: Sequence[PlannedTask], assistant: Compone
         t.task.name: [_stored(each, t, assistant) for each in repeats] for t in tasks
     }
     open_tasks = {t.task.name: t for t in tasks if not all(given[t.task.name])}
-    heard = _hearing(run, open_tasks, assistant.parts[:-1])
+    heard, reasons = _hearing(run, open_tasks, assistant.parts[:-1])
     last = assistant.parts[-1]
     model = lazy(last, None, run.plan.settings.load, run.progress, resident=run.resident)
     for name, (planned, transcripts) in heard.items():
         for repeat, own in enumerate(repeats):
             if transcripts is None:
-                answers = ask(own, planned, last, model).answers
+                read = ask(own, planned, last, model)
+                answers = read.answers
             else:
                 stage = _unread(own, reading(planned, transcripts), last)
-                read = ask(own, stage, last, model).answers
-                by_content = {s.content: a for s, a in zip(stage.samples, read, strict=True)}
+                read = ask(own, stage, last, model)
+                by_content = {s.content: a for s, a in zip(stage.samples, read.answers, strict=True)}
                 answers = answered(planned, transcripts, by_content)
-            given[name][repeat] = _store(own, open_tasks[name], assistant, answers)
+            stored = _store(own, open_tasks[name], assistant, answers)
+            given[name][repeat] = replace(stored, reasons=(*reasons.pop(name, ()), *read.reasons))
     model.release()
     return {name: [each for each in found if each is not None] for name, found in given.items()}
 
@@ -60,21 +62,27 @@ def _unread(run: ArmRun, planned: PlannedTask, component: Component) -> PlannedT
 
 def _hearing(
     run: ArmRun, tasks: Mapping[str, PlannedTask], parts: Sequence[Component]
-) -> dict[str, tuple[PlannedTask, Sequence[Answer] | None]]:
-    """Run the stages before the last; return each task as that hears it, and what a recogniser heard."""
+) -> tuple[dict[str, tuple[PlannedTask, Sequence[Answer] | None]], dict[str, list[str]]]:
+    """Run the stages before the last; return each task as that hears it, and what a recogniser heard.
+
+    Beside it: why samples have no answer, by task.
+    """
     found: dict[str, tuple[PlannedTask, Sequence[Answer] | None]] = {
         name: (planned, None) for name, planned in tasks.items()
     }
+    reasons: dict[str, list[str]] = {name: [] for name in tasks}
     for part in parts if tasks else ():
         model = lazy(part, None, run.plan.settings.load, run.progress, resident=run.resident)
         for name, (planned, _) in found.items():
             if part.role == "enhancer":
-                cleaned = ask(run, cleaning(planned), part, model).answers
-                found[name] = hearing_cleaned(planned, cleaned), None
+                stage = ask(run, cleaning(planned), part, model)
+                found[name] = hearing_cleaned(planned, stage.answers), None
             else:
-                found[name] = planned, ask(run, transcribing(planned), part, model).answers
+                stage = ask(run, transcribing(planned), part, model)
+                found[name] = planned, stage.answers
+            reasons[name] += stage.reasons
         model.release()
-    return found
+    return found, reasons
 
 
 def _stored(run: ArmRun, planned: PlannedTask, assistant: Component) -> Given | None:
