@@ -73,7 +73,7 @@ def a_ray(cpus: int) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(
         num_cpus=cpus, include_dashboard=False, log_to_driver=False, object_store_memory=STORE_BYTES,
-        logging_level="ERROR",
+        logging_level="ERROR", _system_config={"worker_niceness": 0},
     )  # fmt: skip
     try:
         yield ray
@@ -84,11 +84,16 @@ def a_ray(cpus: int) -> Iterator[Any]:
 @pytest.fixture
 def logging_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a module ``logging_model``, which is the working directory, too; it answers at once."""
-    (tmp_path / "logging_model.py").write_text(MODEL)
-    (tmp_path / "pause_s").write_text("0")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "logging_model", raising=False)  # of another test's folder
+    put_logging_model(tmp_path, monkeypatch)
     return tmp_path
+
+
+def put_logging_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the module ``logging_model`` to a folder, and make that the working directory."""
+    (folder / "logging_model.py").write_text(MODEL)
+    (folder / "pause_s").write_text("0")
+    monkeypatch.chdir(folder)
+    monkeypatch.delitem(sys.modules, "logging_model", raising=False)  # of another test's folder
 
 
 def asked(folder: Path) -> list[tuple[str, str]]:

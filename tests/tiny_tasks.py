@@ -66,7 +66,11 @@ def write_speech(folder: Path, n: int = 24) -> list[dict[str, Any]]:
 @pytest.fixture
 def tiny_tasks(tmp_path: Path) -> Path:
     """A folder with one small task of each kind, all of the suite ``tiny``."""
-    folder = tmp_path / "tasks"
+    return write_tiny_tasks(tmp_path / "tasks")
+
+
+def write_tiny_tasks(folder: Path) -> Path:
+    """Make the folder of :func:`tiny_tasks`, and return it."""
     folder.mkdir()
     pairs, choices = pair_rows(24), choice_rows(30)
     write_task(

@@ -1,12 +1,14 @@
 """Workers, nodes and drivers that die: the work goes on, and nothing is scored twice into a result.
 
-Each fault is made ten times, at another moment each time.
+Each fault is made ten times, at another moment each time, on two nodes with a CPU each. Workers stay from one
+round to the next, as they do in a command; what a fault has ended is started again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,57 +16,129 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from forgetbench.atomic import write_atomically
 from forgetbench.engine import ray_engine
+from forgetbench.engine.progress import Silent
+from forgetbench.engine.ray_engine import RayWorkers, ray_workers
 from forgetbench.engine.results import Result
-from forgetbench.engine.run import Request, evaluate, prepare
+from forgetbench.engine.run import Request, evaluate, open_questions, prepare
+from forgetbench.engine.schedule import Schedule
 from forgetbench.schema.run import Settings
-from ray_runs import STORE_BYTES, a_ray, asked, assert_same
+from ray_runs import STORE_BYTES, asked, assert_same, put_logging_model
+from tiny_tasks import choice_rows, write_task
 
-Ask = Callable[..., Request]
 Record = Callable[[str, object], None]
 TIMES = range(10)
 N_QUESTIONS = 60
 BATCH = 3
 LOST = 2 * BATCH
 """What a worker that dies may take with it: the unit that it works on, and one whose answers had not left."""
+UNITS = 1000
+"""For each worker, so that each batch is a unit."""
+CONFIG = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_failure_threshold": 3,
+    "worker_niceness": 0,
+}
+"""A node is dead after three refused connections, a third of a second apart; workers have our priority."""
+
+
+@dataclass
+class Nodes:
+    """Two nodes and their workers.
+
+    Attributes:
+        folder: The working directory of this process and of all workers, with the model's module.
+        local: The result of the local engine.
+    """
+
+    folder: Path
+    cluster: Any
+    workers: RayWorkers
+    local: Result
+    second: Any = None
+
+    def man(self) -> None:
+        """Have a worker on each node, started; a node that was taken away is there again."""
+        import ray
+
+        if self.second is None:
+            self.second = self.cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+        crew = self.workers._crew
+        wanted = Schedule(self.workers._units(open_questions([prepare(request(self.folder))]), Silent()))
+        while len(crew.actors) < 2:
+            crew.hire(wanted, Silent())
+            time.sleep(0.05)
+        ray.get([call for call, (_, unit) in crew.pending.items() if unit is None])
+
+    def pause(self, seconds: float) -> None:
+        """Have models think so long before they answer a batch; a worker may read it at any moment."""
+        write_atomically(self.folder / "pause_s", str(seconds).encode())
+
+    def take_second_away(self) -> None:
+        """Kill the second node's processes."""
+        second, self.second = self.second, None
+        self.cluster.remove_node(second, allow_graceful=False)
+
+    def result(self) -> Result:
+        """Return the result of the workers."""
+        return evaluate(prepare(request(self.folder)), workers=self.workers)
+
+
+def request(folder: Path, output: str = "ray") -> Request:
+    """Ask both arms 30 questions."""
+    return Request(
+        model="logging_model:checkpoint", base="logging_model:base", tasks=["choices"],
+        include_paths=[folder / "tasks"], output=folder / output, offline=True,
+        settings=Settings(batch_size=BATCH),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def two_cpus() -> Iterator[None]:
-    with a_ray(2):
-        yield
+def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    import ray
+    from ray.cluster_utils import Cluster
 
-
-@pytest.fixture
-def request_of(ask: Ask, logging_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Request]:
-    """``request_of("out")``: both arms on 30 questions, in units of one batch."""
-    monkeypatch.setattr(ray_engine, "UNITS_PER_WORKER", 1000)
-
-    def build(output: str) -> Request:
-        settings = Settings(batch_size=BATCH)
-        models = {"model": "logging_model:checkpoint", "base": "logging_model:base"}
-        return ask(tasks="choices", output=logging_model / output, settings=settings, **models)
-
-    return build
-
-
-@pytest.fixture
-def local(request_of: Ask, logging_model: Path) -> Result:
-    """The result without a fault, from the local engine; its questions and answers are forgotten."""
+    folder = tmp_path_factory.mktemp("nodes")
+    (folder / "tasks").mkdir()
+    write_task(
+        folder / "tasks", "choices", choice_rows(N_QUESTIONS // 2), kind="multiple_choice",
+        prompt="{question}", metrics=["acc", "acc_norm"], primary="acc", chance=1 / 3,
+    )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FORGETBENCH_CACHE", str(logging_model / "cache-local"))
-        result = evaluate(prepare(request_of("local")))
-    (logging_model / "asked").unlink()
-    return result
+        put_logging_model(folder, patch)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setattr(ray_engine, "UNITS_PER_WORKER", UNITS)
+        with patch.context() as own:
+            own.setenv("FORGETBENCH_CACHE", str(folder / "cache-local"))
+            local = evaluate(prepare(request(folder, "local")))
+        one = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+        cluster = Cluster(initialize_head=True, head_node_args=one | {"_system_config": CONFIG})
+        try:
+            ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+            with ray_workers() as workers:
+                yield Nodes(folder, cluster, workers, local)
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
 
 
-def on_ray(request: Request) -> Result:
-    with ray_engine.ray_workers() as workers:
-        return evaluate(prepare(request), workers=workers)
+@pytest.fixture
+def nodes(two_nodes: Nodes, tmp_path: Path) -> Nodes:
+    """Both nodes manned, and nothing asked; each round has a cache of its own."""
+    for name in ("asked", "poison", "broken"):
+        (two_nodes.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(two_nodes.folder / "ray", ignore_errors=True)
+    two_nodes.pause(0)
+    two_nodes.man()
+    return two_nodes
 
 
 def after(
@@ -94,120 +168,130 @@ def asked_again(folder: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("two_cpus")
 @pytest.mark.parametrize("time_", TIMES)
 def test_a_worker_that_is_killed_costs_the_unit_it_worked_on(
-    request_of: Ask, local: Result, logging_model: Path, time_: int, record_property: Record,
-) -> None:  # fmt: skip
-    (logging_model / "pause_s").write_text("0.02")
+    nodes: Nodes, time_: int, record_property: Record
+) -> None:
+    nodes.pause(0.02)
     killer = after(
-        logging_model, 3 + 5 * time_, lambda lines: os.kill(int(lines[-1].split()[0]), signal.SIGKILL)
+        nodes.folder, 3 + 5 * time_, lambda lines: os.kill(int(lines[-1].split()[0]), signal.SIGKILL)
     )
-    result = on_ray(request_of("ray"))
+    result = nodes.result()
     killer.join()
-    assert_same(local, result)
-    again = asked_again(logging_model)
+    assert_same(nodes.local, result)
+    again = asked_again(nodes.folder)
     record_property("asked_again", again)
     assert 0 < again <= LOST, "more was asked again than what it worked on and what it had just answered"
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("two_cpus")
 @pytest.mark.parametrize("time_", TIMES)
 def test_a_unit_that_kills_its_worker_three_times_is_an_error_with_its_reason(
-    request_of: Ask, local: Result, logging_model: Path, time_: int
+    nodes: Nodes, time_: int
 ) -> None:
-    (logging_model / "poison").write_text(questions_of(logging_model)[3 * time_])
-    result = on_ray(request_of("ray"))
+    (nodes.folder / "poison").write_text(questions_of(nodes.folder)[3 * time_])
+    result = nodes.result()
     for document in (result.checkpoint, result.base):
         assert document is not None
         (task,) = document.tasks
         assert task.errors == {"model_error": BATCH} and task.n_scored == 30 - BATCH
         (warning,) = [w for w in document.warnings if "failed 3 times" in w]
-        assert warning.startswith("choices: 3 samples failed 3 times") and "died" in warning
-    counted = Counter(asked(logging_model))
+        assert (
+            warning.startswith("choices: 3 samples failed 3 times") and "worker process has died" in warning
+        )
+    counted = Counter(asked(nodes.folder))
     assert max(counted.values()) == 3 and sum(n == 3 for n in counted.values()) == 2 * BATCH
-    (logging_model / "poison").unlink()
-    assert_same(local, evaluate(prepare(request_of("ray"))))  # the next run asks what failed
+    (nodes.folder / "poison").unlink()
+    assert_same(nodes.local, evaluate(prepare(request(nodes.folder))))  # the next run asks what failed
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("two_cpus")
 @pytest.mark.parametrize("time_", TIMES)
-def test_a_model_that_fails_three_times_is_an_error_of_its_sample_alone(
-    request_of: Ask, local: Result, logging_model: Path, time_: int
-) -> None:
-    (logging_model / "broken").write_text(questions_of(logging_model)[2 * time_])
-    result = on_ray(request_of("ray"))
+def test_a_model_that_fails_three_times_is_an_error_of_its_sample_alone(nodes: Nodes, time_: int) -> None:
+    (nodes.folder / "broken").write_text(questions_of(nodes.folder)[2 * time_])
+    result = nodes.result()
     (task,) = result.checkpoint.tasks
     assert task.errors == {"model_error": 1} and task.n_scored == 29
     (warning,) = [w for w in result.checkpoint.warnings if "failed 3 times" in w]
+    assert warning.startswith("choices: 1 samples failed 3 times, the last time: choices, sample c")
     assert "CUDA error: device-side assert triggered" in warning
-    (logging_model / "broken").unlink()
-    assert_same(local, evaluate(prepare(request_of("ray"))))
+    (nodes.folder / "broken").unlink()
+    assert_same(nodes.local, evaluate(prepare(request(nodes.folder))))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("time_", TIMES)
 def test_a_node_that_is_gone_costs_the_units_it_worked_on(
-    request_of: Ask, local: Result, logging_model: Path, time_: int, record_property: Record,
-) -> None:  # fmt: skip
-    import ray
-    from ray.cluster_utils import Cluster
-
-    ray.shutdown()  # of the tests before
-    (logging_model / "pause_s").write_text("0.4")
-    one = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=one)
-    second = cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-    try:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-        gone = after(
-            logging_model,
-            6 + 3 * time_,
-            lambda _: cluster.remove_node(second, allow_graceful=False),
-            n_workers=2,
-        )
-        result = on_ray(request_of("ray"))
-        gone.join()
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
-    assert_same(local, result)
-    again = asked_again(logging_model)
+    nodes: Nodes, time_: int, record_property: Record
+) -> None:
+    nodes.pause(0.4)
+    gone = after(nodes.folder, 6 + 3 * time_, lambda _: nodes.take_second_away(), n_workers=2)
+    result = nodes.result()
+    gone.join()
+    assert_same(nodes.local, result)
+    again = asked_again(nodes.folder)
     record_property("asked_again", again)
     assert 0 < again <= LOST, "more was asked again than what it worked on and what it had just answered"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("time_", TIMES)
+@pytest.mark.parametrize(("time_", "own_ray"), [*((t, False) for t in TIMES), (4, True)])
 def test_a_driver_that_is_killed_and_started_again_goes_on(
-    request_of: Ask, local: Result, logging_model: Path, time_: int, record_property: Record,
-) -> None:  # fmt: skip
-    (logging_model / "pause_s").write_text("0.05")
-    code = "from forgetbench.engine import ray_engine; ray_engine.UNITS_PER_WORKER = 1000; "
+    nodes: Nodes, time_: int, own_ray: bool, record_property: Record
+) -> None:
+    """On a cluster that stays, and once on the Ray that the command had started itself."""
+    nodes.workers.dismiss()
+    nodes.pause(0.05)
+    code = f"from forgetbench.engine import ray_engine; ray_engine.UNITS_PER_WORKER = {UNITS}; "
     words = [
         "run", "--model", "logging_model:checkpoint", "--base", "logging_model:base", "--tasks", "choices",
         "--include-path", "tasks", "--no-mlflow", "--batch-size", str(BATCH), "--output-path", "ray",
-        "--engine", "ray",
+        "--engine", "ray", "--ray-address", "local" if own_ray else nodes.cluster.address,
     ]  # fmt: skip
     code += f"from forgetbench.cli import main; main({words!r})"
     started = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=logging_model, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", code], cwd=nodes.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    killer = after(logging_model, 3 + 5 * time_, lambda _: started.send_signal(signal.SIGKILL))
+    niceness: list[int] = []
+
+    def kill(lines: list[str]) -> None:
+        niceness.append(os.getpriority(os.PRIO_PROCESS, int(lines[-1].split()[0])))
+        started.send_signal(signal.SIGKILL)
+
+    killer = after(nodes.folder, 3 + 5 * time_, kill)
     started.communicate(timeout=300)
     killer.join()
     assert started.returncode == -signal.SIGKILL, "it ended before it was killed"
-    assert not (logging_model / "ray").exists() or not list((logging_model / "ray").rglob("run.json"))
-    time.sleep(1.0)  # its workers may finish the units that they have
-    (logging_model / "pause_s").write_text("0")
-    with a_ray(2):
-        result = on_ray(request_of("ray"))
-    assert_same(local, result)
-    again = asked_again(logging_model)
+    assert not list(nodes.folder.glob("ray/**/run.json"))
+    if own_ray:
+        assert niceness == [os.getpriority(os.PRIO_PROCESS, 0)], "workers give way to everything else"
+    its_workers = pids(nodes.folder)
+    nodes.pause(0)  # its workers may finish the units that they have
+    result = nodes.result()
+    assert_same(nodes.local, result)
+    assert have_ended(its_workers), "workers of a driver that is gone hold their CPUs"
+    again = asked_again(nodes.folder)
     record_property("asked_again", again)
     assert again <= 4 * BATCH, "more than what two workers had was asked again"
+
+
+def pids(folder: Path) -> set[int]:
+    """Return the processes that were asked."""
+    return {int(line.split()[0]) for line in (folder / "asked").read_text().splitlines()}
+
+
+def have_ended(processes: set[int], *, within_s: float = 30) -> bool:
+    """Say whether none of these is there any more, but as a zombie; wait for it."""
+    deadline = time.monotonic() + within_s
+    while any(map(is_alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not any(map(is_alive, processes))
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process is there and no zombie."""
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "\nState:\tZ" not in status.read_text()
 
 
 def questions_of(folder: Path) -> list[str]:
