@@ -113,10 +113,10 @@ def question(name: str, n_units: int) -> Any:
 def measure(ray: Any, n_workers: int, units_per_worker: int, unit_s: float) -> Measured:
     """Start the workers, then time what they do."""
     from forgetbench.engine import ray_engine
-    from forgetbench.engine.placement import Share
+    from forgetbench.engine.placement import RESOLUTION, Share
     from forgetbench.engine.progress import Silent
 
-    share = Share(CPUS / (n_workers + 0.5), 0.0, 0)  # the half is left over: sums are rounded
+    share = Share(RESOLUTION * CPUS // n_workers / RESOLUTION, 0.0, 0)
     ray_engine.share_of = lambda *_: share  # type: ignore[assignment]
     ray_engine.UNITS_PER_WORKER = 10**9  # one batch to a unit
     os.environ["FORGETBENCH_UNIT_S"] = str(unit_s)
