@@ -34,7 +34,10 @@ YAML
 run cat .demo/assistant/system.yaml
 
 say "4. What did it lose?"
-run forgetbench run --model .demo/assistant --tasks hearing-mini,retention-mini,safety-mini --budget 8m
+assistant="--model .demo/assistant --tasks hearing-mini,retention-mini,safety-mini"
+# On a slow or busy machine 8 minutes are too few for a verdict, and the command says so.
+# shellcheck disable=SC2086
+run forgetbench run $assistant --budget 8m || run forgetbench run $assistant --budget 30m
 
 say "5. See it in MLflow"
 printf 'MLFLOW_TRACKING_URI=%s %s mlflow ui   # then open http://127.0.0.1:5000\n' \
