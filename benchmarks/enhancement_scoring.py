@@ -22,13 +22,13 @@ from typing import TypeVar
 
 import numpy as np
 import soundfile
+from inputs import data_folder
 
 from forgetbench.engine.processes import available_cores, over_processes
 from forgetbench.metrics.enhancement import enhancement_stats
 
 LIMIT = 1.8
 METRICS = ("pesq_wb", "stoi")
-ROOT = Path(__file__).resolve().parents[1]
 
 R = TypeVar("R")
 Call = partial[dict[str, float]]
@@ -95,14 +95,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = Path(os.environ.get("FORGETBENCH_TEST_DATA", ROOT.parent / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=default)
     parser.add_argument("--items", type=int, default=240)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measure(make_calls(options.data, options.items, options.seconds), options.rounds)
+    found = measure(make_calls(data_folder(), options.items, options.seconds), options.rounds)
     if options.json:
         print(json.dumps(found, indent=2))
     else:

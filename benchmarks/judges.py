@@ -8,7 +8,7 @@ bootstrap over prompts for F1, asymptotic for κ.
 
     python benchmarks/judges.py [--counts] [--json]
 
-The labels are ``text/xstest_human_*.jsonl`` of FORGETBENCH_TEST_DATA, and
+The labels are ``text/xstest_human_*.jsonl`` of FORGETBENCH_TEST_DATA, else of ``../shared/data``, and
 ``tests/data/refusal_answers*.jsonl``.
 ``--counts`` prints the confusion counts that ``forgetting/judge_counts.py`` ships.
 """
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from inputs import data_folder
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
@@ -167,7 +167,7 @@ def main() -> int:
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--counts", action="store_true")
     asked = arguments.parse_args()
-    rows = [*read_labelled(Path(os.environ["FORGETBENCH_TEST_DATA"])), *read_own()]
+    rows = [*read_labelled(data_folder()), *read_own()]
     if asked.counts:
         for judge in TEXT_JUDGES:
             for name in SETS:

@@ -7,7 +7,7 @@ of all nine must be the same.
 
     python benchmarks/many_adapters.py [--adapters 8] [--items 100] [--batch-size 16] [--json]
 
-The data are those of FORGETBENCH_TEST_DATA.
+The data are those of FORGETBENCH_TEST_DATA, else of ``../shared/data``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inputs import data_folder
 from text_engine import model_path
 
 GOAL = 4.0
@@ -43,7 +44,7 @@ metadata: {{version: 1}}
 
 def write_task(folder: Path, n_items: int) -> None:
     """Write the stock task, its data, and the file by which forgetbench adopts it."""
-    source = Path(os.environ["FORGETBENCH_TEST_DATA"]) / "text" / "commonsenseqa.jsonl"
+    source = data_folder() / "text" / "commonsenseqa.jsonl"
     lines = source.read_text(encoding="utf-8").splitlines()[:n_items]
     stock = folder / "lm_eval"
     stock.mkdir()

@@ -11,7 +11,7 @@ unscored positions is not counted, so that a share can pass 100 %.
 
     python benchmarks/text_engine.py [--sets boolq,mmlu] [--rounds 3] [--items N] [--quick] [--json]
 
-The data are those of FORGETBENCH_TEST_DATA.
+The data are those of FORGETBENCH_TEST_DATA, else of ``../shared/data``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from inputs import data_folder
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 GOALS = {"commonsenseqa": 4.0, "boolq": 1.5, "mmlu": 4.5}
@@ -54,7 +55,7 @@ class Item:
 
 def read_items(name: str) -> list[Item]:
     """Return a set's questions in the form that the field asks them."""
-    path = Path(os.environ["FORGETBENCH_TEST_DATA"]) / "text" / f"{name}.jsonl"
+    path = data_folder() / "text" / f"{name}.jsonl"
     with path.open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     if name == "commonsenseqa":

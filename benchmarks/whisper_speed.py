@@ -7,7 +7,7 @@ gets the same choice. Times include feature extraction.
 
     python benchmarks/whisper_speed.py [--utterances 60] [--rounds 3] [--json]
 
-The speech is ``speech/prompts_en.jsonl`` of FORGETBENCH_TEST_DATA.
+The speech is ``speech/prompts_en.jsonl`` of FORGETBENCH_TEST_DATA, else of ``../shared/data``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import statistics
 import sys
 import time
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from inputs import data_folder
 
 GOAL = 1.3
 MODEL = "openai/whisper-tiny.en"
@@ -38,7 +38,7 @@ Transcribe = Callable[[list[Clip], int], list[str]]
 
 def read_speech(n_utterances: int) -> list[Clip]:
     """Return utterances at 16 kHz, in the order of the manifest."""
-    folder = Path(os.environ["FORGETBENCH_TEST_DATA"]) / "speech"
+    folder = data_folder() / "speech"
     rows = [json.loads(line) for line in (folder / "prompts_en.jsonl").read_text().splitlines()]
     clips = [soundfile.read(folder / row["audio"], dtype="float32")[0] for row in rows[:n_utterances]]
     return [clip for clip in clips if len(clip) <= 30 * SAMPLING_RATE]
