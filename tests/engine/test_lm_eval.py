@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,23 @@ def test_a_group_is_one_row_with_its_tasks_as_details(
         "stock_group.stock_choices",
         "stock_group.stock_again",
     }
+
+
+def test_a_task_of_the_users_own_files_does_not_wait_for_lm_evals_fourteen_thousand(
+    made: Path, ask: Callable[..., Request], stock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lm_eval.tasks._index import TaskIndex
+
+    read: list[Path] = []
+    build = TaskIndex.build
+
+    def recorded(paths: Iterable[Path], **options: Any) -> dict[str, Any]:
+        read.extend(paths := list(paths))
+        return build(paths, **options)
+
+    monkeypatch.setattr(TaskIndex, "build", staticmethod(recorded))
+    prepare(ask(made / "lora", "stock_choices", include_paths=[stock]))
+    assert read == [stock / "lm_eval"]
 
 
 def test_a_relative_include_path_finds_the_same_task(

@@ -301,21 +301,25 @@ def _manager(definition: Definition) -> Any:
     if include is None:
         return _index(None, ())
     folder = (definition.folder / include).resolve()
-    return _index(str(folder), tuple(sorted((str(f), f.stat().st_mtime_ns) for f in folder.rglob("*.yaml"))))
+    files = tuple(sorted((str(f), f.stat().st_mtime_ns) for f in folder.rglob("*.yaml")))
+    alone = _index(str(folder), files, with_defaults=False)
+    # A group may name tasks of lm-eval's own.
+    return alone if definition.task.lm_eval in alone.all_subtasks else _index(str(folder), files)
 
 
-@lru_cache(maxsize=2)
-def _index(folder: str | None, files: tuple[tuple[str, int], ...]) -> Any:
-    """Return lm-eval's list of tasks, which takes seconds to make: ten thousand files are read.
+@lru_cache(maxsize=4)
+def _index(folder: str | None, files: tuple[tuple[str, int], ...], *, with_defaults: bool = True) -> Any:
+    """Return lm-eval's list of tasks.
 
     Args:
         folder: With more task files.
         files: What these are: with other ones the list is made anew.
+        with_defaults: lm-eval's own tasks, too: fourteen thousand files are read, which takes seconds.
     """
     with _quiet():
         from lm_eval.tasks import TaskManager
 
-        return TaskManager(include_path=folder, verbosity="ERROR")
+        return TaskManager(include_path=folder, include_defaults=with_defaults, verbosity="ERROR")
 
 
 def _build(definition: Definition, settings: Settings) -> Any:
