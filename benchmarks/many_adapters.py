@@ -79,6 +79,7 @@ def run_process(words: Sequence[str], folder: Path) -> float:
         **os.environ,
         **dict.fromkeys(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"), "1"),
         "HF_DATASETS_CACHE": str(folder / "datasets"),
+        "FORGETBENCH_CACHE": str(folder / "cache"),  # nothing may have been answered before
     }
     started = time.perf_counter()
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
