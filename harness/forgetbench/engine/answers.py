@@ -194,9 +194,7 @@ def predict_batch(
     """
     try:
         answers = predict(planned.task, planned, samples, model, prompting)
-        return [
-            _with_first_tokens(planned, s, a, model, prompting) for s, a in zip(samples, answers, strict=True)
-        ]
+        return _with_first_tokens(planned, samples, answers, model, prompting)
     except SampleError as error:
         if len(samples) == 1:
             return [Answer(prediction=None, error=error.code)]
@@ -212,13 +210,20 @@ def predict_batch(
 
 
 def _with_first_tokens(
-    planned: PlannedTask, sample: Sample, answer: Answer, model: Model | ModelPair, prompting: Prompting
-) -> Answer:
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    answers: list[Answer],
+    model: Model | ModelPair,
+    prompting: Prompting,
+) -> list[Answer]:
     is_text = planned.speech is None and not isinstance(planned.task, Divergence)
-    if not isinstance(model, TextModel) or not is_text:
-        return answer
-    text, rendered = prompt_of(planned, sample, model, prompting)
-    return replace(answer, first_token_ids=tuple(model.first_token_ids(text, rendered=rendered)))
+    if not is_text or not isinstance(model, TextModel):
+        return answers
+    starts = []
+    for sample in samples:
+        text, rendered = prompt_of(planned, sample, model, prompting)
+        starts.append(tuple(model.first_token_ids(text, rendered=rendered)))
+    return [replace(a, first_token_ids=ids) for a, ids in zip(answers, starts, strict=True)]
 
 
 def stored_answer(sample: Sample, journal: Journal) -> Answer:

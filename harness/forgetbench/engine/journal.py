@@ -8,13 +8,15 @@ import os
 import time
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from filelock import FileLock, Timeout
+from pydantic_core import to_json
 
 from forgetbench.engine.storage import storing
 from forgetbench.schema.sample import RawPrediction
@@ -90,16 +92,17 @@ class Lines(ABC):
     def _take(self, record: dict[str, Any], place: int) -> None:
         """Keep a record that was read at a place; ValueError, KeyError or TypeError where it is damaged."""
 
-    def _append(self, record: dict[str, Any]) -> int:
-        """Write a record, and return its place in the file."""
-        payload = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
-        line = b"%08x %b\n" % (zlib.crc32(payload), payload)
+    def _append(self, records: Iterable[dict[str, Any]]) -> list[int]:
+        """Write records, and return their places in the file."""
+        payloads = [to_json(record) for record in records]
+        lines = [b"%08x %b\n" % (zlib.crc32(payload), payload) for payload in payloads]
         with storing(self._path):
             if self._file is None:
                 self._file = self._path.open("ab")
-            self._file.write(line)
-        place, self._size = self._size, self._size + len(line)
-        return place
+            self._file.write(b"".join(lines))
+        places = list(accumulate(map(len, lines), initial=self._size))
+        self._size = places.pop()
+        return places
 
     def _flush(self) -> None:
         assert self._file is not None
@@ -270,8 +273,9 @@ class Journal(Lines):
         """Append the answers of one batch and flush them to the operating system."""
         if not answers:
             return
-        for content, answer in answers.items():
-            self.answers.put(content, self._append(record_of(content, answer)))
+        places = self._append(record_of(content, answer) for content, answer in answers.items())
+        for content, place in zip(answers, places, strict=True):
+            self.answers.put(content, place)
         self._flush()
 
     def _take(self, record: dict[str, Any], place: int) -> None:
@@ -292,7 +296,7 @@ class ScoreJournal(Lines):
 
     def write(self, key: str, scores: Mapping[str, float]) -> None:
         """Append the scores of one output and flush them to the operating system."""
-        self._append({"key": key, "scores": dict(scores)})
+        self._append([{"key": key, "scores": dict(scores)}])
         self.scores[key] = dict(scores)
         self._flush()
 

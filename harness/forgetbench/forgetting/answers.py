@@ -59,8 +59,14 @@ def _answer(prediction: RawPrediction | None, choices: bool) -> int | str | None
     return max(range(len(scores)), key=lambda i: scores[i])
 
 
-def shown(prediction: object, *, choices: bool) -> str:
-    """Return an answer as a reader sees it: text, choice, log-likelihoods, or what else it is."""
+def shown(prediction: object, *, choices: bool, score: str = "") -> str:
+    """Return an answer as a reader sees it: text, choice, log-likelihood, or what else it is.
+
+    Args:
+        prediction: A cell of a sample table.
+        choices: Several log-likelihoods are answers to choose from, not openings to weigh.
+        score: What was made of it, in words: it stands for the openings, whose numbers say little.
+    """
     parsed = parse(prediction)
     if parsed is None:
         return ""
@@ -75,4 +81,6 @@ def shown(prediction: object, *, choices: bool) -> str:
     answer = _answer(parsed, choices)
     if isinstance(answer, int):
         return f"choice {answer + 1}"
+    if score and len(parsed.loglikelihoods or ()) > 1:
+        return score
     return "log-likelihood " + ", ".join(f"{value:.2f}" for value in parsed.loglikelihoods or ())

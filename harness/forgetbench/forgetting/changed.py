@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forgetbench.forgetting.answers import parse, shown, text_of
-from forgetbench.forgetting.losses import ScoredPairs, sample_degradation
+from forgetbench.forgetting.answers import parse, text_of
+from forgetbench.forgetting.losses import ScoredPairs, sample_degradation, shown_answers
 from forgetbench.forgetting.match import ReadyPair, match_tasks
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import RunDocument
@@ -88,9 +88,8 @@ def count_changed(scored: ScoredPairs) -> tuple[int, int]:
 def _changed(
     scored: ScoredPairs, chosen: pd.DataFrame, degradation: Iterable[float]
 ) -> Iterator[ChangedSample]:
-    choices = scored.metric_type == "binary"
     for sample, value in zip(chosen.to_dict("records"), degradation, strict=True):
-        cells = sample["prediction_base"], sample["prediction_checkpoint"]
+        base, checkpoint = shown_answers(scored, sample)
         yield ChangedSample(
             task=scored.row.name,
             sample_id=sample["id"],
@@ -98,8 +97,8 @@ def _changed(
             content=sample["content"],
             input=text_of(sample["input_base"]),
             reference=text_of(sample["reference_base"]),
-            base=shown(cells[0], choices=choices),
-            checkpoint=shown(cells[1], choices=choices),
+            base=base,
+            checkpoint=checkpoint,
             degradation=float(value),
-            predictions=(parse(cells[0]), parse(cells[1])),
+            predictions=(parse(sample["prediction_base"]), parse(sample["prediction_checkpoint"])),
         )

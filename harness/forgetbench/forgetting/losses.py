@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,22 +50,37 @@ def worst_losses(scored: Sequence[ScoredPairs], *, count: int = SHOWN) -> tuple[
 
 def _losses(scored: ScoredPairs, count: int) -> Iterator[WorstLoss]:
     degradation = sample_degradation(scored).to_numpy()
-    choices = scored.metric_type == "binary"
     for position in np.argsort(-degradation, kind="stable")[:count]:
         value = degradation[position]
         if value <= 0:
             return
-        sample = scored.pairs.iloc[int(position)]
+        sample = scored.pairs.iloc[int(position)].to_dict()
+        base, checkpoint = shown_answers(scored, sample)
         yield WorstLoss(
             task=scored.row.name,
             sample_id=sample["id"],
             condition=sample["condition"],
             input=text_of(sample["input_base"]),
             reference=text_of(sample["reference_base"]),
-            base=shown(sample["prediction_base"], choices=choices),
-            checkpoint=shown(sample["prediction_checkpoint"], choices=choices),
+            base=base,
+            checkpoint=checkpoint,
             degradation=float(value),
         )
+
+
+def shown_answers(scored: ScoredPairs, sample: Mapping[Hashable, Any]) -> tuple[str, str]:
+    """Return the answers of base and checkpoint to one of the samples, as a reader sees them."""
+    metric, choices = scored.row.metric, scored.metric_type == "binary"
+    column = stat_columns(metric, scored.metric_type)[0]
+    base, checkpoint = (
+        shown(
+            sample[f"prediction_{arm}"],
+            choices=choices,
+            score=f"{metric} {float(sample[f'{column}_{arm}']):+.3f}",
+        )
+        for arm in ("base", "checkpoint")
+    )
+    return base, checkpoint
 
 
 def sample_degradation(scored: ScoredPairs) -> pd.Series[float]:

@@ -4,11 +4,11 @@
   const table = document.getElementById("board");
   if (!source || !table) return;
   const data = JSON.parse(source.textContent);
-  const alphabet = new Intl.Collator();
   const body = table.tBodies[0];
   const lines = new Map([...table.querySelectorAll("tbody tr")].map((tr) => [tr.dataset.key, tr]));
   for (const rest of [...table.tBodies].slice(1)) rest.remove();
-  const entries = data.rows.map((row) => ({ ...row, line: lines.get(row.key) }));
+  const lower = (value) => (typeof value === "string" ? value.toLowerCase() : value);
+  const entries = data.rows.map((row) => ({ ...row, sort: row.sort.map(lower), line: lines.get(row.key) }));
   const place = new Map(data.columns.map((column, i) => [column.key, i]));
   const at = (id) => document.getElementById(id);
   const fields = ["base", "method", "decision", "level"].filter((field) => at(`f-${field}`));
@@ -39,7 +39,7 @@
     return (a, b) => {
       const x = a.sort[column], y = b.sort[column];
       if (x === null || y === null) return (x === null) - (y === null);
-      return order * (typeof x === "string" ? alphabet.compare(x, y) : x - y);
+      return order * ((x > y) - (x < y));
     };
   }
 
@@ -55,7 +55,8 @@
     const chosen = found.findIndex((entry) => entry.key === state.entry);
     if (chosen >= shown) shown = chosen + 1;
     body.replaceChildren(...found.slice(0, shown).map((entry) => entry.line));
-    for (const entry of entries) entry.line.classList.toggle("chosen", entry.key === state.entry);
+    for (const line of body.querySelectorAll(".chosen")) line.classList.remove("chosen");
+    if (chosen >= 0) found[chosen].line.classList.add("chosen");
     for (const th of table.tHead.rows[0].cells) {
       if (th.dataset.key !== key) th.removeAttribute("aria-sort");
       else th.setAttribute("aria-sort", state.sort.startsWith("-") ? "descending" : "ascending");
