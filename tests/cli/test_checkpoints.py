@@ -53,3 +53,10 @@ def test_a_glob_without_directories_stands_for_files(tmp_path: Path) -> None:
 def test_a_glob_that_matches_nothing_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none-\*: matches nothing"):
         expand([str(tmp_path / "none-*")])
+
+
+def test_a_pattern_that_is_none_is_a_usage_error() -> None:
+    with pytest.raises(
+        UsageError, match=r"--model out/checkpoint\*\*: is no pattern .* Use \* within a name"
+    ):
+        expand(["out/checkpoint**"])

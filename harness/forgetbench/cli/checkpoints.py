@@ -18,7 +18,7 @@ def expand(names: Sequence[str], *, option: str = "--model") -> list[str]:
     order of the numbers in their names: ``checkpoint-6`` comes before ``checkpoint-12``.
 
     Raises:
-        UsageError: A glob matches nothing.
+        UsageError: A glob matches nothing, or is none.
     """
     found: dict[str, None] = {}
     for name in names:
@@ -34,7 +34,10 @@ def is_glob(name: str) -> bool:
 def _matches(pattern: str, option: str) -> list[str]:
     parts = Path(pattern).expanduser().parts
     n_plain = next(i for i, part in enumerate(parts) if _WILD.search(part))
-    paths = list(Path(*parts[:n_plain]).glob(str(Path(*parts[n_plain:]))))
+    try:
+        paths = list(Path(*parts[:n_plain]).glob(str(Path(*parts[n_plain:]))))
+    except ValueError as error:
+        raise UsageError(f"{option} {pattern}", f"is no pattern ({error})", "Use * within a name.") from error
     if not paths:
         raise UsageError(f"{option} {pattern}", "matches nothing", "Check the path.")
     folders = [path for path in paths if path.is_dir()]
