@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def test_the_line_over_alpha_ends_the_run(run: Run, made: Path, tmp_path: Path) 
     assert len(file.read_text().splitlines()) == 3
     names = {path.name for path in (tmp_path / "results").iterdir()}
     assert names == {"lora", "lora-alpha-0.5"}
+    (half,) = (tmp_path / "results").glob("lora-alpha-0.5/*/*/*/run.json")
+    line = json.loads(half.read_text())["reproduce"]
+    assert line.startswith("forgetbench run --model lora --base") and " --alpha 0.5 " in line
 
 
 def test_adapters_of_one_base_load_it_once(

@@ -216,6 +216,8 @@ def test_tasks_are_listed_and_shown(cli):
     assert rows
     name = rows[0]["name"]
     assert name in cli("tasks", "ls", name).stdout
+    whole = cli("tasks", "ls").stdout
+    assert "Gated" in whole and "Licence" in whole and "decathlon_cnn_dailymail" in whole
     assert f"name: {name}" in cli("tasks", "show", name).stdout
     assert json.loads(cli("tasks", "show", name, "--json").stdout)["name"] == name
 

@@ -58,7 +58,6 @@ def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
             "model_args": f"pretrained={made / 'llama'},dtype=float32",
             "tasks": ",".join(f"stock_{kind}" for kind in RESTS),
             "include_path": str(tmp_path),
-            "device": "cpu",
             "batch_size": "4",
             "output_path": str(tmp_path / name),
         }

@@ -53,6 +53,7 @@ def stock(tmp_path: Path) -> Path:
         ("stock_endings", "loglikelihood", "{{prompt}}", endings, "pairs.jsonl"),
         ("stock_choices", "multiple_choice", "{{question}}", multiple, "choices.jsonl"),
         ("stock_again", "multiple_choice", "again: {{question}}", multiple, "choices.jsonl"),
+        ("stock_shots", "multiple_choice", "{{question}}", f"{multiple}\nnum_fewshot: 2", "choices.jsonl"),
         ("stock_answers", "generate_until", "{{prompt}}", generated, "pairs.jsonl"),
         ("stock_short", "generate_until", "{{prompt}}", short, "pairs.jsonl"),
         ("stock_texts", "loglikelihood_rolling", "", rolling, "pairs.jsonl"),
@@ -60,7 +61,7 @@ def stock(tmp_path: Path) -> Path:
         definition = STOCK.format(name=name, kind=kind, text=text, rest=rest, data=inner / data)
         (inner / f"{name}.yaml").write_text(definition)
     (inner / "stock_group.yaml").write_text("group: stock_group\ntask: [stock_choices, stock_again]\n")
-    for name in ("stock_choices", "stock_group", "stock_texts", "stock_endings"):
+    for name in ("stock_choices", "stock_shots", "stock_group", "stock_texts", "stock_endings"):
         (folder / f"{name}.yaml").write_text(f"lm_eval: {name}\ninclude_path: lm_eval\nsuites: [stock]\n")
     for name in ("stock_answers", "stock_short"):
         (folder / f"{name}.yaml").write_text(
@@ -86,7 +87,9 @@ def lm_eval_numbers(model: Path, stock: Path, task: str) -> dict[str, Any]:
     return results
 
 
-@pytest.mark.parametrize(("task", "metric"), [("stock_choices", "acc"), ("stock_choices", "acc_norm")])
+@pytest.mark.parametrize(
+    ("task", "metric"), [("stock_choices", "acc"), ("stock_choices", "acc_norm"), ("stock_shots", "acc")]
+)
 def test_scores_equal_lm_evals_item_by_item(
     made: Path, ask: Callable[..., Request], stock: Path, task: str, metric: str
 ) -> None:
@@ -98,6 +101,8 @@ def test_scores_equal_lm_evals_item_by_item(
     table = read_samples(result.directory, result.base)[task]
     expected = {str(sample["doc_id"]): sample[metric] for sample in theirs["samples"][task]}
     assert dict(zip(table["id"], table[metric], strict=True)) == expected
+    prompts = {str(s["doc_id"]): s["arguments"][0][0] for s in theirs["samples"][task]}
+    assert dict(zip(table["id"], table["input"], strict=True)) == prompts, "the same shots"
 
 
 @pytest.mark.parametrize("task", ["stock_answers", "stock_short"])
@@ -206,6 +211,14 @@ def test_a_relative_include_path_finds_the_same_task(
     monkeypatch.chdir(stock.parent)
     plan = prepare(ask(made / "lora", "stock_choices", include_paths=[Path(stock.name)])).plan
     assert plan.tasks[0].skipped is None
+
+
+def test_a_file_of_lm_evals_among_ours_is_told_where_to_go(
+    made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
+    (stock / "lm_eval").rename(stock / "inner")
+    with pytest.raises(TaskError, match="a file of lm-eval: put it into a folder named lm_eval"):
+        prepare(ask(made / "lora", "stock_choices", include_paths=[stock]))
 
 
 def test_a_task_that_lm_eval_does_not_have_is_named(

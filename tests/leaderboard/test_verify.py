@@ -108,6 +108,13 @@ def test_swapped_sample_ids_are_named(ran: Made, twin: Path, edit: Edit) -> None
     assert "row 1 (sample c0)" in found
 
 
+def test_a_binary_score_that_is_neither_is_named_with_its_row(ran: Made, twin: Path, edit: Edit) -> None:
+    forge(twin, "checkpoint", "choices", lambda table: table.assign(acc=[0.5, *table["acc"][1:]]), edit)
+    found = reasons(verify(twin, ran.check()))
+    assert "samples/checkpoint/choices.parquet, row 0" in found and "acc" in found
+    assert "a binary score: is neither 0 nor 1" in found
+
+
 def test_duplicate_samples_and_lost_ones_are_named(ran: Made, twin: Path, edit: Edit) -> None:
     forge(twin, "base", "choices", lambda table: pd.concat([table.iloc[:-1], table.iloc[:1]]), edit)
     found = reasons(verify(twin, ran.check()))
@@ -123,7 +130,7 @@ def test_nan_and_infinity_are_refused_in_samples_and_documents(ran: Made, twin: 
     values = arrow.column(place).to_pylist()
     bad = arrow.set_column(place, arrow.schema.field(place), pa.array([float("nan"), *values[1:]]))
     pq.write_table(bad, path)
-    assert "column 'bits_per_byte.num' holds NaN or infinity" in reasons(verify(twin, ran.check()))
+    assert "row 0: column 'bits_per_byte.num' holds NaN or infinity" in reasons(verify(twin, ran.check()))
     for value in ("NaN", "Infinity", "1e999"):
         text = (ran.result / "comparison.json").read_text()
         (twin / "comparison.json").write_text(text.replace('"alpha": 0.05', f'"alpha": {value}'))

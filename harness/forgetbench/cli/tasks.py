@@ -32,7 +32,7 @@ def ls(
 ) -> None:
     """List the tasks by suite: role, capability, number of samples, size, access and licence."""
     from forgetbench.cli.console import console, write_json
-    from forgetbench.report.task_table import task_table
+    from forgetbench.report.task_table import WIDE, task_table
     from forgetbench.tasks.registry import load_registry
 
     registry = load_registry(include_path or [])
@@ -45,9 +45,11 @@ def ls(
     if json:
         write_json([definition.task.model_dump(mode="json") for definition in found])
     else:
-        console().print(
-            task_table([d.task for d in found], {d.task.name: _count(registry, d) for d in found})
-        )
+        out = console()
+        if not out.is_terminal:
+            out.width = max(out.width, WIDE)  # for grep, which needs whole names
+        counts = {d.task.name: _count(registry, d) for d in found}
+        out.print(task_table([d.task for d in found], counts, width=out.width))
 
 
 def show(

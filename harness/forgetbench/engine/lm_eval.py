@@ -37,6 +37,9 @@ from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import LmEval
 from forgetbench.tasks.definition import Definition
 
+FEWSHOT_SEED = 1234
+"""With which lm-eval draws shots where no seed is given: so a run with seed 0 shows the same ones."""
+
 
 @dataclass(frozen=True)
 class LmEvalTask:
@@ -343,7 +346,7 @@ def _build(definition: Definition, settings: Settings) -> Any:
         ) from error
     if shots is not None:
         built.set_config(key="num_fewshot", value=shots)
-    built.set_fewshot_seed(seed=settings.seed)
+    built.set_fewshot_seed(seed=FEWSHOT_SEED + settings.seed)
     return built
 
 

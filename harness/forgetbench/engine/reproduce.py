@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,10 @@ from forgetbench.schema.task import Condition
 
 if TYPE_CHECKING:
     from forgetbench.engine.run import Request
+
+
+_ALPHA = re.compile(r"@alpha=([\d.e-]+)$")
+"""What :mod:`forgetbench.models.alpha` adds to the name of a part of a change."""
 
 
 def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float | None = None) -> str:
@@ -54,15 +59,25 @@ def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float |
 
 
 def named(info: CheckpointInfo) -> str:
-    """Return how ``--model`` names a checkpoint: a system by its components, a hub id with its commit."""
+    """Return how ``--model`` names a checkpoint: a system by its components, a hub id with its commit.
+
+    A part of a change has the name of the whole; ``--alpha`` (:func:`alpha_of`) says which part.
+    """
 
     def one(source: str, revision: str | None) -> str:
+        source = _ALPHA.sub("", source)
         return f"{source}@{revision}" if revision and "@" not in source else source
 
     parts = [(part.role, one(part.source, part.revision)) for part in info.components]
     if len(parts) < 2:
         return parts[0][1] if parts else info.name
     return ",".join(f"{role}={source}" for role, source in parts)
+
+
+def alpha_of(info: CheckpointInfo) -> float | None:
+    """Return the part of its change that a checkpoint has; None for the whole."""
+    found = [match for part in info.components if (match := _ALPHA.search(part.source))]
+    return float(found[0][1]) if found else None
 
 
 def setting_options(settings: Settings) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from forgetbench.engine.reproduce import named, setting_options
+from forgetbench.engine.reproduce import alpha_of, named, setting_options
 from forgetbench.report.escape import plain
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import RunDocument
@@ -34,6 +34,9 @@ def run_command(comparison: Comparison, run: RunDocument, roles: Mapping[str, st
         "--base",
         named(comparison.base),
     ]
-    words += ["--tasks", ",".join(sorted(tasks)), *setting_options(run.settings)]
+    words += ["--tasks", ",".join(sorted(tasks))]
+    alpha = alpha_of(comparison.checkpoint)
+    words += ["--alpha", f"{alpha:g}"] if alpha is not None else []
+    words += setting_options(run.settings)
     words += [word for name, role in roles.items() for word in ("--role", f"{name}={role}")]
     return shlex.join([plain(word, limit=LONGEST_WORD) for word in words])

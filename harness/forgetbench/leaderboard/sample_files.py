@@ -78,8 +78,9 @@ def _odd_columns(arrow: Any, task: TaskResult) -> str | None:
         ):
             return f"column {name!r} is of another type"
     for name in sorted(stats):
-        if pc.any(pc.invert(pc.is_finite(arrow.column(name)))).as_py():
-            return f"column {name!r} holds NaN or infinity"
+        row = pc.index(pc.is_finite(arrow.column(name)), False).as_py()
+        if row >= 0:
+            return f"row {row}: column {name!r} holds NaN or infinity"
     return None
 
 

@@ -12,7 +12,7 @@ from forgetbench import __version__
 from forgetbench.engine.plan import Plan
 from forgetbench.engine.rescore import Rescoring, plan_again
 from forgetbench.engine.results import COMPARISON_FILE, RUN_FILE, write_document
-from forgetbench.errors import DataError, UsageError
+from forgetbench.errors import DataError, ForgetbenchError, UsageError
 from forgetbench.forgetting.pairs import compare
 from forgetbench.leaderboard.definition import Column
 from forgetbench.leaderboard.entries import (
@@ -191,7 +191,9 @@ def _file_problems(submitted: Submitted, check: Check) -> Iterator[Problem]:
         for name in unexpected_files(submitted.directory)[:5]:
             yield Problem(file=name[:200], reason="is no file of a submission")
     if (submitted.directory / VERIFICATION_FILE).is_file() and not check.is_own:
-        yield Problem(file=VERIFICATION_FILE, reason="is written by who verifies, not by who submits")
+        yield Problem(
+            file=VERIFICATION_FILE, reason="is written by who verifies (--record), not by who submits"
+        )
     elif check.board is not None and submitted.submission is None and not check.is_own:
         yield Problem(file=SUBMISSION_FILE, reason="is missing: pack the result by `leaderboard submit`")
 
@@ -258,7 +260,7 @@ def _comparison_problems(submitted: Submitted) -> Iterator[Problem]:
         again = compare(
             submitted.base, submitted.checkpoint, tables["base"], tables["checkpoint"], alpha=said.alpha
         )
-    except (ValueError, KeyError, TypeError, AssertionError, ArithmeticError) as error:
+    except (ForgetbenchError, ValueError, KeyError, TypeError, AssertionError, ArithmeticError) as error:
         yield Problem(
             file=COMPARISON_FILE, reason=f"cannot be computed from the sample records ({error})"[:200]
         )

@@ -48,7 +48,7 @@ def convert_gguf(path: Path, out_dir: Path) -> Path:
         raise CheckpointError(
             str(path),
             f"cannot be read as a GGUF language model ({first_line(error)})",
-            "Name the model that it was converted from.",
+            "If the file is whole (compare its checksum), name the model that it was converted from.",
         ) from error
     save_clean(out_dir, model, tokenizer)
     return out_dir

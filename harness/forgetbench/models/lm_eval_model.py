@@ -48,6 +48,14 @@ def beyond_greedy(settings: Mapping[str, Any]) -> list[str]:
     return drawn + sorted(settings.keys() - plain)
 
 
+def _present(device: str | None) -> str:
+    import torch
+
+    if device is None or (device.startswith("cuda") and not torch.cuda.is_available()):
+        return "cpu"
+    return device
+
+
 @register_model("forgetbench")
 class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
     """lm-eval's ``LM`` interface over :class:`CausalLM`.
@@ -57,7 +65,8 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
             them; or a loaded one.
         batch_size: Prompts that are continued together; 16 for ``auto``. Scoring cuts its batches by tokens.
         max_batch_size: Taken as lm-eval gives it, and not used.
-        device: As for torch; None for the CPU.
+        device: As for torch; None for the CPU. A CUDA device where torch has none is the CPU, as in lm-eval's
+            ``hf``: its command line says ``cuda:0`` where nothing is said.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
         arguments: Others that lm-eval's ``hf`` backend knows are refused by name.
 
@@ -81,7 +90,7 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
             raise UsageError(f"--model_args {min(arguments)}", "is not known", f"Known are {known}.")
         self.batch_size = int(batch_size) if str(batch_size).isdecimal() else _N_GENERATED
         self._name = pretrained if isinstance(pretrained, str) else "a loaded model"
-        self._settings = LoadSettings(device=device or "cpu", dtype=dtype)
+        self._settings = LoadSettings(device=_present(device), dtype=dtype)
         self._fingerprint = ""
         self.model = self._load(pretrained) if isinstance(pretrained, str) else pretrained
         self.tokenizer = self.model.tokenizer

@@ -12,16 +12,23 @@ from forgetbench.report.escape import plain
 from forgetbench.report.layout import ruled_grid
 from forgetbench.schema.task import DatasetTask, SuiteRow, Task
 
+WIDE = 120
+"""Columns in which every name and every other column fits."""
 
-def task_table(tasks: Iterable[Task | SuiteRow], counts: Mapping[str, int | None]) -> RenderableType:
+
+def task_table(
+    tasks: Iterable[Task | SuiteRow], counts: Mapping[str, int | None], *, width: int = WIDE
+) -> RenderableType:
     """Show the tasks that can be measured, suite by suite.
 
     Args:
         tasks: The definitions.
         counts: Number of samples by task name; None where only a download would tell.
+        width: Columns to fill: where they are few, names are folded so that no other column is lost.
     """
     table = ruled_grid("Task", "Role", "Needs", "n", "Size", "Gated", "Licence", right={"n", "Size"})
-    table.columns[0].min_width = max((len(task.name) for task in tasks), default=0)
+    if width >= WIDE:
+        table.columns[0].min_width = max((len(task.name) for task in tasks), default=0)
     suite: str | None = None
     for task in sorted(tasks, key=lambda task: (task.suites, task.name)):
         if (found := ", ".join(task.suites) or "no suite") != suite:
@@ -29,7 +36,7 @@ def task_table(tasks: Iterable[Task | SuiteRow], counts: Mapping[str, int | None
             table.add_row(Text(plain(suite), style="bold"))
         count = counts.get(task.name)
         table.add_row(
-            Text(task.name, no_wrap=True),
+            Text(task.name, overflow="fold", no_wrap=width >= WIDE),
             Text(task.role, style="dim"),
             Text("its tasks" if isinstance(task, SuiteRow) else task.capability, style="dim"),
             Text(numbers.MISSING if count is None else str(count)),

@@ -76,9 +76,15 @@ def _task_error(path: Path, node: Any, error: ValidationError) -> TaskError:
         "union_tag_not_found": "missing key `kind`",
         "union_tag_invalid": f"unknown kind; one of {', '.join(_KINDS)}",
     }.get(first["type"], first["msg"])
-    return TaskError(f"{path}, line {line}, key `{key}`", cause, "See `forgetbench schema task`.")
+    is_lm_evals = first["type"] == "union_tag_not_found" and "task" in first["input"]
+    way_out = _ADOPT if is_lm_evals else "See `forgetbench schema task`."
+    return TaskError(f"{path}, line {line}, key `{key}`", cause, way_out)
 
 
+_ADOPT = (
+    "It looks like a file of lm-eval: put it into a folder named lm_eval, and beside that a file with "
+    "`lm_eval: NAME` and `include_path: lm_eval`."
+)
 _KINDS = (
     "multiple_choice",
     "likelihood",
