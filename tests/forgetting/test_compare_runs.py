@@ -568,7 +568,7 @@ def test_a_row_of_few_speakers_says_so(make_task: Make, make_run: Make, make_tab
         "speech": make_table({"wer.num": [1.0] * 40, "wer.den": [9.0] * 40}, cluster=["ann", "ben"] * 20)
     }
     row = only_row(compare(make_run("base", task), make_run("checkpoint", task), table, table))
-    assert row.notes == ("only 2 clusters: holds for these speakers only",)
+    assert row.notes == ("only 2 clusters: holds for these clusters only",)
     assert row.n_clusters is None
 
 
@@ -597,7 +597,7 @@ def test_a_row_of_few_speakers_is_drawn_by_utterance_with_its_conditions(
     utterances = [f"u{i // 3:02d}" for i in range(90)]
     few = drawn([f"s{i // 3 % 4}" for i in range(90)], utterances)
     none, rows = drawn([""] * 90, utterances), drawn([""] * 90, [f"r{i:02d}" for i in range(90)])
-    assert few.notes == ("only 4 clusters: holds for these speakers only",)
+    assert few.notes == ("only 4 clusters: holds for these clusters only",)
     assert (few.ci_low, few.ci_high, few.p) == (none.ci_low, none.ci_high, none.p)
     assert few.ci_low is not None and rows.ci_low is not None
     assert few.ci_low < rows.ci_low, "conditions of one utterance are no new evidence"

@@ -198,7 +198,7 @@ def test_fewer_than_ten_speakers_are_no_unit_and_it_is_said(speakers: int) -> No
     few = paired_mean(base, checkpoint, [f"s{i % speakers}" for i in range(40)], higher_is_better=True)
     assert few.se == paired_mean(base, checkpoint, higher_is_better=True).se
     assert few.n_clusters is None
-    assert "holds for these speakers only" in few.notes[0]
+    assert "holds for these clusters only" in few.notes[0]
 
 
 def test_ten_speakers_are_resampled_as_blocks() -> None:

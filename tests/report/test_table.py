@@ -195,7 +195,7 @@ def test_an_inconclusive_row_says_how_many_samples_would_do(make_comparison):
 
 
 def test_a_note_of_several_rows_is_said_once(make_comparison, make_row):
-    few = "only 4 clusters: holds for these speakers only"
+    few = "only 4 clusters: holds for these clusters only"
     rows = [
         make_row("a", "Clean", "general", "wer", "retained", notes=(few,)),
         make_row("b", "Babble", "general", "wer", "inconclusive", notes=(few,), required_n=99),

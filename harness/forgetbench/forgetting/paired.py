@@ -135,7 +135,7 @@ def sampling_units(
         names, codes = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
         if len(names) >= FEWEST_CLUSTERS:
             return SamplingUnits(codes, len(names), len(names), n_samples)
-        note = (f"only {len(names)} cluster{'s' if len(names) > 1 else ''}: holds for these speakers only",)
+        note = (f"only {len(names)} cluster{'s' if len(names) > 1 else ''}: holds for these clusters only",)
     if units is None:
         return SamplingUnits(np.arange(n), n, None, n_samples, note)
     ids, codes = np.unique(np.asarray(units, dtype=str), return_inverse=True)
