@@ -42,7 +42,9 @@ class Model:
         with open(HERE / "asked", "a") as log:
             for question in dict.fromkeys(r.context for r in requests):
                 log.write(f"{os.getpid()} {self.name} {question}\\n")
-        time.sleep(float((HERE / "pause_s").read_text()))
+        asked = time.monotonic()
+        while time.monotonic() - asked < float((HERE / "pause_s").read_text()):
+            time.sleep(0.01)
         self.fail([r.context for r in requests])
         return [
             Loglikelihood(logprob=-self.value(r.context + r.continuation), is_greedy=False, n_tokens=1)

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,16 @@ class Nodes:
         ray.get([call for call, (_, unit) in crew.pending.items() if unit is None])
 
     def pause(self, seconds: float) -> None:
-        """Have models think so long before they answer a batch; a worker may read it at any moment."""
+        """Have models think so long before they answer a batch, also those that are thinking."""
         write_atomically(self.folder / "pause_s", str(seconds).encode())
+
+    @contextmanager
+    def all_at_work(self) -> Iterator[None]:
+        """Have each worker in the middle of a batch, whatever this machine is doing besides."""
+        self.pause(600)
+        time.sleep(0.5)  # a worker between two batches has its next one by then
+        yield
+        self.pause(0)
 
     def take_second_away(self) -> None:
         """Kill the second node's processes."""
@@ -172,10 +181,12 @@ def asked_again(folder: Path) -> int:
 def test_a_worker_that_is_killed_costs_the_unit_it_worked_on(
     nodes: Nodes, time_: int, record_property: Record
 ) -> None:
-    nodes.pause(0.02)
-    killer = after(
-        nodes.folder, 3 + 5 * time_, lambda lines: os.kill(int(lines[-1].split()[0]), signal.SIGKILL)
-    )
+    def kill(lines: list[str]) -> None:
+        with nodes.all_at_work():
+            os.kill(int(lines[-1].split()[0]), signal.SIGKILL)
+
+    nodes.pause(0.1)
+    killer = after(nodes.folder, 3 + 5 * time_, kill)
     result = nodes.result()
     killer.join()
     assert_same(nodes.local, result)
@@ -224,8 +235,14 @@ def test_a_model_that_fails_three_times_is_an_error_of_its_sample_alone(nodes: N
 def test_a_node_that_is_gone_costs_the_units_it_worked_on(
     nodes: Nodes, time_: int, record_property: Record
 ) -> None:
-    nodes.pause(0.4)
-    gone = after(nodes.folder, 6 + 3 * time_, lambda _: nodes.take_second_away(), n_workers=2)
+    def take_away(lines: list[str]) -> None:
+        workers = {int(line.split()[0]) for line in lines}
+        with nodes.all_at_work():
+            nodes.take_second_away()
+            assert wait_for(lambda: not all(map(is_alive, workers))), "its worker outlived the node"
+
+    nodes.pause(0.1)
+    gone = after(nodes.folder, 6 + 3 * time_, take_away, n_workers=2)
     result = nodes.result()
     gone.join()
     assert_same(nodes.local, result)
@@ -269,7 +286,9 @@ def test_a_driver_that_is_killed_and_started_again_goes_on(
     nodes.pause(0)  # its workers may finish the units that they have
     result = nodes.result()
     assert_same(nodes.local, result)
-    assert have_ended(its_workers), "workers of a driver that is gone hold their CPUs"
+    assert wait_for(lambda: not any(map(is_alive, its_workers))), (
+        "workers of a driver that is gone hold their CPUs"
+    )
     again = asked_again(nodes.folder)
     record_property("asked_again", again)
     assert again <= 4 * BATCH, "more than what two workers had was asked again"
@@ -280,16 +299,16 @@ def pids(folder: Path) -> set[int]:
     return {int(line.split()[0]) for line in (folder / "asked").read_text().splitlines()}
 
 
-def have_ended(processes: set[int], *, within_s: float = 30) -> bool:
-    """Say whether none of these is there any more, but as a zombie; wait for it."""
+def wait_for(condition: Callable[[], bool], *, within_s: float = 30) -> bool:
+    """Say whether something comes true in time."""
     deadline = time.monotonic() + within_s
-    while any(map(is_alive, processes)) and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.1)
-    return not any(map(is_alive, processes))
+    return condition()
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process is there and no zombie."""
+    """Say whether a process is there, and no zombie."""
     status = Path(f"/proc/{pid}/status")
     return status.exists() and "\nState:\tZ" not in status.read_text()
 
