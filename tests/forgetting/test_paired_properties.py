@@ -277,15 +277,3 @@ def test_one_sample_has_a_difference_but_no_interval() -> None:
 def test_draws_leave_a_hundred_in_each_simultaneous_tail() -> None:
     assert draws_needed(1, 0.05) == 10_000
     assert draws_needed(10, 0.05) == 40_000
-
-
-@pytest.mark.slow
-def test_ten_thousand_draws_of_ten_thousand_utterances_take_two_seconds() -> None:
-    import time
-
-    rng = np.random.default_rng(5)
-    base, checkpoint = rng.integers(0, 4, (2, 10_000))
-    words = rng.integers(3, 30, 10_000)
-    start = time.process_time()
-    paired_ratio(base, words, checkpoint, words)
-    assert time.process_time() - start < 2.0

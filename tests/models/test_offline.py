@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,13 @@ def test_a_hub_that_cannot_be_reached_is_one_line(attempts: list[Any]) -> None:
     assert attempts
 
 
+def serve(monkeypatch: pytest.MonkeyPatch, download: Callable[..., str]) -> None:
+    """Have a hub that answers, and whose files come by ``download``."""
+    monkeypatch.setattr("forgetbench.models.hub.hub_answers", lambda: True)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: None)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+
+
 def downloaded(folder: Path, made: Path, *, announced: str) -> Path:
     """Lay files out as the hub's client does: weights as a link to a blob named by the announced sha256."""
     snapshot = folder / "snapshots" / ("c" * 40)
@@ -76,7 +84,7 @@ def test_weights_of_another_hash_than_the_hub_names_are_refused_and_deleted(
             raise OSError("not here yet")
         return str(snapshot)
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    serve(monkeypatch, download)
     if right:
         assert resolve("acme/model").components["lm"].path == snapshot
         return
@@ -133,7 +141,7 @@ def test_a_speech_language_model_comes_from_the_hub_with_its_codec_and_without_o
             shutil.copy(repo / name, cache / name)
         return str(cache)
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    serve(monkeypatch, download)
     path = resolve("acme/units").components["lm"].path
     assert path == cache
     assert (cache / "codec" / "model.safetensors").is_file() and not (cache / "onnx").exists()

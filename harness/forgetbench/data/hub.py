@@ -12,7 +12,7 @@ from filelock import FileLock
 from forgetbench.atomic import write_atomically
 from forgetbench.data.recording import stored_audio
 from forgetbench.errors import DataError
-from forgetbench.offline import is_offline
+from forgetbench.offline import HUB_TIMEOUT_S, hub_answers, is_offline
 from forgetbench.paths import cache_root
 from forgetbench.schema.task import DatasetTask, LmEval, TaskBase
 
@@ -61,6 +61,21 @@ def missing_offline(names: Sequence[str]) -> DataError:
     )
 
 
+def knock(name: str) -> None:
+    """See that the hub answers before a task's data is asked for.
+
+    Raises:
+        DataError: It does not.
+    """
+    if not hub_answers():
+        raise DataError(
+            f"task {name}",
+            f"the hub did not answer within {HUB_TIMEOUT_S:g} s",
+            f"Check the connection and HF_ENDPOINT, then `forgetbench fetch --tasks {name}`; the embedded "
+            "suites hearing-mini, retention-mini and safety-mini run without it.",
+        )
+
+
 def load_hub_rows(task: DatasetTask, *, offline: bool) -> tuple[Rows, str]:
     """Return the rows of a hub data set and its commit, or ``unpinned`` where it is not known.
 
@@ -72,6 +87,8 @@ def load_hub_rows(task: DatasetTask, *, offline: bool) -> tuple[Rows, str]:
     """
     if is_offline(offline) and is_unfetched(task):
         raise missing_offline([task.name])
+    if not is_offline(offline) and is_unfetched(task):
+        knock(task.name)
     locked = read_lock().get(task.name)
     revision = task.dataset.revision or (locked or {}).get("revision")
     import datasets

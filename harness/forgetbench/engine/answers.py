@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from forgetbench.data.samples import Sample
 from forgetbench.engine.arm_run import ArmRun
@@ -217,8 +218,9 @@ def _with_first_tokens(
     prompting: Prompting,
 ) -> list[Answer]:
     is_text = planned.speech is None and not isinstance(planned.task, Divergence)
-    if not is_text or not isinstance(model, TextModel):
+    if not is_text or not hasattr(model, "first_token_ids"):  # TextModel's; isinstance would cost each batch
         return answers
+    model = cast(TextModel, model)
     starts = []
     for sample in samples:
         text, rendered = prompt_of(planned, sample, model, prompting)

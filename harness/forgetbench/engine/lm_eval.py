@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from forgetbench.data.hub import is_unfetched, missing_offline, record_fetch
+from forgetbench.data.hub import is_unfetched, knock, missing_offline, record_fetch
 from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.lm_eval_files import LOG, logged
@@ -30,7 +30,7 @@ from forgetbench.models.interface import (
     ScoresDocuments,
     TextModel,
 )
-from forgetbench.offline import is_offline
+from forgetbench.offline import hub_answers, is_offline
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Settings
 from forgetbench.schema.sample import RawPrediction
@@ -217,6 +217,8 @@ def expand_group(definition: Definition, *, offline: bool) -> list[Definition]:
         )
     if task.lm_eval not in manager.all_groups:
         return [definition]
+    if is_unfetched(task) and not hub_answers():
+        return [definition]
     try:
         names = sorted(manager.load(task.lm_eval)["tasks"])
     except Exception:  # the data is not to be had: loading the task says so, and skips it
@@ -248,6 +250,8 @@ def load_lm_eval_task(
     assert isinstance(task, LmEval)
     if is_offline(offline) and is_unfetched(task):
         raise missing_offline([task.name])
+    if is_unfetched(task):
+        knock(task.name)
     built = _build(definition, settings)
     if getattr(built, "UNSAFE_CODE", False) and not unsafe_code:
         raise DataError(
@@ -285,6 +289,9 @@ def fetch_lm_eval_data(definition: Definition) -> int:
     """
     from huggingface_hub import HfApi
 
+    assert isinstance(definition.task, LmEval)
+    if definition.task.include_path is None:
+        knock(definition.task.name)
     members = expand_group(definition, offline=False)
     for member in members:
         built = _build(member, Settings())

@@ -28,7 +28,7 @@ from forgetbench.schema.board import Board
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-SHOWN_FIRST = 30
+SHOWN_FIRST = 20
 """Entries on the page when it opens; a button shows the others."""
 MARKER = "board.json"
 """The file by which a folder is known as a site that may be replaced."""

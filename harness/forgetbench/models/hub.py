@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forgetbench.errors import CheckpointError
-from forgetbench.offline import is_offline
+from forgetbench.offline import HUB_TIMEOUT_S, hub_answers, is_offline
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ALLOW = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md"]
 _IGNORE = ["*/*", "*.fp32*", "*.fp16*"]
+_UNREACHED = "is not in the local Hugging Face cache, and the hub cannot be reached"
 _CODEC = ["codec/*.safetensors", "codec/*.json"]
 """Of a speech language model, see models/unit_lm.py."""
-_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,24 +89,27 @@ def _cached(name: str) -> Located | None:
 
 def _download(name: str) -> Located | str:
     """Return the downloaded snapshot, or what stood in the way."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
+    if not hub_answers():
+        return _UNREACHED
     repo, _, revision = name.partition("@")
     try:
+        HfApi().model_info(repo, revision=revision or None, timeout=HUB_TIMEOUT_S)  # the next call has none
         path = snapshot_download(
             repo,
             revision=revision or None,
             allow_patterns=_ALLOW,
             ignore_patterns=_IGNORE,
-            etag_timeout=_TIMEOUT_S,
+            etag_timeout=HUB_TIMEOUT_S,
         )
         commit = Path(path).name
-        snapshot_download(repo, revision=commit, allow_patterns=_CODEC, etag_timeout=_TIMEOUT_S)
+        snapshot_download(repo, revision=commit, allow_patterns=_CODEC, etag_timeout=HUB_TIMEOUT_S)
     except GatedRepoError:
         return f"is gated: accept its licence at https://huggingface.co/{repo} and set HF_TOKEN"
     except RevisionNotFoundError:
@@ -114,7 +117,7 @@ def _download(name: str) -> Located | str:
     except RepositoryNotFoundError:
         return "is neither a directory here nor a model on the hub (a private one needs HF_TOKEN)"
     except Exception:  # the hub's client raises its HTTP library's errors, and has changed that library twice
-        return "is not in the local Hugging Face cache, and the hub cannot be reached"
+        return _UNREACHED
     if (wrong := _forget_wrong(Path(path))) is not None:
         return f"was downloaded with a wrong {wrong}: its sha256 is not the one that the hub names"
     return _located(Path(path), revision)

@@ -76,8 +76,8 @@
   function change(part) {
     Object.assign(state, part);
     shown = step;
+    toAddress(); // first: a new address has the browser lay out what has changed by then
     draw();
-    toAddress();
   }
 
   function sortBy(key) {
