@@ -20,7 +20,7 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations=40 -m "not slow"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest --durations=40 -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations=40 -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check harness tests benchmarks tasks examples docs
