@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import time
 from functools import lru_cache
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 HUB_TIMEOUT_S = 10.0
 _VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -29,7 +27,8 @@ def is_offline(offline: bool = False) -> bool:
 def hub_answers() -> bool:
     """Say whether the hub says anything at all in ten seconds; it is asked once a minute at most.
 
-    The hub's own client waits without end for a server that takes a connection and stays silent.
+    It is asked by its own client, with the proxies and certificates of that; left alone, the client waits
+    without end for a server that takes a connection and stays silent.
     """
     return _hub_answers(int(time.monotonic() // 60))
 
@@ -37,11 +36,10 @@ def hub_answers() -> bool:
 @lru_cache(maxsize=1)
 def _hub_answers(minute: int) -> bool:
     from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
 
     try:
-        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=HUB_TIMEOUT_S):
-            return True
-    except HTTPError:
-        return True
-    except (OSError, ValueError):
+        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)
+    except Exception:  # of the client's HTTP library, which is another in each of its versions
         return False
+    return True

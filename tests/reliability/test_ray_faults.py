@@ -88,8 +88,10 @@ class Nodes:
         """Have each worker in the middle of a batch, whatever this machine is doing besides."""
         self.pause(600)
         time.sleep(0.5)  # a worker between two batches has its next one by then
-        yield
-        self.pause(0)
+        try:
+            yield
+        finally:
+            self.pause(0)
 
     def take_second_away(self) -> None:
         """Kill the second node's processes."""

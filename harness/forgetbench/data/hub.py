@@ -61,8 +61,20 @@ def missing_offline(names: Sequence[str]) -> DataError:
     )
 
 
+def check_reach(task: TaskBase, *, offline: bool) -> None:
+    """See that the data of a task can be had before it is asked for.
+
+    Raises:
+        DataError: It was not fetched, and the run is offline or the hub does not answer.
+    """
+    if is_unfetched(task):
+        if is_offline(offline):
+            raise missing_offline([task.name])
+        knock(task.name)
+
+
 def knock(name: str) -> None:
-    """See that the hub answers before a task's data is asked for.
+    """See that the hub answers.
 
     Raises:
         DataError: It does not.
@@ -85,10 +97,7 @@ def load_hub_rows(task: DatasetTask, *, offline: bool) -> tuple[Rows, str]:
     Raises:
         DataError: The data is not cached and the run is offline, or the hub cannot be reached.
     """
-    if is_offline(offline) and is_unfetched(task):
-        raise missing_offline([task.name])
-    if not is_offline(offline) and is_unfetched(task):
-        knock(task.name)
+    check_reach(task, offline=offline)
     locked = read_lock().get(task.name)
     revision = task.dataset.revision or (locked or {}).get("revision")
     import datasets

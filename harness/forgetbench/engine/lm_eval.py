@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from forgetbench.data.hub import is_unfetched, knock, missing_offline, record_fetch
+from forgetbench.data.hub import check_reach, is_unfetched, knock, record_fetch
 from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.lm_eval_files import LOG, logged
@@ -248,10 +248,7 @@ def load_lm_eval_task(
     """
     task = definition.task
     assert isinstance(task, LmEval)
-    if is_offline(offline) and is_unfetched(task):
-        raise missing_offline([task.name])
-    if is_unfetched(task):
-        knock(task.name)
+    check_reach(task, offline=offline)
     built = _build(definition, settings)
     if getattr(built, "UNSAFE_CODE", False) and not unsafe_code:
         raise DataError(
