@@ -35,8 +35,7 @@ def hub_answers() -> bool:
 
 @lru_cache(maxsize=1)
 def _hub_answers(minute: int) -> bool:
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants, get_session
 
     try:
         get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)
