@@ -45,12 +45,17 @@ class Ray:
     Args:
         answer: Stands in for the workers.
         cpus: Of each node; a worker is made on the first that has so many left.
+        answers_leave_late: A worker does all that it was given before the first of its answers leaves.
     """
 
     exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError, RayTaskError=RayTaskError)
 
-    def __init__(self, answer: Answering, cpus: Sequence[float] = (2,)) -> None:
-        self.answer, self.cpus = answer, list(cpus)
+    def __init__(
+        self, answer: Answering, cpus: Sequence[float] = (2,), *, answers_leave_late: bool = False
+    ) -> None:
+        self.answer, self.cpus, self._late = answer, list(cpus), answers_leave_late
+        self._given: list[_Call] = []
+        self._done: dict[_Call, Answered] = {}
         self.n_made = 0
         self.dead: set[int] = set()
         self.asked: list[str] = []
@@ -96,16 +101,24 @@ class Ray:
             )
         if call.contents is None:
             return 0
+        given = [c for c in self._given if c.actor == call.actor] if self._late else [call]
+        for each in given:
+            if each not in self._done:
+                self._done[each] = self._work(each)
+        return self._done[call]
+
+    def kill(self, actor: Any) -> None:
+        self.dead.add(actor.number)
+
+    def _work(self, call: _Call) -> Answered:
+        assert call.contents is not None
         self.asked += call.contents
         try:
             return self.answer(call.actor, call.contents)
         except (RayActorError, OutOfMemoryError) as error:
             self.dead.add(call.actor)
-            self._deaths[call.actor] = error  # of all later calls, too
+            self._deaths[call.actor] = error  # of all calls that have not come back
             raise
-
-    def kill(self, actor: Any) -> None:
-        self.dead.add(actor.number)
 
     def _place(self) -> None:
         for number in self._wanted.keys() - self._placed.keys() - self.dead:
@@ -124,8 +137,12 @@ class Ray:
         return SimpleNamespace(
             number=number,
             start=SimpleNamespace(remote=lambda: _Call(number, None)),
-            answer=SimpleNamespace(remote=lambda key, refs, batches: _Call(number, _contents(batches))),
+            answer=SimpleNamespace(remote=lambda key, refs, batches: self._give(number, _contents(batches))),
         )
+
+    def _give(self, number: int, contents: list[str]) -> _Call:
+        self._given.append(_Call(number, contents))
+        return self._given[-1]
 
 
 class _Call:

@@ -109,6 +109,26 @@ def test_a_unit_that_kills_three_workers_is_an_error_and_stops_no_other(tmp_path
     assert answers(asked.path).keys() == {f"t{i}" for i in range(12)} - told.failed.keys()
 
 
+def test_of_two_units_that_a_dead_worker_was_given_the_guilty_one_is_given_up_and_the_other_answered(
+    tmp_path: Path,
+) -> None:
+    guilty = {"t4", "t5"}
+
+    def answer(worker: int, contents: list[str]) -> Answered:
+        if guilty & set(contents):
+            raise RayActorError("The actor died.")
+        return said(contents)
+
+    ray, asked = Ray(answer, answers_leave_late=True), question(tmp_path)
+    workers = RayWorkers(ray)
+    workers.ask([asked], Silent())
+    counted = Counter(ray.asked)
+    assert workers.told(asked).failed.keys() == guilty and {counted[g] for g in guilty} == {3}
+    assert sum(n == 2 for n in counted.values()) == 2, "of the unit before it no answer had left"
+    assert max(n for content, n in counted.items() if content not in guilty) == 2
+    assert answers(asked.path).keys() == {f"t{i}" for i in range(12)} - guilty
+
+
 def test_a_sample_that_fails_is_asked_again_with_its_batch_and_alone_is_an_error(tmp_path: Path) -> None:
     ray = Ray(lambda _, contents: said(contents, failing=["t4"]))
     asked, workers = question(tmp_path), RayWorkers(ray)

@@ -48,6 +48,16 @@ def test_a_unit_that_fails_three_times_is_given_up_with_its_reasons() -> None:
     assert (schedule.n_failed, schedule.n_waiting, schedule.n_running) == (1, 1, 0)
 
 
+def test_a_unit_that_has_failed_is_given_to_a_worker_with_no_other() -> None:
+    schedule = Schedule([unit("a"), unit("a")])
+    failing = schedule.take("s", None)
+    assert failing is not None and schedule.failed(failing, "reason")
+    assert schedule.take("s", failing.key, alone=False) is None
+    assert schedule.take("s", failing.key) is failing
+    other = schedule.take("s", failing.key, alone=False)
+    assert other is not None and other is not failing
+
+
 def test_a_unit_that_was_not_worked_on_counts_no_attempt() -> None:
     schedule = Schedule([unit("a")])
     for _ in range(5):

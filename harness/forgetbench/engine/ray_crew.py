@@ -117,7 +117,7 @@ class Crew:
         actor.started, self._failed_starts = True, 0
 
     def bury(self, actor: Actor, reason: str) -> list[Unit]:
-        """Forget an actor that died and return its units, the one it worked on first.
+        """Forget an actor that died and return its units, in the order in which it worked on them.
 
         Raises:
             ForgetbenchError: Several in a row died before they had started.

@@ -196,10 +196,10 @@ class RayWorkers:
                 self._sync()
 
     def _supply(self, actor: Actor, schedule: Schedule) -> None:
-        """Give a worker one unit more than it works on, while there are enough for all."""
+        """Give a worker one unit more than it works on, while there are enough; a suspect one alone."""
         depth = 2 if schedule.waiting(actor.share) > len(self._crew.actors) else 1
-        while actor.started and len(actor.given) < depth:
-            unit = schedule.take(actor.share, actor.held)
+        while actor.started and len(actor.given) < depth and not any(u.is_suspect for u in actor.given):
+            unit = schedule.take(actor.share, actor.held, alone=not actor.given)
             if unit is None:
                 return
             shard: Shard = unit.work
@@ -232,12 +232,13 @@ class RayWorkers:
             self._count_failure(unit, _reason(returned), schedule, progress)
 
     def _bury(self, actor: Actor, reason: str, schedule: Schedule, progress: Progress) -> None:
-        """Give the units of a worker that died to others; the one it worked on has failed once more."""
+        """Give the units of a worker that died to others, each with one attempt that failed.
+
+        Which of them it died of cannot be known: the answers of the first may not have left when the second
+        killed it. From now on each is given alone.
+        """
         schedule.let_go(actor.held)
-        given = self._crew.bury(actor, reason)
-        for unit in reversed(given[1:]):
-            schedule.put_back(unit)
-        for unit in given[:1]:
+        for unit in reversed(self._crew.bury(actor, reason)):
             self._count_failure(unit, reason, schedule, progress)
 
     def _keep(self, unit: Unit, answered: Answered, schedule: Schedule, progress: Progress) -> None:

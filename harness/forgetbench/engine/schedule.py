@@ -44,6 +44,11 @@ class Unit:
     reasons: list[str] = field(default_factory=list)
     """Of each attempt that failed."""
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether an attempt failed: it is then given alone, so that what comes of it is laid to no other."""
+        return bool(self.reasons)
+
 
 class Schedule:
     """The units of one round, and how far each is.
@@ -80,7 +85,7 @@ class Schedule:
         """Return the shares that units wait for, in the order of the units."""
         return [share for share, n in self._of_share.items() if n]
 
-    def take(self, share: Any, held: ModelKey | None) -> Unit | None:
+    def take(self, share: Any, held: ModelKey | None, *, alone: bool = True) -> Unit | None:
         """Return the next unit for a worker: of the model it holds, else on its base, else of any other.
 
         Of several models it is the one with the most units for each worker that holds it.
@@ -88,9 +93,10 @@ class Schedule:
         Args:
             share: Of the worker.
             held: What it has loaded.
+            alone: The worker has no other unit; beside one, none is given that has failed before.
         """
         key = held if held is not None and self._waiting.get(held) else self._choose(share, held)
-        if key is None:
+        if key is None or (self._waiting[key][0].is_suspect and not alone):
             return None
         if key != held:
             self.let_go(held)
