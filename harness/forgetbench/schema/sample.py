@@ -91,6 +91,8 @@ class RawPrediction(Document):
     """What the recogniser of a system made of a spoken request; None for a model that hears it itself."""
     as_text: str | None = None
     """The answer to the same request in writing."""
+    phrases: tuple[tuple[float, float], ...] | None = None
+    """When each phrase of ``text`` begins and ends, in seconds."""
     audio: AudioFile | None = None
     stems: tuple[AudioFile, ...] = ()
     """What a mixture was taken apart into, in the model's order."""
