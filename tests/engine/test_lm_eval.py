@@ -13,6 +13,7 @@ import pytest
 from forgetbench.engine.results import read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.errors import TaskError, UsageError
+from forgetbench.schema.sample import RawPrediction
 from tiny_tasks import choice_rows, pair_rows
 
 pytestmark = pytest.mark.usefixtures("lm_eval_index")
@@ -39,6 +40,7 @@ def stock(tmp_path: Path) -> Path:
     (inner / "choices.jsonl").write_text("".join(json.dumps(row) + "\n" for row in choice_rows(25)))
     (inner / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pair_rows(12)))
     multiple = "doc_to_choice: choices\ndoc_to_target: gold\nmetric_list: [{metric: acc}, {metric: acc_norm}]"
+    mutual = multiple.replace("acc_norm", "acc_mutual_info")
     generated = (
         "doc_to_target: answer\ngeneration_kwargs: {until: ['.'], max_gen_toks: 4}\n"
         "metric_list: [{metric: exact_match}]"
@@ -53,6 +55,7 @@ def stock(tmp_path: Path) -> Path:
         ("stock_endings", "loglikelihood", "{{prompt}}", endings, "pairs.jsonl"),
         ("stock_choices", "multiple_choice", "{{question}}", multiple, "choices.jsonl"),
         ("stock_again", "multiple_choice", "again: {{question}}", multiple, "choices.jsonl"),
+        ("stock_mutual", "multiple_choice", "{{question}}", mutual, "choices.jsonl"),
         ("stock_shots", "multiple_choice", "{{question}}", f"{multiple}\nnum_fewshot: 2", "choices.jsonl"),
         ("stock_answers", "generate_until", "{{prompt}}", generated, "pairs.jsonl"),
         ("stock_short", "generate_until", "{{prompt}}", short, "pairs.jsonl"),
@@ -61,7 +64,14 @@ def stock(tmp_path: Path) -> Path:
         definition = STOCK.format(name=name, kind=kind, text=text, rest=rest, data=inner / data)
         (inner / f"{name}.yaml").write_text(definition)
     (inner / "stock_group.yaml").write_text("group: stock_group\ntask: [stock_choices, stock_again]\n")
-    for name in ("stock_choices", "stock_shots", "stock_group", "stock_texts", "stock_endings"):
+    for name in (
+        "stock_choices",
+        "stock_mutual",
+        "stock_shots",
+        "stock_group",
+        "stock_texts",
+        "stock_endings",
+    ):
         (folder / f"{name}.yaml").write_text(f"lm_eval: {name}\ninclude_path: lm_eval\nsuites: [stock]\n")
     for name in ("stock_answers", "stock_short"):
         (folder / f"{name}.yaml").write_text(
@@ -103,6 +113,26 @@ def test_scores_equal_lm_evals_item_by_item(
     assert dict(zip(table["id"], table[metric], strict=True)) == expected
     prompts = {str(s["doc_id"]): s["arguments"][0][0] for s in theirs["samples"][task]}
     assert dict(zip(table["id"], table["input"], strict=True)) == prompts, "the same shots"
+
+
+def test_choices_that_are_asked_twice_for_mutual_information_are_answered_once(
+    made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
+    result = evaluate(prepare(ask(made / "lora", "stock_mutual", include_paths=[stock])))
+    assert result.base is not None
+    theirs = lm_eval_numbers(made / "llama", stock, "stock_mutual")
+    (task,) = result.base.tasks
+    for metric in ("acc", "acc_mutual_info"):
+        assert task.metrics[metric].value == pytest.approx(
+            theirs["results"]["stock_mutual"][f"{metric},none"]
+        )
+    table = read_samples(result.directory, result.base)["stock_mutual"]
+    answers = [RawPrediction.model_validate_json(cell) for cell in table["prediction"]]
+    assert {len(answer.loglikelihoods or ()) for answer in answers} == {6}
+    right = {str(s["doc_id"]): (int(s["target"]), s["acc"]) for s in theirs["samples"]["stock_mutual"]}
+    for key, answer in zip(table["id"], answers, strict=True):
+        gold, acc = right[key]
+        assert answer.likeliest in range(3) and (answer.likeliest == gold) == bool(acc)
 
 
 @pytest.mark.parametrize("task", ["stock_answers", "stock_short"])

@@ -19,6 +19,7 @@ from forgetbench.engine.trajectories import curve_of
 from forgetbench.errors import DataError, UsageError
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.curve import Training
+from forgetbench.schema.sample import RawPrediction
 
 pytestmark = pytest.mark.realdata
 
@@ -27,7 +28,7 @@ CHOICES = {
     "doc_to_text": "Question: {{question}}\nAnswer:",
     "doc_to_choice": "choices",
     "doc_to_target": "gold",
-    "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+    "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}, {"metric": "acc_mutual_info"}],
 }
 ENDINGS = {
     "output_type": "loglikelihood",
@@ -139,6 +140,18 @@ def test_the_scores_are_lm_evals_own_in_both_arms(logged: Path, compared: Callab
         ):
             assert getattr(row(comparison, name), arm) == pytest.approx(theirs[name][metric])
     assert {row(comparison, name).n for name in ("questions", "facts", "numbers")} == {LIMIT}
+
+
+def test_choices_that_lm_eval_asks_twice_are_answered_once(
+    logged: Path, compared: Callable[..., Any]
+) -> None:
+    table = read_samples((result := compared()).directory, result.checkpoint)["questions"]
+    (file,) = (logged / "checkpoint").rglob("samples_questions_*.jsonl")
+    theirs = {sample["doc_hash"]: sample for sample in map(json.loads, file.read_text().splitlines())}
+    for content, cell in zip(table["content"], table["prediction"], strict=True):
+        answer, sample = RawPrediction.model_validate_json(cell), theirs[content]
+        assert len(answer.loglikelihoods or ()) == 10 and answer.likeliest in range(5)
+        assert (answer.likeliest == int(sample["target"])) == bool(sample["acc"])
 
 
 def test_a_group_is_one_row_and_each_filter_a_metric(compared: Callable[..., Any]) -> None:

@@ -23,3 +23,16 @@ def test_openings_are_shown_by_the_score_they_make_and_choices_by_their_number()
     assert shown(openings, choices=True, score="acc +1.000") == "choice 2"
     document = RawPrediction(loglikelihoods=(-21.7,)).model_dump_json(exclude_defaults=True)
     assert shown(document, choices=False, score="bits_per_byte +1.379") == "log-likelihood -21.70"
+
+
+def test_of_choices_that_were_asked_more_than_once_only_the_choices_count() -> None:
+    twice = RawPrediction(loglikelihoods=(-9.0, -8.0, -1.0, -2.0), n_choices=2)
+    cell = twice.model_dump_json(exclude_defaults=True)
+    assert shown(cell, choices=True) == "choice 2"
+
+
+def test_times_are_shown_with_what_was_said() -> None:
+    timed = RawPrediction(text="Sit down. Now", phrases=((0.5, 1.25), (2.0, 3.0)))
+    silent = RawPrediction(text="", phrases=())
+    cells = [each.model_dump_json(exclude_defaults=True) for each in (timed, silent)]
+    assert [shown(cell, choices=False) for cell in cells] == ["0.50–1.25 s, 2.00–3.00 s: Sit down. Now", ""]

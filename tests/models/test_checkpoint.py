@@ -34,7 +34,12 @@ def put_in_hub_cache(tmp_path: Path, source: Path, repo: str, commit: str = "c" 
 def test_a_directory_resolves_to_its_family(made: Path) -> None:
     lm, asr = resolve(str(made / "llama")), resolve(str(made / "whisper"))
     assert lm.components["lm"].capabilities == ("score_text", "generate")
-    assert asr.components["asr"].capabilities == ("transcribe", "translate", "identify_language")
+    assert asr.components["asr"].capabilities == (
+        "transcribe",
+        "time_speech",
+        "translate",
+        "identify_language",
+    )
     assert lm.name == "llama" and lm.components["lm"].architecture == "LlamaForCausalLM"
     assert lm.component_for("generate") is lm.components["lm"]
     assert lm.component_for("transcribe") is None

@@ -100,8 +100,7 @@ def _answer(cell: object) -> str | int | None:
     prediction = parse(cell)
     if prediction is None or prediction.text is not None:
         return prediction.text if prediction else None
-    scores = prediction.loglikelihoods or ()
-    return max(range(len(scores)), key=lambda i: scores[i]) if len(scores) > 1 else None
+    return prediction.likeliest
 
 
 def _line(row: Row) -> dict[str, Any]:

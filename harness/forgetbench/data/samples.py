@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from forgetbench.schema.task import (
     Separation,
     SpeechDivergence,
     SpeechTask,
+    SpeechTimes,
     SpeechTranslation,
     SpokenTask,
     Synthesis,
@@ -350,6 +352,28 @@ def _(
     if not isinstance(text, str):
         raise DataError(thing, f"{column!r} is {type(text).__name__}, not text", "Write the transcript.")
     return name, text, 0.0
+
+
+@shown.register
+def _(task: SpeechTimes, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+    fields = task.dataset.fields
+    phrases = _field(row, task.phrases, thing)
+    pairs = [*map(_times, phrases)] if isinstance(phrases, list) else []
+    moments = [moment for pair in pairs if pair for moment in pair]
+    if not pairs or None in pairs or moments != sorted(moments) or moments[0] < 0:
+        raise DataError(
+            thing, f"the field {task.phrases!r} is not a list of [start_s, end_s] in order", "Mend the row."
+        )
+    return _recording(row, fields.audio, thing), _text(row.get(fields.text)), 0.0
+
+
+def _times(pair: object) -> tuple[float, float] | None:
+    """Return start and end, in seconds, or None for what is no pair of finite numbers."""
+    if not isinstance(pair, list) or len(pair) != 2:
+        return None
+    if not all(isinstance(moment, float | int) and math.isfinite(moment) for moment in pair):
+        return None
+    return float(pair[0]), float(pair[1])
 
 
 @shown.register

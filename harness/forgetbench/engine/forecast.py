@@ -44,6 +44,7 @@ SECONDS_PER_SAMPLE = {
     "speech_divergence": 0.50,
     "speech_translation": 0.40,
     "language_id": 0.20,
+    "speech_times": 0.60,
     "probe": 0.30,
     "synthesis": 1.00,
     "minimal_pair": 1.00,

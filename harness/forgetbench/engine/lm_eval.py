@@ -19,7 +19,7 @@ from typing import Any
 from forgetbench.data.hub import check_reach, is_unfetched, knock, record_fetch
 from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
-from forgetbench.engine.lm_eval_files import LOG, logged
+from forgetbench.engine.lm_eval_files import LOG, choices_among, logged
 from forgetbench.engine.plan import PlannedTask, plan_batches
 from forgetbench.errors import DataError, TaskError, UsageError
 from forgetbench.metrics.text import check_finite
@@ -91,7 +91,13 @@ class LmEvalTask:
             for instance in group
         ]
         scored = iter(model.score_text(requests))
-        return [_scores(list(islice(scored, len(group)))) for group in groups]
+        return [
+            _scores(
+                list(islice(scored, len(group))),
+                n_choices=choices_among([instance.args[0] for instance in group]),
+            )
+            for group in groups
+        ]
 
     def unfollowed(self, settings: Settings) -> tuple[str, ...]:
         """Return a warning about what the task's file says of generation and is not done here."""
@@ -367,8 +373,9 @@ def _sample(task: Any, key: str, instances: tuple[Any, ...]) -> Sample:
     )
 
 
-def _scores(scores: Sequence[Any]) -> Answer:
+def _scores(scores: Sequence[Any], *, n_choices: int | None = None) -> Answer:
     prediction = RawPrediction(
+        n_choices=n_choices,
         loglikelihoods=tuple(score.logprob for score in scores),
         n_tokens=tuple(score.n_tokens for score in scores),
         is_greedy=tuple(score.is_greedy for score in scores),

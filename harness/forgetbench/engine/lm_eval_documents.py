@@ -10,7 +10,15 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from forgetbench import __version__
-from forgetbench.engine.lm_eval_files import LOG, LoggedRun, LoggedTask, as_lm_eval_writes, logged, named
+from forgetbench.engine.lm_eval_files import (
+    LOG,
+    LoggedRun,
+    LoggedTask,
+    as_lm_eval_writes,
+    choices_among,
+    logged,
+    named,
+)
 from forgetbench.engine.results import sample_table
 from forgetbench.forgetting.asked import HASHES
 from forgetbench.forgetting.join import NO_RECORD
@@ -182,7 +190,9 @@ def _prediction(sample: Mapping[str, Any], output_type: str) -> RawPrediction | 
             return RawPrediction(text=str(responses[0]))
         if output_type == "loglikelihood_rolling":
             return RawPrediction(loglikelihoods=tuple(float(value) for value in responses))
+        contexts = [str(_argument(sample, i, 0)) for i in range(len(responses))]
         return RawPrediction(
+            n_choices=choices_among(contexts),
             loglikelihoods=tuple(float(value) for value, _ in responses),
             is_greedy=tuple(str(greedy) == "True" for _, greedy in responses),
         )

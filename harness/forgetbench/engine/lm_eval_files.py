@@ -95,6 +95,16 @@ def logged(metric: str, value: float, *, is_logprob: bool) -> tuple[str, float]:
     return (f"{LOG}{metric}", -value) if is_logprob else (metric, value)
 
 
+def choices_among(contexts: Sequence[str]) -> int | None:
+    """Return how many of a document's requests are its choices, None where all are.
+
+    For ``acc_mutual_info`` lm-eval asks every choice once more, behind an empty context.
+    """
+    half = len(contexts) // 2
+    is_twice = any(contexts[:half]) and not any(contexts[half:])
+    return half if is_twice and len(contexts) == 2 * half else None
+
+
 def is_lm_eval_output(path: Path) -> bool:
     """Tell whether a folder holds results files of lm-eval, or a file is one."""
     return path.match(RESULTS) if path.is_file() else any(path.rglob(RESULTS))

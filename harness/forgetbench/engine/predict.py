@@ -31,6 +31,7 @@ from forgetbench.models.interface import (
     ScoresAudio,
     Separator,
     SpeechRecogniser,
+    SpeechTimer,
     SpeechTranslator,
     Synthesiser,
     TextModel,
@@ -54,6 +55,7 @@ from forgetbench.schema.task import (
     RefusalMargin,
     Separation,
     SpeechDivergence,
+    SpeechTimes,
     SpeechTranslation,
     SpokenQuestion,
     SpokenRefusal,
@@ -174,6 +176,26 @@ def _(
         return [Output(text=code, n_tokens=1, truncated=False) for code in model.identify_language(audio)]
 
     return heard_by(planned, samples, model.sampling_rate, identify)
+
+
+@predict.register
+def _(
+    task: SpeechTimes,
+    planned: PlannedTask,
+    samples: Sequence[Sample],
+    model: SpeechTimer,
+    prompting: Prompting,
+) -> list[Answer]:
+    heard, answers = hear(planned, samples, model.sampling_rate)
+    outputs = model.time_speech(list(heard.values()), language=task.language) if heard else []
+    for position, output in zip(heard, outputs, strict=True):
+        converted = converted_from_hz(planned, samples[position], model.sampling_rate)
+        written = RawPrediction(
+            text=" ".join(phrase.text.strip() for phrase in output),
+            phrases=tuple((phrase.start_s, phrase.end_s) for phrase in output),
+        )
+        answers[position] = Answer(prediction=written, resampled_from_hz=converted)
+    return [answers[position] for position in range(len(samples))]
 
 
 @predict.register

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
-from typing import get_args
+from typing import cast, get_args
 
 from forgetbench.data.audio import resample
 from forgetbench.data.samples import Sample, accepted_answers
@@ -23,6 +23,7 @@ from forgetbench.metrics.refusal import refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
 from forgetbench.metrics.separation import separation_stats
 from forgetbench.metrics.short_answer import contains_answer
+from forgetbench.metrics.speech_times import boundary_f1
 from forgetbench.metrics.text import bits_per_byte, exact_match, multiple_choice_stats
 from forgetbench.metrics.translation import translation_stats
 from forgetbench.metrics.word_classes import WORD_CLASSES
@@ -44,6 +45,7 @@ from forgetbench.schema.task import (
     RefusalMargin,
     Separation,
     SpeechDivergence,
+    SpeechTimes,
     SpeechTranslation,
     SpokenQuestion,
     SpokenRefusal,
@@ -173,6 +175,12 @@ def _(task: SpeechTranslation, planned: PlannedTask, sample: Sample, prediction:
 @score.register
 def _(task: LanguageId, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
     return {"acc": float((prediction.text or "").casefold() == sample.reference.casefold())}
+
+
+@score.register
+def _(task: SpeechTimes, planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> Stats:
+    true = cast(list[tuple[float, float]], sample.row[task.phrases])
+    return {"boundary_f1": boundary_f1(true, prediction.phrases or (), collar_s=task.collar_s)}
 
 
 @score.register

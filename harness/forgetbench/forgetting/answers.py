@@ -53,10 +53,7 @@ def _answer(prediction: RawPrediction | None, choices: bool) -> int | str | None
         return None
     if prediction.text is not None:
         return _same_text(prediction.text)
-    scores = prediction.loglikelihoods
-    if not choices or scores is None or len(scores) < 2:
-        return None
-    return max(range(len(scores)), key=lambda i: scores[i])
+    return prediction.likeliest if choices else None
 
 
 def shown(prediction: object, *, choices: bool, score: str = "") -> str:
@@ -70,6 +67,8 @@ def shown(prediction: object, *, choices: bool, score: str = "") -> str:
     parsed = parse(prediction)
     if parsed is None:
         return ""
+    if parsed.phrases:
+        return ", ".join(f"{start:.2f}–{end:.2f} s" for start, end in parsed.phrases) + f": {parsed.text}"
     if parsed.text is not None:
         return parsed.text if parsed.heard is None else f"heard “{parsed.heard}”: {parsed.text}"
     if (features := parsed.embedding) is not None:

@@ -55,6 +55,7 @@ _SPECS = (
     MetricSpec(
         name="sentence_bleu", type="mean", higher_is_better=True, worst=0.0, best=100.0, unit="of 100"
     ),
+    MetricSpec(name="boundary_f1", type="mean", higher_is_better=True, worst=0.0, best=1.0, percent=True),
     MetricSpec(name="probe_acc", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True),
     MetricSpec(
         name="probe_acc_last", type="binary", higher_is_better=True, worst=0.0, best=1.0, percent=True

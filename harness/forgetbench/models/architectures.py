@@ -76,6 +76,8 @@ def family_of(model_type: str, architecture: str) -> Family | None:
             return Family("tts", known, ("synthesize",))
         if loader == "codec":
             return Family("enhancer", known, ("enhance",))
+        if loader == "whisper":
+            return Family("asr", known, ("transcribe", "time_speech"))
         return Family("asr", known, ("transcribe",))
     if architecture.endswith(("ForCausalLM", "LMHeadModel")):
         return Family("lm", architecture, ("score_text", "generate"))

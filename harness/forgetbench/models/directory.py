@@ -23,7 +23,7 @@ from forgetbench.models.whisper_tokens import MULTILINGUAL_VOCABULARY
 from forgetbench.schema.task import Capability
 
 _MULTILINGUAL: tuple[Capability, ...] = ("translate", "identify_language")
-"""What a multilingual Whisper can do beside transcribing."""
+"""What a multilingual Whisper can do beside what any Whisper can."""
 CODEC = "codec"
 """Folder of the codec beside a language model over its codes."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")

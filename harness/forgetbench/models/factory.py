@@ -1,8 +1,8 @@
 """Python factories: ``package.module:function`` returns an object with the methods of ``models.interface``.
 
 The object implements ``score_text``, ``generate``, ``transcribe``, ``translate``, ``identify_language``,
-``embed``, ``enhance``, ``synthesize``, ``answer_audio``, ``score_audio``, ``convert``, ``separate`` or
-``clone_voice`` as the protocols there have them; it can do what it has methods for.
+``time_speech``, ``embed``, ``enhance``, ``synthesize``, ``answer_audio``, ``score_audio``, ``convert``,
+``separate`` or ``clone_voice`` as the protocols there have them; it can do what it has methods for.
 ``sampling_rate`` (default 16 000 Hz), ``render_chat``, ``first_token_ids`` and ``chat_template`` are
 optional. The function (or the object) may carry ``fingerprint``, a string or a function that returns one;
 without it, the fingerprint is that of the source file, so that weights which the code loads are not part of
@@ -34,6 +34,7 @@ from forgetbench.models.interface import (
     Loglikelihood,
     Model,
     Output,
+    Phrase,
     ScoreRequest,
     SpokenRequest,
 )
@@ -196,6 +197,10 @@ class FactorySpeech:
         """Return the code of what is spoken in each clip; audio is at ``sampling_rate``."""
         return list(self._made.identify_language(audio))
 
+    def time_speech(self, audio: Sequence[Audio], *, language: str) -> list[list[Phrase]]:
+        """Return what is said when, in order; audio is at ``sampling_rate``."""
+        return _one_each(self._made.time_speech(audio, language=language), audio)
+
     def embed(self, audio: Sequence[Audio]) -> list[NDArray[np.float32]]:
         """Return the features of each clip, in order; audio is at ``sampling_rate``."""
         return [np.asarray(layers, dtype=np.float32) for layers in self._made.embed(audio)]
@@ -259,7 +264,9 @@ def _role(capabilities: Sequence[Capability]) -> Role:
     """Return what an object is in a system: what it does of text, speech and sound, the first of these."""
     if {"score_text", "generate", "answer_audio", "score_audio"}.intersection(capabilities):
         return "lm"
-    hears = {"transcribe", "translate", "identify_language", "embed"}.intersection(capabilities)
+    hears = {"transcribe", "translate", "identify_language", "time_speech", "embed"}.intersection(
+        capabilities
+    )
     if hears:
         return "asr"
     changes = {"enhance", "convert", "separate"}.intersection(capabilities)

@@ -76,6 +76,15 @@ class Output:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Phrase:
+    """A part of a transcript, and when it begins and ends, in seconds from the start of the clip."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Audio:
     """Mono audio.
 
@@ -186,6 +195,16 @@ class LanguageIdentifier(Protocol):
 
     def identify_language(self, audio: Sequence[Audio]) -> list[str]:
         """Return the ISO 639-1 code of what is spoken in each clip, in order."""
+
+
+@runtime_checkable
+class SpeechTimer(Protocol):
+    """``time_speech``: transcripts with times."""
+
+    sampling_rate: int
+
+    def time_speech(self, audio: Sequence[Audio], *, language: str) -> list[list[Phrase]]:
+        """Return what is said in each clip, phrase by phrase, in order; audio is at ``sampling_rate``."""
 
 
 @runtime_checkable
@@ -379,6 +398,7 @@ Model = (
     | Enhancer
     | SpeechTranslator
     | LanguageIdentifier
+    | SpeechTimer
     | EmbedsSpeech
     | Synthesiser
     | AnswersAudio

@@ -21,7 +21,7 @@ from forgetbench.models.component import Component
 from forgetbench.models.directory import tokenizer_path
 from forgetbench.models.distributions import Positions
 from forgetbench.models.finite import FiniteLogits, check_finite
-from forgetbench.models.interface import Audio, Output
+from forgetbench.models.interface import Audio, Output, Phrase
 from forgetbench.models.speech_files import extractor_path
 from forgetbench.models.weights import load_weights, without_adapter
 from forgetbench.models.whisper_tokens import (
@@ -128,6 +128,36 @@ class WhisperRecogniser:
         logits = net.proj_out(states.last_hidden_state[:, -1])
         of_codes = logits[:, [self._vocabulary[f"<|{code}|>"] for code in codes]]
         return [codes[i] for i in of_codes.argmax(dim=-1).tolist()]
+
+    @torch.inference_mode()
+    def time_speech(self, audio: Sequence[Audio], *, language: str) -> list[list[Phrase]]:
+        """Transcribe each clip with the times that the model writes, in order, greedily.
+
+        By transformers' generation, with the rules for timestamps of Radford et al. 2022: the first lies in
+        the first second, they come in pairs and grow. A phrase that is not closed ends with the clip.
+
+        Args:
+            audio: At ``sampling_rate``; empty audio is heard as silence.
+            language: As for :meth:`transcribe`.
+
+        Raises:
+            UsageError: The model has no token for the language.
+        """
+        check_language(language, self._vocabulary, is_multilingual=self.is_multilingual)
+        clips = [samples_of(item, self.sampling_rate, shortest_s=_SHORTEST_S) for item in audio]
+        timed = []
+        for clip in clips:
+            duration_s = len(clip) / self.sampling_rate
+            phrases = [
+                Phrase(
+                    text=self._output(segment["tokens"].tolist(), truncated=False).text,
+                    start_s=min(float(segment["start"]), duration_s),
+                    end_s=min(float(segment["end"]), duration_s),
+                )
+                for segment in self._segments(clip, language, "transcribe")
+            ]
+            timed.append([phrase for phrase in phrases if phrase.text])
+        return timed
 
     def _write(self, audio: Sequence[Audio], language: str, *, task: str) -> list[Output]:
         clips = [samples_of(item, self.sampling_rate, shortest_s=_SHORTEST_S) for item in audio]
@@ -237,9 +267,17 @@ class WhisperRecogniser:
 
     def _write_long(self, clip: Waveform, language: str, task: str) -> Output:
         """Write more than 30 s by Whisper's sequential algorithm (Radford et al. 2022), greedily."""
+        segments = self._segments(clip, language, task)
+        limit = self._limit(1 + _N_SPECIAL)
+        tokens = [t for segment in segments for t in segment["tokens"].tolist()]
+        return self._output(tokens, truncated=any(len(segment["tokens"]) >= limit for segment in segments))
+
+    def _segments(self, clip: Waveform, language: str, task: str) -> list[dict[str, Any]]:
+        """Return what transformers writes with timestamps: tokens, start and end of each segment."""
         from transformers import LogitsProcessorList
 
-        features = self._features([clip], truncation=False, padding="longest")
+        is_long = len(clip) > int(self.processor.feature_extractor.n_samples)
+        features = self._features([clip], **({"truncation": False, "padding": "longest"} if is_long else {}))
         limit = self._limit(1 + _N_SPECIAL)
         with _without_advice():
             result = self.model.generate(
@@ -251,9 +289,8 @@ class WhisperRecogniser:
                 condition_on_prev_tokens=False,
                 **({"language": language, "task": task} if self.is_multilingual else {}),
             )
-        segments = result["segments"][0]
-        tokens = [t for segment in segments for t in segment["tokens"].tolist()]
-        return self._output(tokens, truncated=any(len(segment["tokens"]) >= limit for segment in segments))
+        segments: list[dict[str, Any]] = result["segments"][0]
+        return segments
 
     def _output(self, tokens: list[int], *, truncated: bool) -> Output:
         first_timestamp = self._special.no_timestamps + 1

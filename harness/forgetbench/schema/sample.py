@@ -91,11 +91,15 @@ class RawPrediction(Document):
     """What the recogniser of a system made of a spoken request; None for a model that hears it itself."""
     as_text: str | None = None
     """The answer to the same request in writing."""
+    phrases: tuple[tuple[float, float], ...] | None = None
+    """When each phrase of ``text`` begins and ends, in seconds."""
     audio: AudioFile | None = None
     stems: tuple[AudioFile, ...] = ()
     """What a mixture was taken apart into, in the model's order."""
     loglikelihoods: tuple[float, ...] | None = None
     """Summed natural-log probability of each continuation."""
+    n_choices: int | None = None
+    """So many of them, from the first, are answers to choose from; None for all."""
     n_tokens: tuple[int, ...] | None = None
     """Tokens of each continuation, or of the output text."""
     is_greedy: tuple[bool, ...] | None = None
@@ -103,6 +107,12 @@ class RawPrediction(Document):
     embedding: Embedding | None = None
     truncated: bool = False
     """The output ran into its length limit, or the input was cut to fit the window."""
+
+    @property
+    def likeliest(self) -> int | None:
+        """The position of the most likely answer to choose from; None where there is no choice."""
+        scores = (self.loglikelihoods or ())[: self.n_choices]
+        return max(range(len(scores)), key=lambda i: scores[i]) if len(scores) > 1 else None
 
     @property
     def audio_files(self) -> tuple[AudioFile, ...]:

@@ -19,6 +19,7 @@ Capability = Literal[
     "answer_audio",
     "translate",
     "identify_language",
+    "time_speech",
     "embed",
     "synthesize",
     "score_audio",
@@ -314,6 +315,27 @@ class LanguageId(SpeechTask):
     def capability(self) -> Capability:
         """What the model must be able to do."""
         return "identify_language"
+
+
+class SpeechTimes(SpeechTask):
+    """When each phrase begins and ends, as the model writes it into its transcript.
+
+    The column ``phrases`` holds the truth, a list of ``[start_s, end_s]`` in order;
+    ``dataset.fields.text`` what is said.
+    """
+
+    kind: Literal["speech_times"]
+    metrics: tuple[Literal["boundary_f1"], ...] = Field(min_length=1)
+    language: str = "en"
+    phrases: str = "phrases"
+    """Column of the times."""
+    collar_s: float = Field(default=0.5, gt=0, le=5, allow_inf_nan=False)
+    """A boundary that is found no further than this from a true one is right."""
+
+    @property
+    def capability(self) -> Capability:
+        """What the model must be able to do."""
+        return "time_speech"
 
 
 class Probe(SpeechTask):
@@ -644,6 +666,7 @@ Task = (
     | SpeechDivergence
     | SpeechTranslation
     | LanguageId
+    | SpeechTimes
     | Probe
     | Synthesis
     | MinimalPair

@@ -97,6 +97,7 @@ _KINDS = (
     "speech_divergence",
     "speech_translation",
     "language_id",
+    "speech_times",
     "probe",
     "synthesis",
     "minimal_pair",

@@ -1,0 +1,86 @@
+"""Make the recordings of times-mini: sentences of hearing-mini with pauses between them.
+
+This is a tool for the authors of the suite; users of the suite never need it. Clips of two or three everyday
+sentences of one voice. Each sentence of hearing-mini has ``voices.PAD_S`` of quiet at both ends, so that it
+is known when speech begins and ends. Pauses are drawn from a seeded generator, the first before the first
+sentence.
+
+Usage, from the project's root::
+
+    python -m tasks.hearing.times.make_times            # write
+    python -m tasks.hearing.times.make_times --check    # is what lies here what would be made?
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+from tasks.hearing.mini import voices
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parent / "mini" / "data" / "everyday_test.jsonl"
+FIRST_PAUSE_S = (0.0, 0.8)
+PAUSE_S = (0.6, 2.0)
+"""Shortest and longest, beside the quiet at the ends of the sentences."""
+FLOOR_DBFS = -72.0
+LONGEST = 3
+
+
+def groups() -> list[list[dict[str, str]]]:
+    """Return the sentences of each clip: two and three in turn, in the order of the file, of one voice."""
+    sentences = [json.loads(line) for line in SOURCE.read_text().splitlines()]
+    found = []
+    for voice in voices.VOICES:
+        own = [row for row in sentences if row["speaker"] == voice]
+        while len(own) > 1:
+            size = min(LONGEST - len(found) % 2, len(own))
+            found.append(own[:size])
+            own = own[size:]
+    return found
+
+
+def join(
+    rows: list[dict[str, str]], rng: np.random.Generator
+) -> tuple[np.ndarray, list[tuple[float, float]]]:
+    """Return a clip, and when each sentence begins and ends in it, in seconds."""
+    parts, times, n_samples = [], [], 0
+    for row in rows:
+        pause = np.zeros(int(rng.uniform(*(PAUSE_S if parts else FIRST_PAUSE_S)) * voices.RATE))
+        speech, _ = sf.read(SOURCE.parent / row["audio"], dtype="float64")
+        start = n_samples + len(pause)
+        n_samples = start + len(speech)
+        parts += [pause, speech]
+        times.append(
+            (round(start / voices.RATE + voices.PAD_S, 2), round(n_samples / voices.RATE - voices.PAD_S, 2))
+        )
+    signal = np.concatenate(parts)
+    return signal + rng.normal(0, 10 ** (FLOOR_DBFS / 20), n_samples), times
+
+
+def make_files() -> dict[Path, bytes]:
+    """Return the content of every file of the suite."""
+    files, rows = {}, []
+    for number, group in enumerate(groups(), 1):
+        name = f"times-{number:03}"
+        signal, times = join(group, np.random.default_rng(number))
+        files[HERE / "audio" / f"{name}.ogg"] = voices.encode(signal, name)
+        row = {"id": name, "audio": f"../audio/{name}.ogg", "text": " ".join(r["text"] for r in group)}
+        rows.append(
+            {**row, "phrases": times, "speaker": group[0]["speaker"], "duration_s": voices.duration_s(signal)}
+        )
+    files[HERE / "data" / "times.jsonl"] = voices.manifest(rows)
+    return files
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the files, or check them."""
+    asked = voices.arguments_of(__doc__, arguments)
+    return 1 if voices.settle(make_files(), check=asked.check) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
