@@ -224,6 +224,6 @@ def _footnote(comparison: Comparison) -> Text:
 def said(row: Row) -> tuple[str, ...]:
     """Return what must be known about a row beside its numbers."""
     texts = [text for text in (row.reason, *row.notes) if text]
-    if row.verdict == "inconclusive" and row.required_n and not row.reason:
+    if row.verdict in ("worse", "inconclusive") and row.required_n and not row.reason:
         texts.append(f"needs {needed(row, row.required_n)}")
     return tuple(dict.fromkeys(texts))
