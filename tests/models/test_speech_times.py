@@ -138,7 +138,7 @@ def test_the_embedded_times_are_where_speech_begins_and_ends() -> None:
     rows: list[dict[str, Any]] = [
         json.loads(line) for line in (folder / "times.jsonl").read_text().splitlines()
     ]
-    assert len(rows) >= 24 and len({row["speaker"] for row in rows}) == 4
+    assert len(rows) >= 60 and len({row["speaker"] for row in rows}) == 4
     for row in rows:
         signal, rate = soundfile.read(folder / row["audio"])
         levels = 20 * np.log10(

@@ -1,9 +1,9 @@
 """Make the recordings of times-mini: sentences of hearing-mini with pauses between them.
 
-This is a tool for the authors of the suite; users of the suite never need it. Clips of two or three everyday
-sentences of one voice. Each sentence of hearing-mini has ``voices.PAD_S`` of quiet at both ends, so that it
-is known when speech begins and ends. Pauses are drawn from a seeded generator, the first before the first
-sentence.
+This is a tool for the authors of the suite; users of the suite never need it. Clips of two or three
+sentences of one voice, everyday ones and those with names and numbers. Each sentence of hearing-mini has
+``voices.PAD_S`` of quiet at both ends, so that it is known when speech begins and ends. Pauses are drawn from
+a seeded generator, the first before the first sentence.
 
 Usage, from the project's root::
 
@@ -22,22 +22,23 @@ import soundfile as sf
 from tasks.hearing.mini import voices
 
 HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parent / "mini" / "data" / "everyday_test.jsonl"
+SOURCES = [HERE.parent / "mini" / "data" / f"{name}_test.jsonl" for name in ("everyday", "names_numbers")]
 FIRST_PAUSE_S = (0.0, 0.8)
 PAUSE_S = (0.6, 2.0)
 """Shortest and longest, beside the quiet at the ends of the sentences."""
 FLOOR_DBFS = -72.0
-LONGEST = 3
+SIZES = (2, 2, 3)
+"""Sentences of a clip, in turn."""
 
 
 def groups() -> list[list[dict[str, str]]]:
-    """Return the sentences of each clip: two and three in turn, in the order of the file, of one voice."""
-    sentences = [json.loads(line) for line in SOURCE.read_text().splitlines()]
+    """Return the sentences of each clip, in the order of the files, of one voice."""
+    sentences = [json.loads(line) for source in SOURCES for line in source.read_text().splitlines()]
     found = []
     for voice in voices.VOICES:
         own = [row for row in sentences if row["speaker"] == voice]
         while len(own) > 1:
-            size = min(LONGEST - len(found) % 2, len(own))
+            size = SIZES[len(found) % len(SIZES)]
             found.append(own[:size])
             own = own[size:]
     return found
@@ -50,7 +51,7 @@ def join(
     parts, times, n_samples = [], [], 0
     for row in rows:
         pause = np.zeros(int(rng.uniform(*(PAUSE_S if parts else FIRST_PAUSE_S)) * voices.RATE))
-        speech, _ = sf.read(SOURCE.parent / row["audio"], dtype="float64")
+        speech, _ = sf.read(SOURCES[0].parent / row["audio"], dtype="float64")
         start = n_samples + len(pause)
         n_samples = start + len(speech)
         parts += [pause, speech]
