@@ -27,13 +27,16 @@ FIRST_PAUSE_S = (0.0, 0.8)
 PAUSE_S = (0.6, 2.0)
 """Shortest and longest, beside the quiet at the ends of the sentences."""
 FLOOR_DBFS = -72.0
+QUIET_DBFS = -56.0
+EDGE_S = 0.03
 SIZES = (2, 2, 3)
 """Sentences of a clip, in turn."""
 
 
 def groups() -> list[list[dict[str, str]]]:
     """Return the sentences of each clip, in the order of the files, of one voice."""
-    sentences = [json.loads(line) for source in SOURCES for line in source.read_text().splitlines()]
+    rows = [json.loads(line) for source in SOURCES for line in source.read_text().splitlines()]
+    sentences = [row for row in rows if is_quiet_around(read(row))]
     found = []
     for voice in voices.VOICES:
         own = [row for row in sentences if row["speaker"] == voice]
@@ -44,6 +47,18 @@ def groups() -> list[list[dict[str, str]]]:
     return found
 
 
+def read(row: dict[str, str]) -> np.ndarray:
+    """Return a sentence of hearing-mini, shape (n,), at ``voices.RATE``."""
+    return sf.read(SOURCES[0].parent / row["audio"], dtype="float64")[0]
+
+
+def is_quiet_around(speech: np.ndarray) -> bool:
+    """Say whether nothing can be heard at both ends, up to ``EDGE_S`` from where speech begins and ends."""
+    n, frame = int((voices.PAD_S - EDGE_S) * voices.RATE), voices.RATE // 100
+    frames = np.concatenate([speech[:n], speech[-n:]])[: 2 * n // frame * frame].reshape(-1, frame)
+    return bool(10 * np.log10(np.mean(frames**2, axis=1).max() + 1e-12) < QUIET_DBFS)
+
+
 def join(
     rows: list[dict[str, str]], rng: np.random.Generator
 ) -> tuple[np.ndarray, list[tuple[float, float]]]:
@@ -51,7 +66,7 @@ def join(
     parts, times, n_samples = [], [], 0
     for row in rows:
         pause = np.zeros(int(rng.uniform(*(PAUSE_S if parts else FIRST_PAUSE_S)) * voices.RATE))
-        speech, _ = sf.read(SOURCES[0].parent / row["audio"], dtype="float64")
+        speech = read(row)
         start = n_samples + len(pause)
         n_samples = start + len(speech)
         parts += [pause, speech]
