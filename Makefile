@@ -3,8 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RAY_FAULTS := tests/reliability/test_ray_faults.py
+LOWEST := .venv-lowest
+LOWEST_TESTS := tests/models/test_causal_lm.py tests/models/test_text_families.py tests/models/test_whisper.py \
+	tests/models/test_ctc.py tests/models/test_speech_lora.py tests/engine/test_run.py tests/engine/test_lm_eval.py \
+	tests/engine/test_rescore.py tests/tracking/test_mlflow_log.py tests/recipes/test_run.py tests/published
 
-.PHONY: demo test test-slow lint format docs board bench clean
+.PHONY: demo test test-slow test-lowest lint format docs board bench clean
 
 $(STAMP): pyproject.toml constraints.txt requirements-no-deps.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +27,18 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations=40 -m slow --ignore $(RAY_FAULTS)
 	$(BIN)/python -m pytest --durations=10 -m slow $(RAY_FAULTS)  # two nodes need both cores
+
+# The floors of pyproject.toml; torch alone stays as pinned.
+$(LOWEST)/.installed: $(STAMP)
+	$(PYTHON) -m venv $(LOWEST)
+	grep "^torch==" constraints.txt > $(LOWEST)/torch.txt
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --constraint $(LOWEST)/torch.txt \
+		--editable ".[recipes,onnx,gguf,sentencepiece,faster-whisper]"
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --constraint $(LOWEST)/torch.txt pytest pytest-timeout pytest-xdist hypothesis statsmodels
+	touch $@
+
+test-lowest: $(LOWEST)/.installed
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest --numprocesses auto --dist loadfile -m "not slow" $(LOWEST_TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check harness tests benchmarks tasks examples docs
@@ -54,4 +70,4 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/long_run.py
 
 clean:
-	rm -rf $(VENV) .demo site board
+	rm -rf $(VENV) $(LOWEST) .demo site board
