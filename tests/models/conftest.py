@@ -18,4 +18,5 @@ def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORGETBENCH_CACHE", str(tmp_path / "cache"))
     reference = types.ModuleType("forgetbench.models.reference")
     reference.resolve_reference = lambda name: None  # type: ignore[attr-defined]
+    reference.install_command = lambda name: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "forgetbench.models.reference", reference)

@@ -100,6 +100,7 @@ def test_a_packaged_reference_is_the_last_resort(made: Path, monkeypatch: pytest
     reference = types.ModuleType("forgetbench.models.reference")
     known = {"HuggingFaceTB/SmolLM2-135M-Instruct": made / "llama"}
     reference.resolve_reference = known.get  # type: ignore[attr-defined]
+    reference.install_command = lambda name: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "forgetbench.models.reference", reference)
     component = resolve("HuggingFaceTB/SmolLM2-135M-Instruct").components["lm"]
     assert component.source == "HuggingFaceTB/SmolLM2-135M-Instruct" and not component.unpinned

