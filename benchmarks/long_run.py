@@ -1,8 +1,9 @@
 """A run of 100 000 samples with a stub model: is memory flat, time linear, overhead small, resuming quick?
 
 The model takes no time: what is measured is all that forgetbench adds, and it is compared with a batch of a
-model that takes 10 ms. Memory is the resident set of the process while the model is asked; its growth from
-the first tenth of the run on is the answers that are kept until they are scored.
+model that takes 10 ms. What the same command takes for one sample (imports and the plan) is taken off. Memory
+is the resident set of the process while the model is asked; its growth from the first tenth of the run on is
+the answers that are kept until they are scored.
 
 python benchmarks/long_run.py [--samples 100000] [--batch-size 16]
 """
@@ -66,11 +67,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         half = Workshop(Path(temporary) / "half", n // 2, size)
         whole = Workshop(Path(temporary) / "whole", n, size)
-        half_s = half.run()
-        whole_s = whole.run()
-        found: dict[str, float] = {"half_s": half_s, "whole_s": whole_s, "linear": whole_s / (2 * half_s)}
+        half.start_s()  # once for the files that are read from a cold disk
+        start_s = half.start_s()
+        half_s, whole_s = half.run() - start_s, whole.run() - start_s
+        found: dict[str, float] = {"start_s": start_s, "half_s": half_s, "whole_s": whole_s}
+        found["linear"] = whole_s / (2 * half_s)
         found |= whole.asking()
-        found["finished_again_s"] = whole.run() - whole.start_s()
+        found["finished_again_s"] = whole.run() - start_s
         killed = Workshop(Path(temporary) / "killed", n, size)
         killed.run(STOP_AFTER=str(n // size - 100))
         found["resume_s"] = killed.resume_s()
