@@ -45,6 +45,23 @@ def test_weights_lie_between_those_of_base_and_checkpoint(made: Path, checkpoint
     assert any(not torch.equal(start[name], end[name]) for name in start)
 
 
+def test_weights_under_two_names_are_moved_once(made: Path, tmp_path: Path) -> None:
+    """SmolLM2, GPT-2 and Whisper have a head that is their embedding."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+
+    config = LlamaConfig.from_pretrained(made / "llama", tie_word_embeddings=True)
+    for seed, name in enumerate(("start", "end")):
+        torch.manual_seed(seed)
+        AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / name)
+        AutoTokenizer.from_pretrained(made / "llama").save_pretrained(tmp_path / name)
+    pair = resolve_pair(str(tmp_path / "end"), str(tmp_path / "start"))
+    assert pair.base is not None
+    start, end = weights(pair.base.components["lm"]), weights(pair.checkpoint.components["lm"])
+    found = weights(component_at(tmp_path / "end", 0.5, tmp_path / "start"))
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        assert torch.allclose(found[name], (start[name] + end[name]) / 2, atol=1e-6), name
+
+
 def test_one_is_the_checkpoint_itself_and_each_part_has_its_own_fingerprint(made: Path) -> None:
     whole = resolve_pair(str(made / "lora"), None)
     assert at_alpha(whole, 1.0) is whole

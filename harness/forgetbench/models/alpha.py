@@ -17,6 +17,9 @@ from forgetbench.models.pairing import Pair
 _NOT_LINEAR = ("modules_to_save", "trainable_token_indices", "use_dora", "lora_bias")
 """Settings of an adapter under which its scale does not scale all that it changed."""
 
+_INTERPOLATION = "2"
+"""Version: the first moved tied weights twice."""
+
 
 def at_alpha(pair: Pair, alpha: float) -> Pair:
     """Return a pair whose checkpoint has only a part of the change; the same pair for 1.
@@ -69,10 +72,12 @@ def interpolate(model: Any, base: Any, component: Component, alpha: float) -> No
             f"cannot be interpolated with its base: the two differ in {unfit[0]}",
             "Leave --alpha out, or name the base that it was trained from.",
         )
+    moved: set[int] = set()
     with torch.no_grad():
         for name, value in after.items():
-            if value.is_floating_point():
+            if value.is_floating_point() and value.data_ptr() not in moved:
                 value.copy_(torch.lerp(before[name].to(value), value, alpha))
+                moved.add(value.data_ptr())  # a tied head is its embedding, under a second name
 
 
 def _shape(weights: dict[str, Any], name: str) -> tuple[int, ...] | None:
@@ -95,7 +100,8 @@ def _scaled(component: Component, base: Component, alpha: float) -> Component:
             )
         return scaled
     if {component.format, base.format} <= {"transformers", "gguf"}:
-        return replace(scaled, interpolated_from=base)
+        fingerprint = combine(parts | {"interpolation": _INTERPOLATION})
+        return replace(scaled, fingerprint=fingerprint, interpolated_from=base)
     raise UsageError(
         f"--alpha {alpha:g}",
         f"cannot scale {component.source}, whose format is {component.format}",
