@@ -12,8 +12,8 @@ SECRET_NAME = re.compile(
 HIDDEN = "***"
 _SHORTEST = 8
 """Characters of a secret; a shorter value, such as ``true``, is one that occurs anywhere."""
-_IN_URL = re.compile(r"//[^/\s@]*@")
-_IN_QUERY = re.compile(r"(?i)([?&][\w.-]*(?:token|secret|password|signature|key)=)[^&\s'\"]+")
+_IN_URL = re.compile(r"//[^/\s]*@")
+_IN_QUERY = re.compile(r"(?i)([?&][\w.-]*(?:token|secret|password|signature|sig|auth|key)=)[^&\s'\"]+")
 _OF_THE_HUB = re.compile(r"\bhf_[A-Za-z0-9]{16,}\b")
 
 

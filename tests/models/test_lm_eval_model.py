@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from forgetbench.errors import UsageError
+from forgetbench.errors import CheckpointError, UsageError
 from forgetbench.models.lm_eval_model import ForgetbenchLM
 
 PROMPTS = ["the", "what did a model forget when it was", "a hearing aid", "dog"]
@@ -110,6 +110,15 @@ def test_chat_templates_and_tokens_are_those_of_hf(ours: ForgetbenchLM, theirs: 
     )
     assert (ours.prefix_token_id, ours.eot_token_id) == (theirs.prefix_token_id, theirs.eot_token_id)
     assert ours.max_length == theirs.max_length and ours.tokenizer_name == theirs.tokenizer_name
+
+
+def test_a_score_that_is_no_number_is_refused(ours: ForgetbenchLM) -> None:
+    with torch.no_grad():
+        next(ours.model.model.parameters()).fill_(float("nan"))
+    with pytest.raises(CheckpointError, match="llama: scores text with NaN"):
+        ours.loglikelihood(asked(("the cat", " sat")), disable_tqdm=True)
+    with pytest.raises(CheckpointError, match="llama: scores text with NaN"):
+        ours.loglikelihood_rolling(asked(("the cat sat",)), disable_tqdm=True)
 
 
 def test_tokens_can_be_scored_as_well(ours: ForgetbenchLM, theirs: Any) -> None:

@@ -107,6 +107,29 @@ def test_generated_text_is_that_of_transformers_one_by_one(architecture: str, tm
     assert [output.text for output in model.generate(requests)] == expected
 
 
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_a_chat_is_rendered_and_an_empty_answer_is_certain(architecture: str, tmp_path: Path) -> None:
+    path = make_family(tmp_path / "model", architecture)
+    model, theirs = loaded(path), reference(path)
+    chat = theirs.apply_chat_template([{"role": "user", "content": "what did a model forget"}])
+    assert model.render_chat("what did a model forget") == chat
+    empty, answer = model.score_text(
+        [ScoreRequest(context=chat, continuation=each, rendered=True) for each in ("", "the cat")]
+    )
+    assert (empty.logprob, empty.is_greedy, empty.n_tokens) == (0.0, True, 0)
+    tokens = [model.tokenizer.encode(text, add_special_tokens=False) for text in (chat, "the cat")]
+    ((logprob, is_greedy),) = theirs._loglikelihood_tokens([((chat, "the cat"), *tokens)], disable_tqdm=True)
+    assert answer.logprob == pytest.approx(logprob, abs=1e-4) and answer.is_greedy == is_greedy
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_an_answer_ends_where_the_window_does(architecture: str, tmp_path: Path) -> None:
+    model = loaded(make_family(tmp_path / "model", architecture))
+    model.window = min(model.window, 96)
+    (output,) = model.generate([GenerateRequest(prompt="what did a model", max_new_tokens=200)])
+    assert output.truncated and 0 < output.n_tokens < model.window
+
+
 @pytest.mark.parametrize(
     ("architecture", "expected"), [("BloomForCausalLM", True), ("LlamaForCausalLM", False)]
 )

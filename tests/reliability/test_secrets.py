@@ -99,6 +99,8 @@ def test_a_secret_on_the_command_line_is_not_in_the_document(
         (f"Bearer {TOKEN}", "Bearer ***"),
         (f"password {PASSWORD}!", "password ***!"),
         ("https://user:pass@host/path", "https://***@host/path"),
+        ("https://user:p@ss@host/path and me@home", "https://***@host/path and me@home"),
+        ("https://h/x?sig=abc%3D&author=me", "https://h/x?sig=***&author=me"),
         ("http://h/x?a=1&access_token=xyz&b=2", "http://h/x?a=1&access_token=***&b=2"),
         ("another hf_ZyXwVuTsRqPoNmLkJiHg of somebody else", "another *** of somebody else"),
         ("results of org/name@main at 0.5", "results of org/name@main at 0.5"),

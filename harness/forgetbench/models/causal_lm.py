@@ -160,7 +160,8 @@ class CausalLM:
     def generate(self, requests: Sequence[GenerateRequest]) -> list[Output]:
         """Continue each prompt, greedily or as its draw says; the text ends before the first stop string.
 
-        A prompt that leaves no room for new tokens is cut on the left, and its output counts as truncated.
+        A prompt that leaves no room for new tokens is cut on the left, and its output counts as truncated; so
+        does one that would go on beyond the window, where it ends.
         """
         if not requests:
             return []
@@ -172,7 +173,7 @@ class CausalLM:
             asked.append(
                 Decoding(
                     prompt=tokens[-room:],
-                    max_new_tokens=request.max_new_tokens,
+                    max_new_tokens=min(request.max_new_tokens, max(1, self.window - min(len(tokens), room))),
                     stop=request.stop,
                     draw=request.draw,
                 )

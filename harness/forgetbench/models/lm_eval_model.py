@@ -6,6 +6,7 @@ backend; generation is greedy, whatever a checkpoint's generation config says.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -15,7 +16,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from forgetbench.errors import UsageError
+from forgetbench.errors import CheckpointError, UsageError
 from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.checkpoint import resolve
 from forgetbench.models.interface import GenerateRequest, ScoreRequest
@@ -112,7 +113,7 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
 
         def score(pairs: Sequence[tuple[str, str]]) -> list[tuple[float, bool]]:
             asked = [ScoreRequest(context=context, continuation=rest) for context, rest in pairs]
-            return [(each.logprob, each.is_greedy) for each in self.model.score_text(asked)]
+            return [(self._a_number(each.logprob), each.is_greedy) for each in self.model.score_text(asked)]
 
         # Contexts that begin alike come together, for their prefix is computed once.
         return self._in_batches("loglikelihood", requests, score, size=_N_SCORED, quiet=disable_tqdm)
@@ -121,11 +122,24 @@ class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
         """Score whole texts, see :meth:`CausalLM.score_documents`."""
 
         def score(texts: Sequence[tuple[str]]) -> list[float]:
-            return [each.logprob for each in self.model.score_documents([text for (text,) in texts])]
+            documents = self.model.score_documents([text for (text,) in texts])
+            return [self._a_number(each.logprob) for each in documents]
 
         return self._in_batches(
             "loglikelihood_rolling", requests, score, size=_N_GENERATED, quiet=disable_tqdm
         )
+
+    def _a_number(self, logprob: float) -> float:
+        """Return a log-likelihood; lm-eval would take NaN for an answer like any other.
+
+        Raises:
+            CheckpointError: It is NaN.
+        """
+        if math.isnan(logprob):
+            raise CheckpointError(
+                self._name, "scores text with NaN", "Look for NaN in its weights, or try dtype=float32."
+            )
+        return logprob
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Continue prompts greedily up to a stop string.
