@@ -101,6 +101,14 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda made, tasks, work: ["--model", str(made / "lora"), "--tasks", "choices", "--limit", "0"],
         r"--limit.*greater than or equal to 1",
     ),
+    "limit of another task": (
+        lambda made, tasks, work: ["--model", str(made / "lora"), "--tasks", "choices", "--limit=chices=3"],
+        r"--limit chices=3: limits no task of this run.*choices",
+    ),
+    "limit that is no number": (
+        lambda made, tasks, work: ["--model", str(made / "lora"), "--tasks", "choices", "--limit", "few"],
+        r"--limit few: is no number of samples",
+    ),
     "target file without its fields": (missing_fields, r"t\.jsonl.*has the fields audio.*needs"),
     "condition with an unknown key": (
         lambda made, tasks, work: conditions(made, "noise=babble,snr=5"),

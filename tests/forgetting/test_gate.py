@@ -91,7 +91,7 @@ def test_a_limited_task_is_inconclusive_unless_it_had_fewer_samples(judge: Calla
     assert judge(row("quiz", "retained"), limit=100, required=[]).exit_code == 0
     assert judge(row("quiz", "retained"), limits={"other": 20}).exit_code == 0
     cut = judge(row("quiz", "retained"), limits={"quiz": 100})
-    assert (cut.exit_code, "(--budget)" in cut.findings[0].reason) == (3, True)
+    assert (cut.exit_code, "(--limit or --budget)" in cut.findings[0].reason) == (3, True)
 
 
 def test_a_known_size_says_what_was_limited_and_in_which_arm(

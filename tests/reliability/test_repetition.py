@@ -90,9 +90,9 @@ def test_a_line_names_conditions_and_test_sets_as_options(tmp_path: Path, tiny_t
     shared = replace(request, target=tmp_path / "a b.jsonl")
     settings = Settings(limits={"choices": 40})
     assert "--target 'a b.jsonl'" in run_line(shared, prepared.pair, settings)
-    assert run_line(shared, prepared.pair, settings).endswith(
-        "  # samples by task, as --budget shared them out: choices 40"
-    )
+    assert " --limit choices=40 " in run_line(shared, prepared.pair, settings)
+    settings = Settings(limit=50, limits={"choices": 40, "rides": 3})
+    assert " --limit 50,choices=40,rides=3 " in run_line(shared, prepared.pair, settings)
 
 
 def tables(result: Result) -> dict[str, Any]:

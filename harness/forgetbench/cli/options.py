@@ -121,12 +121,12 @@ JailbreakSuffix = Annotated[
     ),
 ]
 Limit = Annotated[
-    int | None,
+    str | None,
     option(
-        min=1,
-        help="At most this many samples of each task: a seeded part, the same in both arms.",
+        help="At most this many samples of each task, or of one ([dim]20,facts_mini=50[/dim]: the smaller "
+        "holds): a seeded part, the same in both arms.",
         rich_help_panel=HOW,
-        metavar="N",
+        metavar="N|TASK=N",
     ),
 ]
 Budget = Annotated[
@@ -371,6 +371,29 @@ def alphas(value: str | None) -> list[float]:
     return sorted(found)
 
 
+def limits(value: str | None) -> tuple[int | None, dict[str, int]]:
+    """Return the most samples of each task, and those of single ones.
+
+    Raises:
+        UsageError: A part is no number above 0, with or without a task before it.
+
+    Example:
+        >>> limits("20,facts_mini=50")
+        (20, {'facts_mini': 50})
+    """
+    of_each, of_one = None, {}
+    for part in names([value] if value else None):
+        task, _, number = part.rpartition("=")
+        if not number.isdecimal() or int(number) < 1:
+            cause = "is no number of samples greater than or equal to 1"
+            raise UsageError(f"--limit {part}", cause, "Write 20, or TASK=20 for one task.")
+        if task:
+            of_one[task] = int(number)
+        else:
+            of_each = int(number)
+    return of_each, of_one
+
+
 def conditions(values: Iterable[str] | None) -> list[Condition]:
     """Return the conditions of ``--condition``.
 
@@ -387,7 +410,7 @@ def conditions(values: Iterable[str] | None) -> list[Condition]:
 def make_settings(
     *,
     seed: int = 0,
-    limit: int | None = None,
+    limit: str | None = None,
     num_fewshot: int | None = None,
     batch_size: int = 16,
     chat_template: ChatTemplate = "auto",
@@ -400,14 +423,16 @@ def make_settings(
     """Return the settings of a run from its options.
 
     Raises:
-        UsageError: ``gen_kwargs`` are wrong, or answers are repeated that are all the same.
+        UsageError: ``limit`` or ``gen_kwargs`` are wrong, or answers are repeated that are all the same.
     """
     from forgetbench.cli.sampling import read_sampling
     from forgetbench.schema.run import LoadSettings, Settings
 
+    of_each, of_one = limits(limit)
     return Settings(
         seed=seed,
-        limit=limit,
+        limit=of_each,
+        limits=of_one,
         num_fewshot=num_fewshot,
         batch_size=batch_size,
         chat_template="auto" if chat_template == "both" else chat_template,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +54,7 @@ def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float |
         "--confirm-run-unsafe-code": request.confirm_run_unsafe_code,
     }
     words += [flag for flag, wanted in flags.items() if wanted]
-    line = redact(shlex.join(["forgetbench", "run", *words]))
-    return f"{line}  # {_shared_out(settings.limits)}" if settings.limits else line
+    return redact(shlex.join(["forgetbench", "run", *words]))
 
 
 def named(info: CheckpointInfo) -> str:
@@ -82,8 +81,10 @@ def alpha_of(info: CheckpointInfo) -> float | None:
 
 def setting_options(settings: Settings) -> Iterator[str]:
     """Yield the options of what a run key is made of; defaults are left out, but for the seed."""
-    if settings.limit is not None:
-        yield from ("--limit", str(settings.limit))
+    limits = [str(settings.limit)] if settings.limit is not None else []
+    limits += [f"{task}={n}" for task, n in settings.limits.items()]
+    if limits:
+        yield from ("--limit", ",".join(limits))
     if settings.num_fewshot is not None:
         yield from ("--num-fewshot", str(settings.num_fewshot))
     if settings.sampling is not None:
@@ -120,8 +121,3 @@ def _condition(condition: Condition) -> str:
         if key in given:
             given[key] = Path(given[key]).name
     return ",".join(f"{key}={value}" for key, value in given.items())
-
-
-def _shared_out(limits: Mapping[str, int]) -> str:
-    shares = ", ".join(f"{task} {n}" for task, n in limits.items())
-    return f"samples by task, as --budget shared them out: {shares}"

@@ -44,7 +44,7 @@ from forgetbench.engine.run_document import run_document
 from forgetbench.engine.score import SCORING_ERROR
 from forgetbench.engine.storage import storing
 from forgetbench.engine.target import target_definitions
-from forgetbench.errors import ForgetbenchError, TaskError, UsageError
+from forgetbench.errors import ForgetbenchError, TaskError, UsageError, did_you_mean
 from forgetbench.forgetting.pairs import compare
 from forgetbench.models.alpha import at_alpha
 from forgetbench.models.component import Checkpoint
@@ -178,7 +178,8 @@ def select_tasks(request: Request) -> Selection:
     Raises:
         TaskError: A name matches nothing.
         UsageError: There is neither ``--tasks`` nor ``--target``, the run is offline and no task's data was
-            fetched, there are conditions and no speech task, or a suffix and no harmful request.
+            fetched, there are conditions and no speech task, or a suffix and no harmful request; or a limit
+            is that of no task.
     """
     if not request.tasks and request.target is None:
         raise UsageError(
@@ -196,7 +197,16 @@ def select_tasks(request: Request) -> Selection:
         raise TaskError(f"task {min(clash)}", "has the name of the --target task", "Rename it.")
     tasks = (*own, *selection.tasks)
     whole = Selection(tasks=tasks, suite_rows=selection.suite_rows, suites=selection.suites)
-    return with_suffix(in_conditions(whole, request.conditions), request.jailbreak_suffix)
+    selection = with_suffix(in_conditions(whole, request.conditions), request.jailbreak_suffix)
+    known = {definition.task.name for definition in selection.tasks}
+    if unknown := sorted(request.settings.limits.keys() - known):
+        way_out = did_you_mean(unknown[0], known, f"There is {', '.join(sorted(known))}.")
+        raise UsageError(
+            f"--limit {unknown[0]}={request.settings.limits[unknown[0]]}",
+            "limits no task of this run",
+            way_out,
+        )
+    return selection
 
 
 def evaluate(

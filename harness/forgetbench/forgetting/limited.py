@@ -15,7 +15,7 @@ def limited(task: TaskResult, settings: Settings) -> str:
         task: A task that is done.
         settings: Of the same arm.
     """
-    option = "--budget" if task.name in settings.limits else "--limit"
+    option = "--limit or --budget" if task.name in settings.limits else "--limit"
     limit, n = settings.limit_of(task.name), task.n_recorded
     if task.n_available is None:
         filled = limit is not None and task.n_planned >= limit

@@ -73,7 +73,7 @@ class Settings(Document):
     seed: int = 0
     limit: int | None = None
     limits: dict[str, int] = {}
-    """Samples by task, as ``--budget`` shared them out; the smaller of this and ``limit`` holds."""
+    """Samples by task, by ``--budget`` or ``--limit TASK=N``; the smaller of this and ``limit`` holds."""
     sampling: Sampling | None = None
     """None: greedy."""
     repeats: int = Field(default=1, ge=1)
