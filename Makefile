@@ -32,6 +32,7 @@ test-slow: $(STAMP)
 $(LOWEST)/.installed: $(STAMP)
 	$(PYTHON) -m venv $(LOWEST)
 	grep "^torch==" constraints.txt > $(LOWEST)/torch.txt
+	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/torch.txt torch
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --constraint $(LOWEST)/torch.txt \
 		--editable ".[recipes,onnx,gguf,sentencepiece,faster-whisper]"
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --constraint $(LOWEST)/torch.txt pytest pytest-timeout pytest-xdist hypothesis statsmodels
