@@ -107,7 +107,7 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "limit that is no number": (
         lambda made, tasks, work: ["--model", str(made / "lora"), "--tasks", "choices", "--limit", "few"],
-        r"--limit few: is no number of samples",
+        r"--limit.*few is no number of samples",
     ),
     "target file without its fields": (missing_fields, r"t\.jsonl.*has the fields audio.*needs"),
     "condition with an unknown key": (

@@ -375,7 +375,7 @@ def limits(value: str | None) -> tuple[int | None, dict[str, int]]:
     """Return the most samples of each task, and those of single ones.
 
     Raises:
-        UsageError: A part is no number above 0, with or without a task before it.
+        BadParameter: A part is no number above 0, with or without a task before it.
 
     Example:
         >>> limits("20,facts_mini=50")
@@ -385,8 +385,8 @@ def limits(value: str | None) -> tuple[int | None, dict[str, int]]:
     for part in names([value] if value else None):
         task, _, number = part.rpartition("=")
         if not number.isdecimal() or int(number) < 1:
-            cause = "is no number of samples greater than or equal to 1"
-            raise UsageError(f"--limit {part}", cause, "Write 20, or TASK=20 for one task.")
+            told = f"{part} is no number of samples greater than or equal to 1."
+            raise typer.BadParameter(f"{told} Write 20, or TASK=20 for one task.", param_hint="--limit")
         if task:
             of_one[task] = int(number)
         else:
@@ -423,7 +423,8 @@ def make_settings(
     """Return the settings of a run from its options.
 
     Raises:
-        UsageError: ``limit`` or ``gen_kwargs`` are wrong, or answers are repeated that are all the same.
+        BadParameter: ``limit`` is wrong.
+        UsageError: ``gen_kwargs`` are wrong, or answers are repeated that are all the same.
     """
     from forgetbench.cli.sampling import read_sampling
     from forgetbench.schema.run import LoadSettings, Settings
