@@ -33,7 +33,12 @@ def test_the_table_comes_before_the_decision_and_the_document_is_kept(
     assert done.exit_code == 0, done.output
     assert done.stdout.index("Where the loss comes from") < done.stdout.index("DO NOT SHIP")
     (document,) = (tmp_path / "results").rglob("attribution.json")
-    assert json.loads(document.read_text())["n_systems"] == 2
+    found = json.loads(document.read_text())
+    assert found["n_systems"] == 2 and found["reproduce"].endswith(" --attribute")
+    swapped = list((document.parent / "swapped").rglob("run.json"))
+    assert len(swapped) == 2
+    for path in swapped:
+        assert json.loads(path.read_text())["reproduce"] == found["reproduce"]
 
 
 def test_json_holds_the_attribution_only_where_it_was_asked_for(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,21 @@ def test_the_files_hold_the_document_and_are_the_same_bytes_twice(
     assert rows[0]["measure"] == "arc"
     assert float(rows[0]["degradation"]) == document.points[0].losses[0].degradation
     assert "curve" in schemas()
+
+
+def test_the_document_says_the_command_that_makes_it_again(
+    cli: Cli, sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sweep)
+    files = ["--no-mlflow", "--output-path"]
+    assert cli("curves", ".", "--seed", "7", *files, str(tmp_path / "once")).exit_code == 0
+    once = (tmp_path / "once" / "curve.json").read_bytes()
+    line = Curve.model_validate_json(once).reproduce
+    assert line == "forgetbench curves . --seed 7"
+    assert cli(*shlex.split(line)[1:], *files, str(tmp_path / "again")).exit_code == 0
+    assert (tmp_path / "again" / "curve.json").read_bytes() == once
+    assert cli("curves", str(sweep), *files, str(tmp_path / "absolute")).exit_code == 0
+    assert str(sweep.parent) not in (tmp_path / "absolute" / "curve.json").read_text()
 
 
 def test_json_is_the_document_and_nothing_else(cli: Cli, one_rank: list[str], tmp_path: Path) -> None:

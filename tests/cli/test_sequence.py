@@ -43,6 +43,7 @@ def test_the_matrix_and_its_figures_are_shown_and_written(
     assert "general ability delta -3.0" in said
     assert {path.name for path in out.iterdir()} == {"sequence.json", "sequence.md"}
     document = TaskSequence.model_validate_json((out / "sequence.json").read_bytes())
+    assert document.reproduce == "forgetbench sequence stage1 stage2 --stages qa,code"
     bwt = next(figure for figure in document.figures if figure.name == "BWT")
     assert bwt.value == pytest.approx(0.5 - 0.7)
     page = (out / "sequence.md").read_text()

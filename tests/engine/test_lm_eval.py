@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,12 @@ def stock(tmp_path: Path) -> Path:
         )
     (folder / "none.yaml").write_text("lm_eval: no_such_task\ninclude_path: lm_eval\n")
     return folder
+
+
+@pytest.fixture
+def ask(ask: Callable[..., Request]) -> Callable[..., Request]:
+    """Ask as one who has read the stock tasks, and trusts them."""
+    return partial(ask, trust_remote_code=True)
 
 
 def lm_eval_numbers(model: Path, stock: Path, task: str) -> dict[str, Any]:
@@ -265,6 +273,35 @@ def test_offline_hub_tasks_are_skipped_with_the_command_that_fetches_them(
     skipped = {task.task.name: task.skipped for task in plan.tasks}
     assert skipped["choices"] is None
     assert "forgetbench fetch --tasks hellaswag" in (skipped["hellaswag"] or "")
+
+
+def test_files_of_lm_eval_that_a_task_brings_are_not_read_without_trust(
+    made: Path, ask: Callable[..., Request], stock: Path, tmp_path: Path
+) -> None:
+    """Python that they name, and Python in a template, which lm-eval renders without a sandbox."""
+    mark = tmp_path / "ran"
+    definition = (stock / "lm_eval" / "stock_answers.yaml").read_text()
+    (stock / "lm_eval" / "mine.py").write_text(
+        f"open({str(mark)!r}, 'w').close()\ndef rows(docs): return docs\n"
+    )
+    (stock / "lm_eval" / "stock_python.yaml").write_text(
+        definition.replace("stock_answers", "stock_python") + "process_docs: !function mine.rows\n"
+    )
+    hostile = "{{ cycler.__init__.__globals__.os.open('FILE', 65) }}".replace("FILE", str(mark))
+    (stock / "lm_eval" / "stock_template.yaml").write_text(
+        definition.replace("stock_answers", "stock_template").replace("{{prompt}}", hostile)
+    )
+    for name in ("stock_python", "stock_template"):
+        mark.unlink(missing_ok=True)
+        (stock / f"{name}.yaml").write_text(
+            f"lm_eval: {name}\ninclude_path: lm_eval\nsuites: [stock]\ncapability: generate\n"
+        )
+        asked = ask(made / "lora", name, include_paths=[stock])
+        with pytest.raises(UsageError, match="Read them, then give --trust-remote-code"):
+            prepare(replace(asked, trust_remote_code=False))
+        assert not mark.exists(), name
+        prepare(asked)
+        assert mark.exists(), f"{name} runs nothing, so the refusal proves nothing"
 
 
 def test_a_task_that_runs_a_models_code_needs_consent(

@@ -185,7 +185,9 @@ def test_each_training_is_told_of_the_test_items_in_its_own_data(write_grid: Wri
 def test_a_task_that_was_changed_is_measured_again(write_grid: Write, tmp_path: Path) -> None:
     grid = [{"recipe": "full", "steps": 1, "save_steps": [1]}]
     path = write_grid(grid=grid, target=None)
-    run_sweep(plan_sweep(read_grid(path), tmp_path / "out"))
+    run_sweep(plan_sweep(read_grid(path), tmp_path / "out", reproduce="forgetbench sweep grid.yaml"))
+    record = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert record["reproduce"] == "forgetbench sweep grid.yaml" and len(record["measured"]) == 1
     assert plan_sweep(read_grid(path), tmp_path / "out").cells[0].left == []
     task = tmp_path / "tasks" / "choices.yaml"
     task.write_text(task.read_text().replace("margin: 0.05", "margin: 0.2"))

@@ -497,28 +497,36 @@ def test_every_code_of_a_sample_is_met_by_a_test() -> None:
     import ast
 
     root = Path(__file__).resolve().parents[2]
-    codes: set[str] = set()
-    for path in (root / "harness" / "forgetbench").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            codes |= _codes_in(node)
-    assert len(codes) >= 15
+    files = (root / "harness" / "forgetbench").rglob("*.py")
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    constants = dict(found for node in nodes if (found := _constant_in(node)))
+    codes = {constants[name] for name in ("LOST_AUDIO", "INTERRUPTED", "NO_RECORD")}
+    for node in nodes:
+        codes |= _codes_in(node, constants)
+    assert len(codes) >= 15 and {"unequal_features", "model_error", "unparsable_verdict"} <= codes
     others = [path for path in (root / "tests").rglob("*.py") if path.name != Path(__file__).name]
     tests = "\n".join(path.read_text() for path in others)
     assert not {code for code in codes if not re.search(rf"[\"'( {{]{code}[\"') ,:]", tests)}
 
 
-def _codes_in(node: Any) -> set[str]:
+def _constant_in(node: Any) -> tuple[str, str] | None:
     import ast
 
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "SampleError" and node.args:
-        first = node.args[0]
-        return {first.value} if isinstance(first, ast.Constant) else set()
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Answer":
-        return {
-            keyword.value.value for keyword in node.keywords
-            if keyword.arg == "error" and isinstance(keyword.value, ast.Constant) and keyword.value.value
-        }  # fmt: skip
-    names = {"MODEL_ERROR", "SCORING_ERROR", "LOST_AUDIO", "INTERRUPTED", "UNPARSABLE", "NO_RECORD"}
     if isinstance(node, ast.Assign) and isinstance(getattr(node.value, "value", None), str):
-        return {node.value.value for target in node.targets if getattr(target, "id", "") in names}
-    return set()
+        return getattr(node.targets[0], "id", ""), node.value.value
+    return None
+
+
+def _codes_in(node: Any, constants: dict[str, str]) -> set[str]:
+    """Return the codes that a call names, as a literal or by a constant."""
+    import ast
+
+    called = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+    named = node.args[:1] if called == "SampleError" else []
+    if called in ("Answer", "Scored"):
+        named = [keyword.value for keyword in node.keywords if keyword.arg == "error"]
+    inside = [p for value in named if not isinstance(value, ast.Subscript) for p in ast.walk(value)]
+    literals = {part.value for part in inside if isinstance(part, ast.Constant) and part.value}
+    return literals | {
+        constants[part.id] for part in inside if isinstance(part, ast.Name) and part.id in constants
+    }

@@ -118,12 +118,21 @@ def test_report_gate_and_mlflow_know_a_partial_result(
     assert not (directory / "mlflow.json").exists()
 
 
-def test_a_run_that_finished_no_task_leaves_nothing(
+def test_a_run_that_finished_no_task_leaves_a_result_that_says_so_and_goes_on(
     command: Command, terminal: Terminal, faults: dict[str, Fault], tmp_path: Path
 ) -> None:
     faults["checkpoint"] = raised_at(3, ctrl_c)
     assert terminal(*command()).code == 130
-    assert not list((tmp_path / "results").rglob("*.json"))
+    partial = result_in(tmp_path / "results")
+    assert is_partial(partial) and partial.base is not None
+    for document in (partial.base, partial.checkpoint):
+        assert document.warnings[0] == PARTIAL
+        assert all(task.status == "error" and "interrupted" in task.errors for task in document.tasks)
+    assert terminal("report", partial.directory).code == 0
+    assert PARTIAL in (partial.directory / "report.html").read_text()
+    faults.clear()
+    assert terminal(*command()).code == 0
+    assert not is_partial(result_in(tmp_path / "results"))
 
 
 def test_a_whole_result_with_a_failed_sample_is_not_replaced_by_a_partial_one(

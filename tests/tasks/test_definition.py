@@ -134,6 +134,11 @@ def test_a_yml_file_travels_as_a_yaml_file_does(tmp_path: Path) -> None:
         read_definition(path)
 
 
+def test_a_folder_of_lm_evals_files_travels_too(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="key `include_path`: is absolute"):
+        read_definition(write(tmp_path, f"lm_eval: mine\ninclude_path: {tmp_path}\n"))
+
+
 def test_a_chance_of_one_leaves_nothing_to_measure(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="key `chance`"):
         read_definition(write(tmp_path, "lm_eval: hellaswag\nchance: 1.0\n"))

@@ -58,7 +58,7 @@ def evaluate(
         output: Folder of the results.
         offline: Open no socket.
         strict: A skipped task is an error.
-        trust_remote_code: Load files that can run code: torch.export and TorchScript.
+        trust_remote_code: Load files that can run code: torch.export, TorchScript, lm-eval's files of a task.
         progress: Told of every stretch of work.
 
     Returns:

@@ -48,13 +48,17 @@ def curves(
     """Draw what checkpoints lost over training, and test the laws of forgetting on the largest run."""
     from forgetbench.cli.checkpoints import expand
     from forgetbench.data.training_table import read_training_table
+    from forgetbench.engine.reproduce import command_line
     from forgetbench.engine.results import check_writable
     from forgetbench.engine.trajectories import curve_of, find_results
 
     table = read_training_table(training) if training is not None else None
     found = find_results([Path(name) for name in expand(results, option="RESULT")])
     check_writable(output_path, "--output-path")
-    show_curve(curve_of(found, table, seed=seed), output_path, mlflow=mlflow, as_json=json)
+    options = ["--training", training] if training is not None else []
+    reproduce = command_line("curves", *map(Path, results), *options, "--seed", seed)
+    curve = curve_of(found, table, seed=seed, reproduce=reproduce)
+    show_curve(curve, output_path, mlflow=mlflow, as_json=json)
 
 
 def show_curve(

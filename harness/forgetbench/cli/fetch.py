@@ -19,7 +19,12 @@ EPILOG = (
 )
 
 
-def fetch(tasks: o.Tasks = None, include_path: o.IncludePath = None, json: o.Json = False) -> None:
+def fetch(
+    tasks: o.Tasks = None,
+    include_path: o.IncludePath = None,
+    trust_remote_code: o.TrustRemoteCode = False,
+    json: o.Json = False,
+) -> None:
     """Download the data of tasks, so that runs are pinned to it and work offline."""
     from forgetbench.cli.console import console, write_json
     from forgetbench.data.hub import is_unfetched
@@ -40,7 +45,7 @@ def fetch(tasks: o.Tasks = None, include_path: o.IncludePath = None, json: o.Jso
         )
     for definition in selection.tasks:
         try:
-            said = _fetch(definition)
+            said = _fetch(definition, trust_remote_code=trust_remote_code)
         except ForgetbenchError as error:
             failed.append(definition.task.name)
             said = str(error)
@@ -57,7 +62,7 @@ def fetch(tasks: o.Tasks = None, include_path: o.IncludePath = None, json: o.Jso
         )
 
 
-def _fetch(definition: Definition) -> str:
+def _fetch(definition: Definition, *, trust_remote_code: bool) -> str:
     """Fetch one task and say what happened."""
     from forgetbench.schema.task import DatasetTask, LmEval
 
@@ -65,7 +70,7 @@ def _fetch(definition: Definition) -> str:
     if isinstance(task, LmEval):
         from forgetbench.engine.lm_eval import fetch_lm_eval_data
 
-        n_tasks = fetch_lm_eval_data(definition)
+        n_tasks = fetch_lm_eval_data(definition, trust_remote_code=trust_remote_code)
         return f"fetched with lm-eval, {n_tasks} task{'s' if n_tasks > 1 else ''}"
     if not isinstance(task, DatasetTask) or task.dataset.hub is None:
         return "embedded, nothing to fetch"

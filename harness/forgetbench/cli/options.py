@@ -261,8 +261,8 @@ TrustRemoteCode = Annotated[
     bool,
     option(
         "--trust-remote-code",
-        help="Load files that can run any code of their author's: torch.export ([dim].pt2[/dim]) and "
-        "TorchScript ([dim].pt[/dim]).",
+        help="Load files that can run any code of their author's: torch.export ([dim].pt2[/dim]), "
+        "TorchScript ([dim].pt[/dim]), lm-eval's files that a task names ([dim]include_path[/dim]).",
         rich_help_panel=HOW,
     ),
 ]

@@ -43,6 +43,7 @@ def rescore(
     include_path: o.IncludePath = None,
     condition: o.ConditionOption = None,
     jailbreak_suffix: o.JailbreakSuffix = "",
+    trust_remote_code: o.TrustRemoteCode = False,
     output_path: o.OutputPath = Path("results"),
     json: o.Json = False,
 ) -> None:
@@ -61,6 +62,7 @@ def rescore(
         target=target,
         conditions=o.conditions(condition),
         jailbreak_suffix=jailbreak_suffix,
+        trust_remote_code=trust_remote_code,
     )
     with Bars() as bars:
         done = score_again(request, progress=bars)

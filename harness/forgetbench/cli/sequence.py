@@ -51,12 +51,17 @@ def sequence(
     """Show scores by stage and task, with FG, BWT, FWT, ability deltas, decaScore and their like."""
     from forgetbench.atomic import write_atomically
     from forgetbench.cli.console import console, write_json
+    from forgetbench.engine.reproduce import command_line
     from forgetbench.engine.results import check_writable
     from forgetbench.engine.sequences import sequence_of
     from forgetbench.report.escape import plain
     from forgetbench.report.sequence import sequence_markdown, sequence_table
 
-    found = sequence_of(results, trained_on=o.names(stages), untrained=untrained)
+    trained_on = o.names(stages)
+    options: list[object] = ["--stages", ",".join(trained_on)] if trained_on else []
+    options += ["--untrained", untrained] if untrained is not None else []
+    reproduce = command_line("sequence", *results, *options)
+    found = sequence_of(results, trained_on=trained_on, untrained=untrained, reproduce=reproduce)
     check_writable(output_path, "--output-path")
     out = console(as_json=json)
     out.print(sequence_table(found))

@@ -109,6 +109,7 @@ def _show_curve(
 ) -> None:
     """Print, write and draw the curve of checkpoints that are a sequence: of more audio, or of more steps."""
     from forgetbench.cli.curves import FOLDER, show_curve
+    from forgetbench.engine.reproduce import command_line
     from forgetbench.engine.trajectories import curve_of
     from forgetbench.errors import UsageError
     from forgetbench.models.training_record import training_of
@@ -122,7 +123,7 @@ def _show_curve(
         _show_adaptability([a for a in amounts if a is not None], compared, output, as_json=as_json)
         return
     try:
-        curve = curve_of(compared, trainings)
+        curve = curve_of(compared, trainings, reproduce=command_line("curves", output))
     except UsageError as error:
         if len(compared) > 1:
             console(as_json=as_json).print(f"\nNo curve: {plain(str(error))}", style="dim", soft_wrap=True)

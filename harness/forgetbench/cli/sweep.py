@@ -48,6 +48,7 @@ def sweep(
             metavar="DIR",
         ),
     ] = None,
+    trust_remote_code: o.TrustRemoteCode = False,
     offline: o.Offline = False,
     engine: Engine = "local",
     ray_address: RayAddress = None,
@@ -58,11 +59,13 @@ def sweep(
     json: o.Json = False,
 ) -> None:
     """Post-train rank × steps × method × seed, measure every checkpoint, and draw and fit the curves."""
+    from forgetbench.engine.reproduce import command_line
     from forgetbench.recipes.grid import read_grid
 
     check_engine(engine, ray_address)
     o.go_offline(offline)
     asked = read_grid(grid)
+    options = ["--seed", str(seed), *(["--trust-remote-code"] if trust_remote_code else [])]
     with (
         results_in(output_path or Path("results") / asked.name, as_json=json) as output,
         workers_of(engine, ray_address) as workers,
@@ -71,9 +74,11 @@ def sweep(
             asked,
             output,
             workers,
+            reproduce=command_line("sweep", grid, *options),
             dry_run=dry_run,
             seed=seed,
             offline=offline,
+            trust_remote_code=trust_remote_code,
             mlflow=mlflow,
             as_json=json,
         )
@@ -84,9 +89,11 @@ def _sweep(
     output: Path,
     workers: RayWorkers | None,
     *,
+    reproduce: str,
     dry_run: bool,
     seed: int,
     offline: bool,
+    trust_remote_code: bool,
     mlflow: bool,
     as_json: bool,
 ) -> None:
@@ -99,7 +106,9 @@ def _sweep(
     from forgetbench.recipes.sweep import plan_sweep, run_sweep
     from forgetbench.report.sweep import sweep_table
 
-    plan = plan_sweep(asked, output, offline=offline)
+    plan = plan_sweep(
+        asked, output, offline=offline, trust_remote_code=trust_remote_code, reproduce=reproduce
+    )
     lines = _lines(plan)
     console(as_json=as_json).print(sweep_table(lines))
     if workers is not None:
@@ -113,7 +122,7 @@ def _sweep(
     with Bars() as bars:
         results, failures = run_sweep(plan, progress=bars, workers=workers)
     if len(results) > 1 or not failures:
-        curve = curve_of(results, seed=seed)
+        curve = curve_of(results, seed=seed, reproduce=reproduce)
         show_curve(curve, output / FOLDER, mlflow=mlflow, offline=offline, as_json=as_json)
     if failures:
         raise ForgetbenchError(

@@ -50,6 +50,7 @@ def attribute(
         )
     changed = [role for role in ROLES if _print(before, role) != _print(after, role)]
     mixed = {swapped: _mixed(before, after, swapped) for swapped in systems(changed)[1:-1]}
+    reproduce = f"{result.checkpoint.reproduce} --attribute"
     documents: dict[Swapped, RunDocument] = {}
     samples: dict[Swapped, Mapping[str, pd.DataFrame]] = {}
     for arm, swapped in ((result.base, frozenset[str]()), (result.checkpoint, frozenset[str](changed))):
@@ -65,10 +66,10 @@ def attribute(
             directory=folder,
             reference=None,
         )
-        # How the checkpoint was trained and how the pair is run again is said of no mixed system.
+        # How the checkpoint was trained is said of no mixed system.
         made = document(own)
         measured = {key: value for key, value in made.measured.items() if key != TRAINING}
-        documents[swapped] = made.model_copy(update={"reproduce": "", "measured": measured})
+        documents[swapped] = made.model_copy(update={"reproduce": reproduce, "measured": measured})
         write_document(folder / RUN_FILE["checkpoint"], documents[swapped])
         samples[swapped] = read_samples(folder, documents[swapped])
     alpha = result.comparison.alpha if result.comparison else 0.05
@@ -84,6 +85,7 @@ def attribute(
         found.append(_attributed(of_task, scores, changed, before, after, alpha=alpha))
     return Attribution(
         run_key=result.checkpoint.run_key,
+        reproduce=reproduce,
         base=result.base.checkpoint.fingerprint,
         checkpoint=result.checkpoint.checkpoint.fingerprint,
         identical=tuple(role for role in ROLES if role in before and role not in changed),

@@ -31,8 +31,7 @@ def partial_documents(
         outcomes: What they have so far; an arm that was not begun is missing.
 
     Returns:
-        None of them where nothing was finished or everything was, or where an earlier result lies there that
-        says more.
+        None of them where everything was finished, or where an earlier result lies there that says more.
     """
     known = [outcomes.get(run.arm, ArmOutcome()) for run in runs]
     tasks = [
@@ -40,7 +39,7 @@ def partial_documents(
         for run, outcome in zip(runs, known, strict=True)
     ]
     unfinished = any(INTERRUPTED in task.errors for arm in tasks for task in arm)
-    if not unfinished or not any(outcome.found for outcome in known) or _says_more(prepared.directory):
+    if not unfinished or _says_more(prepared.directory):
         return []
     return [
         run_document(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 import zlib
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from filelock import FileLock, Timeout
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from forgetbench.engine.storage import storing
 from forgetbench.schema.sample import RawPrediction
@@ -153,7 +152,7 @@ def _record(line: bytes) -> dict[str, Any]:
     checksum, _, payload = line.partition(b" ")
     if int(checksum, 16) != zlib.crc32(payload):
         raise ValueError
-    record: dict[str, Any] = json.loads(payload)
+    record: dict[str, Any] = from_json(payload)
     return record
 
 

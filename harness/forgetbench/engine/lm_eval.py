@@ -31,6 +31,7 @@ from forgetbench.models.interface import (
     TextModel,
 )
 from forgetbench.offline import hub_answers, is_offline
+from forgetbench.plugins import plugin_folder, plugins
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Settings
 from forgetbench.schema.sample import RawPrediction
@@ -206,8 +207,34 @@ class LmEvalTask:
         return MetricSpec(name=name, type="mean", higher_is_better=better)
 
 
-def expand_group(definition: Definition, *, offline: bool) -> list[Definition]:
+def check_trusted(definition: Definition, *, trust_remote_code: bool) -> None:
+    """Make sure that the author of a folder of lm-eval's files is trusted before any of them is read.
+
+    lm-eval calls the Python functions that such a file names and renders its templates without a sandbox: to
+    read one is to run it. What an installed plug-in brings is installed code.
+
+    Raises:
+        DataError: They are neither of an installed plug-in nor trusted.
+    """
+    task = definition.task
+    assert isinstance(task, LmEval)
+    if task.include_path is None or trust_remote_code:
+        return
+    folders = (plugin_folder(name).resolve() for name in plugins("tasks"))
+    if not any(definition.source.resolve().is_relative_to(folder) for folder in folders):
+        cause = f"lm-eval's files in {task.include_path}/ can run any code of their author's"
+        raise DataError(f"task {task.name}", cause, "Read them, then give --trust-remote-code.")
+
+
+def expand_group(
+    definition: Definition, *, offline: bool, trust_remote_code: bool = False
+) -> list[Definition]:
     """Return the definitions of a group's tasks, or the definition itself for a single task.
+
+    Args:
+        definition: The task or group.
+        offline: Open no socket.
+        trust_remote_code: As for ``load_lm_eval_task``, which refuses what is not trusted.
 
     Raises:
         TaskError: lm-eval has no such task.
@@ -215,6 +242,10 @@ def expand_group(definition: Definition, *, offline: bool) -> list[Definition]:
     task = definition.task
     assert isinstance(task, LmEval)
     if is_offline(offline) and is_unfetched(task):
+        return [definition]
+    try:
+        check_trusted(definition, trust_remote_code=trust_remote_code)
+    except DataError:
         return [definition]
     manager = _manager(definition)
     if task.lm_eval not in manager.all_tasks:
@@ -239,7 +270,12 @@ def expand_group(definition: Definition, *, offline: bool) -> list[Definition]:
 
 
 def load_lm_eval_task(
-    definition: Definition, settings: Settings, *, offline: bool, unsafe_code: bool = False
+    definition: Definition,
+    settings: Settings,
+    *,
+    offline: bool,
+    unsafe_code: bool = False,
+    trust_remote_code: bool = False,
 ) -> PlannedTask:
     """Build lm-eval's requests for a seeded choice of documents.
 
@@ -248,12 +284,14 @@ def load_lm_eval_task(
         settings: Of the run.
         offline: Open no socket.
         unsafe_code: The user has consented to run code that models write.
+        trust_remote_code: The user trusts the author of lm-eval's files that the task brings.
 
     Raises:
         DataError: The task's data cannot be had, or it runs code without consent.
     """
     task = definition.task
     assert isinstance(task, LmEval)
+    check_trusted(definition, trust_remote_code=trust_remote_code)
     check_reach(task, offline=offline)
     built = _build(definition, settings)
     if getattr(built, "UNSAFE_CODE", False) and not unsafe_code:
@@ -280,22 +318,27 @@ def load_lm_eval_task(
     )
 
 
-def fetch_lm_eval_data(definition: Definition) -> int:
+def fetch_lm_eval_data(definition: Definition, *, trust_remote_code: bool = False) -> int:
     """Download the data of a task or group of lm-eval, and record it.
+
+    Args:
+        definition: The task or group.
+        trust_remote_code: As for ``load_lm_eval_task``.
 
     Returns:
         The number of tasks.
 
     Raises:
         TaskError: lm-eval has no such task.
-        DataError: The data cannot be had.
+        DataError: The data cannot be had, or the task brings code that is not trusted.
     """
     from huggingface_hub import HfApi
 
     assert isinstance(definition.task, LmEval)
+    check_trusted(definition, trust_remote_code=trust_remote_code)
     if definition.task.include_path is None:
         knock(definition.task.name)
-    members = expand_group(definition, offline=False)
+    members = expand_group(definition, offline=False, trust_remote_code=trust_remote_code)
     for member in members:
         built = _build(member, Settings())
         path = str(built.config.dataset_path)

@@ -162,6 +162,7 @@ def make_plan(
     incomparable: Mapping[str, str] | None = None,
     offline: bool = False,
     unsafe_code: bool = False,
+    trust_remote_code: bool = False,
 ) -> Plan:
     """Choose samples and batches for every selected task.
 
@@ -172,11 +173,14 @@ def make_plan(
         incomparable: Why the distributions of base and checkpoint cannot be compared, by capability.
         offline: Open no socket.
         unsafe_code: Run tasks that execute code which a model wrote.
+        trust_remote_code: Read lm-eval's files that a task brings, which can run code of their author's.
 
     Raises:
         DataError: Embedded or local data is broken. Hub data that cannot be had skips its task instead.
     """
-    definitions, rows = _expanded(selection, capabilities=capabilities, offline=offline)
+    definitions, rows = _expanded(
+        selection, capabilities=capabilities, offline=offline, trust_remote_code=trust_remote_code
+    )
     planned = [
         _plan_task(
             d,
@@ -185,6 +189,7 @@ def make_plan(
             incomparable=incomparable or {},
             offline=offline,
             unsafe_code=unsafe_code,
+            trust_remote_code=trust_remote_code,
         )
         for d in definitions
     ]
@@ -201,7 +206,11 @@ def make_plan(
 
 
 def _expanded(
-    selection: Selection, *, capabilities: Mapping[Arm, frozenset[str]], offline: bool
+    selection: Selection,
+    *,
+    capabilities: Mapping[Arm, frozenset[str]],
+    offline: bool,
+    trust_remote_code: bool,
 ) -> tuple[list[Definition], tuple[SuiteRowInfo, ...]]:
     """Replace lm-eval groups by their tasks and one suite row each."""
     rows = [
@@ -216,7 +225,7 @@ def _expanded(
             continue
         from forgetbench.engine.lm_eval import expand_group
 
-        members = expand_group(definition, offline=offline)
+        members = expand_group(definition, offline=offline, trust_remote_code=trust_remote_code)
         definitions += members
         if len(members) > 1:
             names = tuple(member.task.name for member in members)
@@ -235,6 +244,7 @@ def _plan_task(
     incomparable: Mapping[str, str],
     offline: bool,
     unsafe_code: bool,
+    trust_remote_code: bool,
 ) -> tuple[PlannedTask, tuple[str, ...]]:
     task = definition.task
     assert not isinstance(task, SuiteRow)
@@ -250,7 +260,13 @@ def _plan_task(
         if isinstance(task, LmEval):
             from forgetbench.engine.lm_eval import load_lm_eval_task
 
-            loaded = load_lm_eval_task(definition, settings, offline=offline, unsafe_code=unsafe_code)
+            loaded = load_lm_eval_task(
+                definition,
+                settings,
+                offline=offline,
+                unsafe_code=unsafe_code,
+                trust_remote_code=trust_remote_code,
+            )
             return loaded, loaded.lm_eval.unfollowed(settings) if loaded.lm_eval else ()
         check_installed(task.metrics)
         found = load_samples(

@@ -1,4 +1,4 @@
-"""The ``forgetbench run`` that makes a run document again, from what the document itself may say."""
+"""The command that makes a document again, from what the document itself may say."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ALPHA = re.compile(r"@alpha=([\d.e-]+)$")
 
 
 def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float | None = None) -> str:
-    """Return the command in one line.
+    """Return the ``forgetbench run`` of a run document in one line.
 
     Files and directories stand in it by their names alone, as in the rest of a document: no path of the
     machine that made it is published. Output, cache and tracker are left out, for no result depends on them.
@@ -55,6 +55,12 @@ def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float |
     }
     words += [flag for flag, wanted in flags.items() if wanted]
     return redact(shlex.join(["forgetbench", "run", *words]))
+
+
+def command_line(command: str, *words: object) -> str:
+    """Return a command in one line; an absolute path stands in it by its name alone."""
+    shown = (word.name if isinstance(word, Path) and word.is_absolute() else str(word) for word in words)
+    return redact(shlex.join(["forgetbench", command, *shown]))
 
 
 def named(info: CheckpointInfo) -> str:

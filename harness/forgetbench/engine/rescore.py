@@ -55,6 +55,7 @@ class Rescoring:
         target: As for the run.
         conditions: As for the run.
         jailbreak_suffix: As for the run.
+        trust_remote_code: As for the run.
     """
 
     directory: Path
@@ -64,6 +65,7 @@ class Rescoring:
     target: Path | None = None
     conditions: Sequence[Condition] = ()
     jailbreak_suffix: str = ""
+    trust_remote_code: bool = False
 
 
 def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
@@ -79,8 +81,8 @@ def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
     _check_own(request, old.checkpoint)
     documents = {d.arm: d for d in (old.base, old.checkpoint) if d is not None}
     selection = _selection(request, old.checkpoint)
-    _check_same(request, old.checkpoint, _plan(selection, old.checkpoint, old.base))
-    plan = _plan(_changed(selection, request), old.checkpoint, old.base)
+    _check_same(request, old.checkpoint, _plan(request, selection, old.checkpoint, old.base))
+    plan = _plan(request, _changed(selection, request), old.checkpoint, old.base)
     directory = result_directory(
         request.output,
         old.checkpoint.checkpoint.name,
@@ -114,7 +116,7 @@ def plan_again(request: Rescoring, checkpoint: RunDocument, base: RunDocument) -
         UsageError: A path of the request does not exist.
         DataError: Local data is broken.
     """
-    return _plan(_selection(request, checkpoint), checkpoint, base)
+    return _plan(request, _selection(request, checkpoint), checkpoint, base)
 
 
 def _selection(request: Rescoring, document: RunDocument) -> Selection:
@@ -181,12 +183,18 @@ def _is_suite_row(name: str, registry: Registry) -> bool:
     return any(d.task.name == name and isinstance(d.task, SuiteRow) for d in registry)
 
 
-def _plan(selection: Selection, document: RunDocument, base: RunDocument | None) -> Plan:
+def _plan(request: Rescoring, selection: Selection, document: RunDocument, base: RunDocument | None) -> Plan:
     """Plan the tasks of a run as it did; what it skipped stays skipped."""
     capabilities: dict[Arm, frozenset[str]] = {
         arm.arm: Checkpoint.of(arm.checkpoint).capabilities for arm in (document, base) if arm is not None
     }
-    plan = make_plan(selection, settings=document.settings, capabilities=capabilities, offline=True)
+    plan = make_plan(
+        selection,
+        settings=document.settings,
+        capabilities=capabilities,
+        offline=True,
+        trust_remote_code=request.trust_remote_code,
+    )
     results = {task.name: task for task in document.tasks}
     order = {name: position for position, name in enumerate(results)}
     tasks = [

@@ -78,7 +78,7 @@ class Request:
         jailbreak_suffix: Appended to each harmful request, in place of the tasks' own.
         offline: Open no socket.
         strict: A skipped task is an error.
-        trust_remote_code: Load files that can run code: torch.export and TorchScript.
+        trust_remote_code: Load files that can run code: torch.export, TorchScript, lm-eval's files of a task.
         cost: Measure times and memory of what hears, after the scores.
         attribute: Swap the components of a system one by one, and say which of them a loss comes from.
         confirm_run_unsafe_code: Run tasks that execute code which a model wrote.
@@ -308,6 +308,7 @@ def _plan(
             incomparable=incomparable,
             offline=request.offline,
             unsafe_code=request.confirm_run_unsafe_code,
+            trust_remote_code=request.trust_remote_code,
         )
     plan = plans[key]
     skipped = [task for task in plan.tasks if task.skipped is not None]

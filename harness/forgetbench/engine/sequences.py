@@ -14,7 +14,11 @@ from forgetbench.schema.sequence import TaskSequence
 
 
 def sequence_of(
-    places: Sequence[Path], *, trained_on: Sequence[str] = (), untrained: Path | None = None
+    places: Sequence[Path],
+    *,
+    trained_on: Sequence[str] = (),
+    untrained: Path | None = None,
+    reproduce: str = "",
 ) -> TaskSequence:
     """Return the stage × task matrix of results, and its figures.
 
@@ -22,6 +26,7 @@ def sequence_of(
         places: Result directories in the order of the stages, all against the base before the first.
         trained_on: Task that each stage trained.
         untrained: Result of a randomly initialised model on the same tasks.
+        reproduce: The command that makes the sequence again.
 
     Raises:
         UsageError: One is no result or has no base, they are not of one base and the same tasks, or a task
@@ -34,7 +39,8 @@ def sequence_of(
     _check_trained(trained_on, compared)
     rows = {row.name: row.tasks for result in results for row in result.checkpoint.suite_rows}
     scores = _scores(read_result(untrained)) if untrained else None
-    return make_sequence(compared, trained_on=trained_on, members=rows, untrained=scores)
+    found = make_sequence(compared, trained_on=trained_on, members=rows, untrained=scores)
+    return found.model_copy(update={"reproduce": reproduce})
 
 
 def _compared(results: Sequence[Result]) -> list[Comparison]:

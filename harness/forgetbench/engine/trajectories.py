@@ -59,7 +59,11 @@ def read_curve(path: Path) -> Curve:
 
 
 def curve_of(
-    results: Sequence[Result], table: Mapping[str, Training] | None = None, *, seed: int = 0
+    results: Sequence[Result],
+    table: Mapping[str, Training] | None = None,
+    *,
+    seed: int = 0,
+    reproduce: str = "",
 ) -> Curve:
     """Return the curve of results.
 
@@ -67,6 +71,7 @@ def curve_of(
         results: Compared with one base, measured alike.
         table: What a user says of the checkpoints, by name or fingerprint; it goes before their own files.
         seed: Of fits and resampling.
+        reproduce: The command that makes the curve again.
 
     Raises:
         UsageError: There is one checkpoint only, they do not belong together, a row of the table fits none of
@@ -77,7 +82,8 @@ def curve_of(
     exposure = exposure_of([checkpoint.training for checkpoint in checkpoints])
     if exposure is None:
         raise UsageError(*_unknown_exposure(checkpoints))
-    return make_curve(checkpoints, exposure=exposure, seed=seed)
+    curve = make_curve(checkpoints, exposure=exposure, seed=seed)
+    return curve.model_copy(update={"reproduce": reproduce})
 
 
 def trained_checkpoints(

@@ -98,8 +98,22 @@ class Outcome(NamedTuple):
     failures: list[ForgetbenchError]
 
 
-def plan_sweep(grid: Grid, output: Path, *, offline: bool = False) -> SweepPlan:
+def plan_sweep(
+    grid: Grid,
+    output: Path,
+    *,
+    offline: bool = False,
+    trust_remote_code: bool = False,
+    reproduce: str = "",
+) -> SweepPlan:
     """Resolve a grid: what is to be trained and measured, what is done, and how long the rest may take.
+
+    Args:
+        grid: The grid.
+        output: Folder of its results.
+        offline: Open no socket.
+        trust_remote_code: As for a run.
+        reproduce: The command that makes the sweep again.
 
     Raises:
         CheckpointError: The base is not there.
@@ -119,11 +133,12 @@ def plan_sweep(grid: Grid, output: Path, *, offline: bool = False) -> SweepPlan:
         settings=settings,
         output=output,
         offline=offline,
+        trust_remote_code=trust_remote_code,
     )
     trainings = trainings_of(grid)
     for training in trainings:
         check_method(training.recipe)
-    record = _read_record(output, _measurement(grid))
+    record = _read_record(output, _measurement(grid)).model_copy(update={"reproduce": reproduce})
     base = resolve(name, offline=offline)
     measurement = prepare_selftest(request).plan
     lines = forecast(measurement, (base,))

@@ -69,6 +69,8 @@ class Attribution(Document):
 
     schema_version: Literal[1] = 1
     run_key: str
+    reproduce: str = ""
+    """The command that makes the pair and its attribution again."""
     base: str
     """Fingerprint of the base's system."""
     checkpoint: str

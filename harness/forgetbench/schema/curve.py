@@ -162,6 +162,8 @@ class Curve(Document):
     """Several checkpoints of one base, measured by the same tasks."""
 
     schema_version: Literal[1] = 1
+    reproduce: str = ""
+    """The command that makes it again, beside the results that it names or makes."""
     base: str
     base_fingerprint: str
     run_key: str

@@ -56,6 +56,8 @@ class TaskSequence(Document):
     """A stage × task matrix and its figures."""
 
     schema_version: Literal[1] = 1
+    reproduce: str = ""
+    """The command that makes it again, beside the results that it names."""
     base: str
     base_fingerprint: str
     stages: tuple[SequenceStage, ...]

@@ -61,6 +61,8 @@ class SweepRecord(Document):
     schema_version: Literal[1] = 1
     measurement: str
     """Hash of how checkpoints are measured."""
+    reproduce: str = ""
+    """The command that makes it again."""
     measured: tuple[Measured, ...] = ()
     seconds_per_example: dict[str, float] = {}
     """Measured in training, by family and trained weights: what the next plan's time is estimated by."""

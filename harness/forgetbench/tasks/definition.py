@@ -127,19 +127,16 @@ def check_fields(path: Path, task: Task | SuiteRow) -> None:
         _check_plugins(path, task)
     if isinstance(task, Asr):
         _check_normaliser(path, task)
-    if isinstance(task, LmEval | SuiteRow):
+    if isinstance(task, SuiteRow):
         return
-    root = path.parent.resolve()
-    if (
-        task.dataset.path is not None
-        and Path(task.dataset.path).is_absolute()
-        and path.suffix in TASK_ENDINGS
-    ):
-        raise TaskError(
-            f"{path}, key `dataset.path`",
-            "is absolute",
-            f"Give it relative to {root.name}/ so that it travels.",
-        )
+    key, named = (
+        ("include_path", task.include_path)
+        if isinstance(task, LmEval)
+        else ("dataset.path", task.dataset.path)
+    )
+    if named is not None and Path(named).is_absolute() and path.suffix in TASK_ENDINGS:
+        way_out = f"Give it relative to {path.parent.resolve().name}/ so that it travels."
+        raise TaskError(f"{path}, key `{key}`", "is absolute", way_out)
 
 
 def _check_inside(path: Path, task: Task | SuiteRow) -> None:
