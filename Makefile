@@ -28,14 +28,12 @@ test-slow: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations=40 -m slow --ignore $(RAY_FAULTS)
 	$(BIN)/python -m pytest --durations=10 -m slow $(RAY_FAULTS)  # two nodes need both cores
 
-# The floors of pyproject.toml; torch alone stays as pinned.
-$(LOWEST)/.installed: $(STAMP)
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)
-	grep "^torch==" constraints.txt > $(LOWEST)/torch.txt
-	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/torch.txt torch
-	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --constraint $(LOWEST)/torch.txt \
-		--editable ".[recipes,onnx,gguf,sentencepiece,faster-whisper]"
-	$(BIN)/uv pip install --quiet --python $(LOWEST) --constraint $(LOWEST)/torch.txt pytest pytest-timeout pytest-xdist hypothesis statsmodels
+	$(LOWEST)/bin/pip install --quiet --upgrade "pip>=25"
+	$(LOWEST)/bin/pip install --quiet --constraint constraints-lowest.txt torch
+	$(LOWEST)/bin/pip install --quiet --constraint constraints-lowest.txt \
+		--editable ".[recipes,onnx,gguf,sentencepiece,faster-whisper]" pytest pytest-timeout pytest-xdist hypothesis statsmodels
 	touch $@
 
 test-lowest: $(LOWEST)/.installed

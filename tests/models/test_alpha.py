@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from forgetbench.errors import CheckpointError, UsageError
-from forgetbench.models.alpha import at_alpha
+from forgetbench.models.alpha import at_alpha, interpolate
 from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.component import Component
 from forgetbench.models.load import load
@@ -95,3 +95,14 @@ def test_weights_of_other_shapes_are_named(made: Path, tmp_path: Path) -> None:
     model.save_pretrained(other)
     with pytest.raises(CheckpointError, match=r"the two differ in .*(embed_tokens|lm_head)"):
         load(component_at(other, 0.5, made / "llama"), LoadSettings())
+
+
+def test_weights_that_are_not_in_memory_are_not_taken_for_moved(made: Path) -> None:
+    """What ``--device auto`` has put on a disk is on torch's meta device, where a copy does nothing."""
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(made / "llama")
+    elsewhere = AutoModelForCausalLM.from_pretrained(made / "other")
+    elsewhere.model.embed_tokens.to("meta")
+    with pytest.raises(CheckpointError, match="some of its weights are not in memory"):
+        interpolate(elsewhere, base, component_at(made / "other", 0.5, made / "llama"), 0.5)

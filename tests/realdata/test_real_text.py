@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from forgetbench.models.reference import install_command, resolve_reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.realdata]
 
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PROMPT = "Question: {question}\nAnswer:"
 
@@ -59,3 +61,25 @@ def test_commonsenseqa_equals_lm_eval_item_by_item(test_data: Path, tmp_path: Pa
         best = max(range(len(ours)), key=lambda i: expected[row["id"]][i])
         assert table.loc[row["id"], "acc"] == float(best == row["gold"])
     assert len(table) == 400
+
+
+@pytest.mark.parametrize(("name", "n_items"), [("boolq", 48), ("mmlu", 24)])
+def test_passages_and_shots_equal_lm_eval_request_by_request(
+    name: str, n_items: int, test_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Part of what ``benchmarks/text_engine.py`` compares whole: long passages, and five shots in front."""
+    monkeypatch.setenv("FORGETBENCH_TEST_DATA", str(test_data))
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    text_engine = importlib.import_module("text_engine")
+    items = text_engine.read_items(name)[:n_items]
+    scores = {
+        label: make(text_engine.model_path(), 8).loglikelihood(
+            text_engine.make_requests(items), disable_tqdm=True
+        )
+        for label, make in text_engine.MAKE.items()
+    }
+    ours, theirs = ([logprob for logprob, _ in scores[label]] for label in ("forgetbench", "lm-eval"))
+    assert ours == pytest.approx(theirs, rel=0, abs=1e-4)
+    assert [greedy for _, greedy in scores["forgetbench"]] == [greedy for _, greedy in scores["lm-eval"]]
+    assert text_engine.accuracy(items, ours) == text_engine.accuracy(items, theirs)
+    assert len(items) == n_items and len(set(map(round, ours))) > 1

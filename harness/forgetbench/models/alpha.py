@@ -60,7 +60,7 @@ def interpolate(model: Any, base: Any, component: Component, alpha: float) -> No
     """Move a model's weights towards its base's, in place.
 
     Raises:
-        CheckpointError: The two differ in a weight's name or shape.
+        CheckpointError: The two differ in a weight's name or shape, or a weight is not in memory.
     """
     import torch
 
@@ -72,12 +72,19 @@ def interpolate(model: Any, base: Any, component: Component, alpha: float) -> No
             f"cannot be interpolated with its base: the two differ in {unfit[0]}",
             "Leave --alpha out, or name the base that it was trained from.",
         )
-    moved: set[int] = set()
+    # Of a tied head and its embedding only one is named here.
+    weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    if any(weights[name].is_meta or before[name].is_meta for name in weights.keys() & before.keys()):
+        raise CheckpointError(
+            str(component.path),
+            "cannot be interpolated: some of its weights are not in memory",
+            "Give a --device that holds the whole model: cpu, cuda or mps.",
+        )
     with torch.no_grad():
-        for name, value in after.items():
-            if value.is_floating_point() and value.data_ptr() not in moved:
+        for name in weights.keys() & before.keys():
+            value = weights[name]
+            if value.is_floating_point():
                 value.copy_(torch.lerp(before[name].to(value), value, alpha))
-                moved.add(value.data_ptr())  # a tied head is its embedding, under a second name
 
 
 def _shape(weights: dict[str, Any], name: str) -> tuple[int, ...] | None:
