@@ -7,6 +7,9 @@ from functools import partial, singledispatch
 from itertools import islice
 from typing import cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import put
 from forgetbench.engine.divergence import compare_clip, compare_text
@@ -27,6 +30,7 @@ from forgetbench.models.interface import (
     Loglikelihood,
     Model,
     Output,
+    Phrase,
     ScoreRequest,
     ScoresAudio,
     Separator,
@@ -150,7 +154,8 @@ def _(
 def _(
     task: Asr, planned: PlannedTask, samples: Sequence[Sample], model: SpeechRecogniser, prompting: Prompting
 ) -> list[Answer]:
-    return heard_by(planned, samples, model.sampling_rate, partial(model.transcribe, language=task.language))
+    transcribe = partial(model.transcribe, language=task.language)
+    return heard_by(planned, samples, model.sampling_rate, transcribe, text_prediction)
 
 
 @predict.register
@@ -161,7 +166,8 @@ def _(
     model: SpeechTranslator,
     prompting: Prompting,
 ) -> list[Answer]:
-    return heard_by(planned, samples, model.sampling_rate, partial(model.translate, language=task.language))
+    translate = partial(model.translate, language=task.language)
+    return heard_by(planned, samples, model.sampling_rate, translate, text_prediction)
 
 
 @predict.register
@@ -172,10 +178,10 @@ def _(
     model: LanguageIdentifier,
     prompting: Prompting,
 ) -> list[Answer]:
-    def identify(audio: Sequence[Audio]) -> list[Output]:
-        return [Output(text=code, n_tokens=1, truncated=False) for code in model.identify_language(audio)]
+    def written(code: str) -> RawPrediction:
+        return text_prediction(Output(text=code, n_tokens=1, truncated=False))
 
-    return heard_by(planned, samples, model.sampling_rate, identify)
+    return heard_by(planned, samples, model.sampling_rate, model.identify_language, written)
 
 
 @predict.register
@@ -186,29 +192,24 @@ def _(
     model: SpeechTimer,
     prompting: Prompting,
 ) -> list[Answer]:
-    heard, answers = hear(planned, samples, model.sampling_rate)
-    outputs = model.time_speech(list(heard.values()), language=task.language) if heard else []
-    for position, output in zip(heard, outputs, strict=True):
-        converted = converted_from_hz(planned, samples[position], model.sampling_rate)
-        written = RawPrediction(
-            text=" ".join(phrase.text.strip() for phrase in output),
-            phrases=tuple((phrase.start_s, phrase.end_s) for phrase in output),
+    def written(phrases: Sequence[Phrase]) -> RawPrediction:
+        return RawPrediction(
+            text=" ".join(phrase.text.strip() for phrase in phrases),
+            phrases=tuple((phrase.start_s, phrase.end_s) for phrase in phrases),
         )
-        answers[position] = Answer(prediction=written, resampled_from_hz=converted)
-    return [answers[position] for position in range(len(samples))]
+
+    time_speech = partial(model.time_speech, language=task.language)
+    return heard_by(planned, samples, model.sampling_rate, time_speech, written)
 
 
 @predict.register
 def _(
     task: Probe, planned: PlannedTask, samples: Sequence[Sample], model: EmbedsSpeech, prompting: Prompting
 ) -> list[Answer]:
-    heard, answers = hear(planned, samples, model.sampling_rate)
-    outputs = model.embed(list(heard.values())) if heard else []
-    for position, output in zip(heard, outputs, strict=True):
-        converted = converted_from_hz(planned, samples[position], model.sampling_rate)
-        embedding = RawPrediction(embedding=Embedding.of(output))
-        answers[position] = Answer(prediction=embedding, resampled_from_hz=converted)
-    return [answers[position] for position in range(len(samples))]
+    def written(features: NDArray[np.float32]) -> RawPrediction:
+        return RawPrediction(embedding=Embedding.of(features))
+
+    return heard_by(planned, samples, model.sampling_rate, model.embed, written)
 
 
 @predict.register

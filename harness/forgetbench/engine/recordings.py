@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from forgetbench.models.interface import (
     Output,
 )
 from forgetbench.schema.sample import RawPrediction
+
+Made = TypeVar("Made")
+"""What a model makes of one recording."""
 
 
 def hear(
@@ -66,14 +70,15 @@ def heard_by(
     planned: PlannedTask,
     samples: Sequence[Sample],
     sampling_rate: int,
-    write: Callable[[Sequence[Audio]], list[Output]],
+    ask: Callable[[Sequence[Audio]], Sequence[Made]],
+    prediction: Callable[[Made], RawPrediction],
 ) -> list[Answer]:
-    """Return what a model writes of the recordings of a batch."""
+    """Return what a model makes of the recordings of a batch, each output as a prediction."""
     heard, answers = hear(planned, samples, sampling_rate)
-    outputs = write(list(heard.values())) if heard else []
+    outputs = ask(list(heard.values())) if heard else []
     for position, output in zip(heard, outputs, strict=True):
         converted = converted_from_hz(planned, samples[position], sampling_rate)
-        answers[position] = Answer(prediction=text_prediction(output), resampled_from_hz=converted)
+        answers[position] = Answer(prediction=prediction(output), resampled_from_hz=converted)
     return [answers[position] for position in range(len(samples))]
 
 
