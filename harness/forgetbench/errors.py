@@ -86,7 +86,7 @@ def _restored(
 
 def first_line(error: BaseException) -> str:
     """Return the first line of what an exception says, or its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return redact(str(error).strip().splitlines()[0])[:200] if str(error).strip() else type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, n: int = 1, cutoff: float = 0.6) -> str:

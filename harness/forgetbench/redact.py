@@ -6,14 +6,16 @@ import os
 import re
 
 SECRET_NAME = re.compile(
-    r"TOKEN(?!IZERS)|PASSWORD|PASSWD|SECRET|CREDENTIAL|(?:^|_)KEY|AUTH(?!OR)", re.IGNORECASE
+    r"TOKEN(?!IZERS)|PASSWORD|PASSWD|SECRET|CREDENTIAL|KEYS?(?=_|\d|$)|AUTH(?!OR)", re.IGNORECASE
 )
 """Names of environment variables that hold a secret."""
 HIDDEN = "***"
 _SHORTEST = 8
 """Characters of a secret; a shorter value, such as ``true``, is one that occurs anywhere."""
 _IN_URL = re.compile(r"//[^/\s]*@")
-_IN_QUERY = re.compile(r"(?i)([?&][\w.-]*(?:token|secret|password|signature|sig|auth|key)=)[^&\s'\"]+")
+_IN_QUERY = re.compile(
+    r"(?i)([?&][\w.-]*(?:token|secret|password|passwd|signature|sig|auth|key|credential)=)[^&\s'\"]+"
+)
 _OF_THE_HUB = re.compile(r"\bhf_[A-Za-z0-9]{16,}\b")
 
 

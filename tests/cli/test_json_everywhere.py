@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -28,3 +29,13 @@ LEAVES = leaves(get_command(app))
 @pytest.mark.parametrize("name", sorted(LEAVES.keys() - WITHOUT))
 def test_a_command_has_json(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in LEAVES[name].params)
+
+
+def test_json_on_a_terminal_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    from forgetbench.cli.console import write_json
+
+    title = "a\x9b31m\x7f\u202eb"
+    write_json({"title": title})
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == {"title": title}
+    assert not set(shown) & {"\x9b", "\x7f", "\u202e"} and "\\u202e" in shown

@@ -108,6 +108,9 @@ def test_another_normaliser_makes_a_new_result_beside_the_old_one(
     assert scored.comparison is not None
     for old, new in zip(result.checkpoint.tasks, scored.checkpoint.tasks, strict=True):
         assert new.metrics["wer"].value == new.metrics["wer_raw"].value == old.metrics["wer_raw"].value
+    line = scored.comparison.reproduce
+    assert line.startswith("forgetbench rescore ") and "--normaliser none" in line
+    assert str(tmp_path) not in line
 
 
 def test_what_cannot_be_scored_again_is_refused_in_one_line(

@@ -230,11 +230,31 @@ def test_sample_files(judge: Judge) -> None:
         entry["sha256"] = hashlib.sha256(changed).hexdigest()
         (bad / "run.json").write_text(json.dumps(run))
         judge.ask(f"forged, {label}", "compare", whole, bad, "--output-path", judge.root / "cache")
+    for label, changed in forged_tables(content):  # tables, but not of this task
+        file.write_bytes(changed)
+        entry["sha256"] = hashlib.sha256(changed).hexdigest()
+        (bad / "run.json").write_text(json.dumps(run))
+        for command in ("compare", whole, bad, "--output-path", judge.root / "cache"), ("report", bad):
+            assert "facts.parquet" in judge.ask(label, *command).errors[0], label
     for path in ("../whole/samples/checkpoint/facts.parquet", "/etc/passwd"):
         entry["path"] = path
         (bad / "run.json").write_text(json.dumps(run))
         assert "lead out of the result" in judge.ask(path, "compare", whole, bad).errors[0]
     judge.conclude("sample files")
+
+
+def forged_tables(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield tables that are none of the task's: columns lost or of another type, answers that are none."""
+    import pandas as pd
+
+    table = pd.read_parquet(io.BytesIO(content))
+    for column in ("id", "prediction", "error", "input", "acc"):
+        yield f"no {column}", table.drop(columns=column).to_parquet()
+        yield f"{column} as dates", table.assign(**{column: pd.Timestamp("2026-01-01")}).to_parquet()
+    for answer in ("{", "[1]", '{"zzz": 1}', '{"loglikelihoods": ["a"]}', "[" * 5000):
+        yield f"the answer {answer[:20]}", table.assign(prediction=answer).to_parquet()
+    yield "a column more", table.assign(other=1.0).to_parquet()
+    yield "infinite scores", table.assign(acc=float("inf")).to_parquet()
 
 
 def logged(folder: Path) -> tuple[Path, Path]:
@@ -278,6 +298,13 @@ def test_lm_eval_output(judge: Judge) -> None:
     lines = [json.loads(line) for line in samples.read_text().splitlines()]
     for label in damaged(samples, lines, lambda rows: "\n".join(map(json.dumps, rows)), n=60):
         judge.ask(label, *ask)
+    for score in ("1" + "0" * 400, "1e308", "-1e308", "NaN"):
+        line = json.dumps(lines[0]).replace('"acc": 0.0', f'"acc": {score}')
+        samples.write_text("\n".join([line, *map(json.dumps, lines[1:])]))
+        judge.ask(f"a score of {score[:6]}", *ask)
+    samples.write_text(rows_as_text(lines))
+    results.write_text(good.replace('"model_name": "checkpoint"', '"model_name": "\\ud800"'))
+    assert "surrogates" in judge.ask("half a character", *ask).errors[0]
     judge.conclude("lm-eval output")
 
 
@@ -378,6 +405,12 @@ def test_archives(judge: Judge) -> None:
         with tarfile.open(bad, "w") as archive:
             archive.addfile(member, io.BytesIO(bytes(member.size)))
         assert judge.ask(label, "leaderboard", "verify", bad).code == 1, label
+    bomb = judge.root / "bomb.tar.gz"
+    with tarfile.open(bomb, "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("result/run.json")
+        member.pax_headers = {"comment": "x" * 30_000_000}
+        archive.addfile(member)
+    assert "too large" in judge.ask("a header of 30 MB", "leaderboard", "verify", bomb).errors[0]
     with zipfile.ZipFile(judge.root / "up.zip", "w") as archive:
         archive.writestr("../escaped.txt", "x")
     assert judge.ask("a path out of a zip file", "leaderboard", "verify", judge.root / "up.zip").code == 1
@@ -455,6 +488,52 @@ def test_command_lines(judge: Judge) -> None:
         ended = judge.ask(line, *shlex.split(line))
         assert ended.code in (1, 2), f"{line}: exit code {ended.code}"
     judge.conclude("command lines")
+
+
+def test_values_that_no_file_can_hold(judge: Judge, tiny_tasks: Path, made: Path) -> None:
+    """Half a character, a number of five thousand digits, a name that is longer than any."""
+    common = ["run", "--model", "faulty_models:checkpoint", "--base", "faulty_models:base", "--no-mlflow"]
+    own, task = judge.root / "own.jsonl", judge.root / "own.yaml"
+    for label, row in {
+        "half a character": '{"prompt": "a", "answer": "\\ud800"}',
+        "a long number": '{"prompt": "a", "answer": "b", "n": %s}' % ("9" * 5000),
+    }.items():
+        own.write_text(row)
+        assert "line 1: is not JSON" in judge.ask(label, *common, "--target", own).errors[0]
+        words = ("recipe", "run", "lora", "--model", made / "llama", "--data", own, "--output", "out")
+        assert "own.jsonl:1: is not JSON" in judge.ask(label, *words).errors[0]
+    good = (tiny_tasks / "choices.yaml").read_text()
+    for label, line in {
+        "half a character": 'title: "\\uD800"',
+        "a tag": "title: !!str Choices",
+        "a tag of its own": "title: ! Choices",
+        "a merge": "<<: {title: Choices}",
+    }.items():
+        task.write_text(re.sub("(?m)^title: .*$", lambda _, line=line: line, good))
+        ended = judge.ask(label, "tasks", "validate", task, found="✗")
+        assert f"{task}, line" in ended.out.replace("\n", "") and ended.code == 2, label
+    long = "x" * 5000
+    for words in (
+        ["--limit", "9" * 5000], ["--target", long], ["--include-path", long], ["--base", f"./{long}"],
+        ["--output-path", long], ["--model", f"./{long}"],
+    ):  # fmt: skip
+        ended = judge.ask(words[0], *common, "--tasks", "choices", *words)
+        assert ended.code in (1, 2) and len(ended.errors[0]) < 6000
+    assert not judge.wrong, judge.wrong[:5]
+    assert judge.refused == judge.asked
+
+
+def test_an_adapter_s_pattern_that_never_ends_is_refused(
+    judge: Judge, made: Path, tiny_tasks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forgetbench.models.weights._PATIENCE_S", 1.0)
+    folder = Path(shutil.copytree(made / "lora", judge.root / "lora"))
+    config = json.loads((folder / "adapter_config.json").read_text())
+    words = ("--tasks", "choices", "--include-path", tiny_tasks, "--no-mlflow", "--output-path", "results")
+    for pattern in ("(.*.*.*.*.*.*.*.*.*.*)*x$", "(((.*"):
+        (folder / "adapter_config.json").write_text(json.dumps(config | {"target_modules": pattern}))
+        ended = judge.ask(pattern, "run", "--model", folder, *words)
+        assert "by a pattern that cannot be used" in ended.err
 
 
 def test_every_class_of_error_is_met(judge: Judge, made: Path, tmp_path: Path, faults: Any) -> None:

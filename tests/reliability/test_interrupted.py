@@ -14,8 +14,10 @@ import pytest
 import faulty_models
 from command_line import Terminal, content
 from faulty_models import Fault
+from forgetbench.cli.engine import ask_all
 from forgetbench.engine.interrupted import PARTIAL, is_partial
 from forgetbench.engine.results import Result, read_result
+from forgetbench.engine.run import Request, evaluate, prepare_each
 
 TASKS = "choices,short,leaning"
 Command = Callable[..., list[object]]
@@ -133,6 +135,32 @@ def test_a_run_that_finished_no_task_leaves_a_result_that_says_so_and_goes_on(
     faults.clear()
     assert terminal(*command()).code == 0
     assert not is_partial(result_in(tmp_path / "results"))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_ctrl_c_while_workers_are_asked_leaves_a_partial_result_of_each_checkpoint(
+    several: bool, tiny_tasks: Path, made: Path, tmp_path: Path
+) -> None:
+    class Interrupted:
+        def ask(self, questions: Sequence[Any], progress: Any) -> None:
+            raise KeyboardInterrupt
+
+    request = Request(
+        model=str(made / "lora"),
+        base=str(made / "llama"),
+        tasks=["choices"],
+        include_paths=[tiny_tasks],
+        output=tmp_path / "results",
+        offline=True,
+    )
+    everything = prepare_each(request, [str(made / "lora"), str(made / "other")][: 1 + several])
+    with pytest.raises(KeyboardInterrupt):
+        if several:
+            ask_all(Interrupted(), everything)  # type: ignore[arg-type]
+        else:
+            evaluate(everything[0], workers=Interrupted())  # type: ignore[arg-type]
+    found = [read_result(path.parent) for path in (tmp_path / "results").rglob("run.json")]
+    assert len(found) == len(everything) and all(map(is_partial, found))
 
 
 def test_a_whole_result_with_a_failed_sample_is_not_replaced_by_a_partial_one(

@@ -211,3 +211,42 @@ def test_a_finished_run_is_recognised_whatever_changes_no_result(
     run(ask(made / "lora", "choices"))
     monkeypatch.setattr(engine, "_run", lambda *_, **__: pytest.fail("was run again"))
     run(ask(made / "lora", "choices", settings=Settings(batch_size=2)))
+
+
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        (
+            ("selftest", "--model", "lora", "--tasks", "choices", "--include-path", "tasks", "--limit", "8"),
+            (),
+        ),
+        (("compare",), ("old", "other")),
+    ],
+)
+def test_so_does_the_line_of_other_commands(
+    words: tuple[str, ...],
+    places: tuple[str, ...],
+    made: Path,
+    tiny_tasks: Path,
+    tmp_path: Path,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("lora", "llama", "other"):
+        (tmp_path / name).symlink_to(made / name)
+    asked = ("--base", "llama", "--tasks", "choices,short", "--include-path", "tasks", "--no-mlflow")
+    given = list(words)
+    for name, model in zip(places, ("lora", "other"), strict=False):
+        assert terminal("run", "--model", model, *asked, "--output-path", name).code == 0
+        (document,) = (tmp_path / name).rglob("run.json")
+        given.append(str(document.parent.relative_to(tmp_path)))
+    found = []
+    for output in ("first", "second"):
+        ended = terminal(*given, "--output-path", output)
+        assert ended.code == 0, ended.err
+        (document,) = (tmp_path / output).rglob("comparison.json")
+        found.append({path.name: json.loads(path.read_text()) for path in document.parent.glob("*.json")})
+        given = shlex.split(found[-1]["comparison.json"]["reproduce"])[1:]
+    for one, other in zip(found[0].values(), found[1].values(), strict=True):
+        assert {**one, "measured": 0} == {**other, "measured": 0}

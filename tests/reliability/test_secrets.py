@@ -13,7 +13,7 @@ import pytest
 from command_line import Terminal
 from faulty_models import Fault
 from forgetbench.atomic import write_atomically
-from forgetbench.errors import DataError
+from forgetbench.errors import DataError, first_line
 from forgetbench.redact import redact
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
@@ -105,11 +105,25 @@ def test_a_secret_on_the_command_line_is_not_in_the_document(
         ("another hf_ZyXwVuTsRqPoNmLkJiHg of somebody else", "another *** of somebody else"),
         ("results of org/name@main at 0.5", "results of org/name@main at 0.5"),
         ("hf_hub_download failed", "hf_hub_download failed"),
+        ("https://h/x?passwd=abc&X-Amz-Credential=me%2F1", "https://h/x?passwd=***&X-Amz-Credential=***"),
     ],
 )
 def test_what_is_hidden_and_what_is_not(text: str, shown: str) -> None:
     assert redact(text) == shown
     assert str(DataError("x", text)).removeprefix("x: ").removesuffix(".") == shown.removesuffix(".")
+
+
+def test_a_secret_is_hidden_before_a_message_is_cut_and_after_escapes_are_taken_out(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_APIKEY", "SSHKEY", "SOME_KEY_2"):
+        monkeypatch.setenv(name, f"{PASSWORD}-of-{name}")
+        assert redact(f"it is {PASSWORD}-of-{name}") == "it is ***"
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    for n in range(170, 200):
+        assert PASSWORD[:12] not in first_line(ValueError("x" * n + PASSWORD))
+    shown = terminal("report", f"{PASSWORD[:8]}\x1b[0m{PASSWORD[8:]}").err
+    assert PASSWORD not in shown and "***" in shown
 
 
 def test_short_values_and_names_that_only_look_secret_change_no_text(monkeypatch: pytest.MonkeyPatch) -> None:

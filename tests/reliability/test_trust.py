@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 
 from command_line import Terminal
+from forgetbench.engine.environment import read_environment
 from tiny_tasks import write_speech, write_task
 
 TRAP = (
@@ -52,6 +54,61 @@ def system_of_an_adapter(folder: Path) -> None:
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "a/gone"}))
     system(folder)
+
+
+@pytest.mark.parametrize("key", ["reward", "teacher"])
+def test_a_recipe_or_grid_names_no_python_code_that_runs(
+    key: str, made: Path, terminal: Terminal, trap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "data.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
+    method = {"reward": "grpo", "teacher": "distillation"}[key]
+    fields = {"model": str(made / "llama"), "data": "data.jsonl", key: "trap_module:run"}
+    recipe = {"method": method, "output": "out", "steps": 1, "learning_rate": 1e-4, "batch_size": 1, **fields}
+    (tmp_path / "mine.yaml").write_text(json.dumps(recipe))
+    grid = {"name": "g", "model": fields["model"], "data": "data.jsonl", "tasks": ["facts_mini"]}
+    grid["grid"] = [{"recipe": method, key: "trap_module:run"}]
+    (tmp_path / "grid.yaml").write_text(json.dumps(grid))
+    for words in (("recipe", "run", "mine.yaml"), ("sweep", "grid.yaml", "--dry-run")):
+        ended = terminal(*words, "--offline")
+        assert not trap.exists()
+        assert ended.code == 2 and "names the Python code trap_module:run" in ended.errors[0]
+        assert "--trust-remote-code" in ended.errors[0]
+    terminal("recipe", "run", "mine.yaml", "--trust-remote-code", "--offline")
+    assert trap.exists(), "the recipe would not have run it, so that the refusal proves nothing"
+
+
+def test_a_link_to_an_installed_task_lends_no_trust_to_files_beside_it(
+    made: Path, terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed, theirs = tmp_path / "installed", tmp_path / "theirs"
+    for folder in (installed, theirs / "lm_eval"):
+        folder.mkdir(parents=True)
+    (installed / "evil.yaml").write_text("lm_eval: evil\ninclude_path: lm_eval\n")
+    (theirs / "evil.yaml").symlink_to(installed / "evil.yaml")
+    (theirs / "lm_eval" / "evil.yaml").write_text("task: evil\nprocess_docs: !function boom.run\n")
+    (theirs / "lm_eval" / "boom.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.setattr("forgetbench.engine.lm_eval.plugins", lambda group: {"theirs": None})
+    monkeypatch.setattr("forgetbench.engine.lm_eval.plugin_folder", lambda name: installed)
+    ended = terminal(
+        "run", "--model", made / "lora", "--tasks", "evil", "--include-path", theirs, "--dry-run", "--offline"
+    )
+    assert ended.code == 2 and "--trust-remote-code" in ended.errors[0]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_repository_s_own_monitor_is_not_run_by_asking_for_its_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "monitor.sh").write_text("#!/bin/sh\ntouch ran\n")
+    (tmp_path / "monitor.sh").chmod(0o755)
+    who = ("-c", "user.name=A", "-c", "user.email=a@b.c")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "x")):
+        subprocess.run(["git", *words], check=True)
+    subprocess.run(["git", "config", "core.fsmonitor", "./monitor.sh"], check=True)
+    assert read_environment().git_dirty is False
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

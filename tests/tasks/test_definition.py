@@ -63,7 +63,7 @@ def test_one_line_adopts_an_lm_eval_task(tmp_path: Path) -> None:
         (("  path: data.jsonl", "  split: test"), "key `dataset`", "either `path` or `hub`"),
         (("  path: data.jsonl", "  path: /etc/data.jsonl"), "key `dataset.path`", "is absolute"),
         (("name: mine", "name: [mine"), "line 2", "expected"),
-        (("name: mine", "name: !!python/object:os.system x"), "line 1", "could not determine a constructor"),
+        (("name: mine", "name: !!python/object:os.system x"), "line 1", "a value has a tag"),
     ],
 )
 def test_an_error_names_file_line_key_and_cause(

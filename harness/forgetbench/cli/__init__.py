@@ -18,12 +18,20 @@ if TYPE_CHECKING:
     import typer
 
 INTERRUPTED = 130
+_LONGEST_NAME = 200
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code; a failure is one line, and a traceback only with ``--debug``."""
-    words, debug = _take_debug(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _main(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on from here", INTERRUPTED)
+
+
+def _main(arguments: Sequence[str]) -> NoReturn:
+    words, debug = _take_debug(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows a "?"
@@ -37,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if code == INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; the same command goes on from here", INTERRUPTED)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except typer.TyperException as error:
         _fail_usage(error)
     except BrokenPipeError:
@@ -54,6 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if isinstance(error, OSError) and error.errno in _FULL:
             where = error.filename or "the disk"
             _fail(f"{where}: {error.strerror}. Make room there; the same command goes on from here", 1)
+        if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
+            named = os.fsdecode(error.filename)
+            shown = named if len(named) <= _LONGEST_NAME else f"{named[:_LONGEST_NAME]}…"
+            _fail(f"{shown}: {error.strerror}. Check the name, and whether it may be read", 1)
         what = f"{type(error).__name__}: {error}"
         _fail(f"unexpected {what} (the same command with --debug shows where; please report it)", 1)
 
@@ -86,7 +98,7 @@ def _fail_usage(error: typer.TyperException) -> NoReturn:
 def _fail(message: str, code: int) -> NoReturn:
     from forgetbench.report.escape import plain
 
-    sys.stderr.write(f"error: {plain(redact(message))}\n")
+    sys.stderr.write(f"error: {redact(plain(message))}\n")
     sys.exit(code)
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that JSON lets stand, and that steer a terminal or turn the direction of a text."""
 
 
 def console(*, as_json: bool = False) -> Console:
@@ -20,7 +25,8 @@ def console(*, as_json: bool = False) -> Console:
 
 def write_json(value: Any) -> None:
     """Write one JSON document to stdout. A number that is not finite becomes null."""
-    sys.stdout.write(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def warn(message: str) -> None:
@@ -28,7 +34,7 @@ def warn(message: str) -> None:
     from forgetbench.redact import redact
     from forgetbench.report.escape import plain
 
-    sys.stderr.write(f"warning: {plain(redact(message))}\n")
+    sys.stderr.write(f"warning: {redact(plain(message))}\n")
 
 
 def _finite(value: Any) -> Any:

@@ -88,7 +88,12 @@ def ask_all(workers: RayWorkers | None, everything: Sequence[Prepared]) -> None:
     if workers is None:
         return
     from forgetbench.cli.progress import Bars
-    from forgetbench.engine.run import open_questions
+    from forgetbench.engine.run import leave_partial, open_questions
 
-    with Bars() as bars:
-        workers.ask(open_questions(everything), bars)
+    try:
+        with Bars() as bars:
+            workers.ask(open_questions(everything), bars)
+    except KeyboardInterrupt:
+        for prepared in everything:
+            leave_partial(prepared)
+        raise

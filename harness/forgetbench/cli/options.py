@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WHAT, HOW, WHERE = "What is measured", "How it is measured", "Where things go"
 POWER = "How many samples are enough"
+_DIGITS = 12
+"""Of a number of samples: Python reads no number of thousands."""
 
 
 def option(*names: str, **how: Any) -> Any:
@@ -384,7 +386,7 @@ def limits(value: str | None) -> tuple[int | None, dict[str, int]]:
     of_each, of_one = None, {}
     for part in names([value] if value else None):
         task, _, number = part.rpartition("=")
-        if not number.isdecimal() or int(number) < 1:
+        if not number.isdecimal() or len(number) > _DIGITS or int(number) < 1:
             told = f"{part} is no number of samples greater than or equal to 1."
             raise typer.BadParameter(f"{told} Write 20, or TASK=20 for one task.", param_hint="--limit")
         if task:

@@ -132,6 +132,13 @@ def run(
     seed: Annotated[
         int | None, o.option(help="Of fresh weights and of the order of the data.", metavar="N")
     ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        o.option(
+            "--trust-remote-code",
+            help="Let a recipe file name Python code: a teacher or a reward.",
+        ),
+    ] = False,
     offline: o.Offline = False,
     json: o.Json = False,
 ) -> None:
@@ -160,7 +167,8 @@ def run(
         "noise": {"kind": noise, "snr_db": _numbers("--snr-db", snr_db, float)} if noise else None,
         "seed": seed,
     }
-    recipe = make_recipe(name, **{**read_overrides(overrides or []), **_given(asked)})
+    fields = {**read_overrides(overrides or []), **_given(asked)}
+    recipe = make_recipe(name, trust_remote_code=trust_remote_code, **fields)
     found = check_contamination(recipe, o.names(tasks), target=target, allow=allow_contamination)
     with Bars() as bars:
         made = (

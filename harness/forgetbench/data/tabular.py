@@ -52,7 +52,9 @@ def _read_jsonl(path: Path) -> Rows:
                 continue
             try:
                 row = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+                if "\\u" in line:
+                    json.dumps(row, ensure_ascii=False).encode()  # half a character is none
+            except (ValueError, RecursionError) as error:
                 raise DataError(
                     f"{path}, line {number}", f"is not JSON ({error})", "Mend the line."
                 ) from None

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from forgetbench.engine.lm_eval_documents import Known, logged_document
 from forgetbench.engine.lm_eval_files import is_lm_eval_output, read_logged_run
+from forgetbench.engine.reproduce import command_line
 from forgetbench.engine.results import (
     COMPARISON_FILE,
     RUN_FILE,
@@ -74,7 +75,13 @@ def compare_runs(
         arm: replace(scored, document=_overridden(scored.document, roles or {}, margins or {}))
         for arm, scored in arms.items()
     }
-    return _write(arms, output)
+    words = [*_words("--role", roles or {}), *_words("--margin", margins or {})]
+    return _write(arms, output, reproduce=command_line("compare", base, checkpoint, *words))
+
+
+def _words(option: str, values: Mapping[str, object]) -> Iterator[str]:
+    for name, value in values.items():
+        yield from (option, f"{name}={value}")
 
 
 def _read(path: Path, arm: Arm) -> Scored:
@@ -252,7 +259,7 @@ def _unknown(option: str, pattern: str, known: Iterable[TaskResult | SuiteRowInf
     return UsageError(f"--{option} {pattern}", "matches no task of the two runs", hint)
 
 
-def _write(arms: Mapping[Arm, Scored], output: Path) -> Result:
+def _write(arms: Mapping[Arm, Scored], output: Path, *, reproduce: str) -> Result:
     checkpoint, base = arms["checkpoint"].document, arms["base"].document
     directory = result_directory(
         output,
@@ -265,10 +272,11 @@ def _write(arms: Mapping[Arm, Scored], output: Path) -> Result:
     for arm, scored in arms.items():
         files = {name: write_samples(directory, arm, name, table) for name, table in scored.samples.items()}
         tasks = [t.model_copy(update={"samples": files.get(t.name)}) for t in scored.document.tasks]
-        documents[arm] = scored.document.model_copy(update={"tasks": tuple(tasks)})
+        made_by = scored.document.reproduce or reproduce
+        documents[arm] = scored.document.model_copy(update={"tasks": tuple(tasks), "reproduce": made_by})
     comparison = compare(
         documents["base"], documents["checkpoint"], arms["base"].samples, arms["checkpoint"].samples
-    )
+    ).model_copy(update={"reproduce": reproduce})
     for arm, document in documents.items():
         write_document(directory / RUN_FILE[arm], document)
     write_document(directory / COMPARISON_FILE, comparison)

@@ -30,6 +30,10 @@ PACKAGES = (
 )
 
 
+_QUIETLY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""No program that the repository in the working directory names is run by asking for its state."""
+
+
 def read_environment() -> Environment:
     """Return versions, platform and the git state of the working directory."""
     commit = _git("rev-parse", "HEAD")
@@ -59,7 +63,9 @@ def package_version(package: str) -> str | None:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            ["git", *_QUIETLY, *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -123,6 +123,7 @@ class Lines(ABC):
         content = self._path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
+            self.damaged += 1
             os.truncate(self._path, len(whole))
         while self._size < len(whole):
             end = whole.index(b"\n", self._size)

@@ -220,8 +220,9 @@ def check_trusted(definition: Definition, *, trust_remote_code: bool) -> None:
     assert isinstance(task, LmEval)
     if task.include_path is None or trust_remote_code:
         return
-    folders = (plugin_folder(name).resolve() for name in plugins("tasks"))
-    if not any(definition.source.resolve().is_relative_to(folder) for folder in folders):
+    files = (definition.folder / task.include_path).resolve()
+    installed = [plugin_folder(name).resolve() for name in plugins("tasks")]
+    if not any(files.is_relative_to(folder) for folder in installed):
         cause = f"lm-eval's files in {task.include_path}/ can run any code of their author's"
         raise DataError(f"task {task.name}", cause, "Read them, then give --trust-remote-code.")
 

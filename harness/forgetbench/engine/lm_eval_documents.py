@@ -47,6 +47,10 @@ Known = Mapping[str, LmEval]
 """Our own definitions of lm-eval tasks and groups, by lm-eval's name: title, margin, role, primary metric."""
 
 
+_LARGEST = 1e100
+"""A score beyond it is none: squares and sums of it would leave the numbers that there are."""
+
+
 def logged_document(run: LoggedRun, arm: Arm, known: Known) -> tuple[RunDocument, dict[str, pd.DataFrame]]:
     """Return the run document of one lm-eval run and its sample tables by task.
 
@@ -156,12 +160,16 @@ def _records(task: LoggedTask) -> dict[tuple[str, int], SampleRecord]:
 def _stats(task: LoggedTask, sample: Mapping[str, Any]) -> Iterator[tuple[str, float | tuple[float, float]]]:
     for metric in sample["metrics"]:
         value = sample.get(metric)
-        if isinstance(value, bool | int | float) and math.isfinite(value):
+        if isinstance(value, bool | int | float) and abs(value) < _LARGEST:
             kept, number = logged(metric, float(value), is_logprob=task.is_logprob(metric))
             yield named(kept, sample), number
-        elif metric == "bits_per_byte" and isinstance(value, list) and len(value) == 2:
+        elif metric == "bits_per_byte" and isinstance(value, list) and _are_two(value):
             # natural log-likelihood, bytes
             yield named(metric, sample), (-float(value[0]) / math.log(2), float(value[1]))
+
+
+def _are_two(values: list[Any]) -> bool:
+    return len(values) == 2 and all(isinstance(v, int | float) and abs(v) < _LARGEST for v in values)
 
 
 def _metrics(task: LoggedTask, records: Mapping[Any, SampleRecord]) -> tuple[MetricSpec, ...]:
@@ -196,7 +204,7 @@ def _prediction(sample: Mapping[str, Any], output_type: str) -> RawPrediction | 
             loglikelihoods=tuple(float(value) for value, _ in responses),
             is_greedy=tuple(str(greedy) == "True" for _, greedy in responses),
         )
-    except (IndexError, TypeError, ValueError):
+    except (IndexError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -233,7 +241,7 @@ def _count(task: LoggedTask, which: str) -> int | None:
 def _whole(version: Any) -> int:
     try:
         return int(float(version))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 1
 
 

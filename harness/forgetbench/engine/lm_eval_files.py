@@ -179,6 +179,7 @@ def _results_files(path: Path) -> list[Path]:
 def _results(file: Path, content: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(content)
+        json.dumps(found, ensure_ascii=False).encode()  # half a character is none
     except (ValueError, RecursionError) as error:
         raise DataError(str(file), f"is not JSON ({error})", "Run lm-eval again.") from None
     if not isinstance(found, dict) or not _mapping(found.get("configs")):
@@ -197,6 +198,8 @@ def _samples(file: Path, digest: Any) -> tuple[Mapping[str, Any], ...] | None:
             continue
         try:
             sample = json.loads(line)
+            if "\\u" in line:
+                json.dumps(sample, ensure_ascii=False).encode()  # half a character is none
             sample["doc_hash"], sample["metrics"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             cause = (

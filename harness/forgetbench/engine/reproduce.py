@@ -22,7 +22,7 @@ _ALPHA = re.compile(r"@alpha=([\d.e-]+)$")
 
 
 def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float | None = None) -> str:
-    """Return the ``forgetbench run`` of a run document in one line.
+    """Return the ``forgetbench run`` of a run document in one line, or the ``selftest``.
 
     Files and directories stand in it by their names alone, as in the rest of a document: no path of the
     machine that made it is published. Output, cache and tracker are left out, for no result depends on them.
@@ -33,8 +33,9 @@ def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float |
         settings: Of the plan.
         alpha: The part of the checkpoint's change that was measured.
     """
+    itself = pair.base is pair.checkpoint
     words = ["--model", named(pair.checkpoint.info())]
-    if pair.base is not None:
+    if pair.base is not None and not itself:
         words += ["--base", named(pair.base.info())]
     if request.tasks:
         words += ["--tasks", ",".join(request.tasks)]
@@ -42,7 +43,7 @@ def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float |
         words += ["--target", request.target.name]
     words += _repeated("--role", (f"{name}={role}" for name, role in (request.roles or {}).items()))
     words += _repeated("--include-path", (Path(path).name for path in request.include_paths))
-    words += _repeated("--condition", map(_condition, request.conditions))
+    words += _repeated("--condition", map(condition_words, request.conditions))
     if request.jailbreak_suffix:
         words.append(f"--jailbreak-suffix={request.jailbreak_suffix}")
     if alpha is not None:
@@ -54,7 +55,7 @@ def run_line(request: Request, pair: Pair, settings: Settings, *, alpha: float |
         "--confirm-run-unsafe-code": request.confirm_run_unsafe_code,
     }
     words += [flag for flag, wanted in flags.items() if wanted]
-    return redact(shlex.join(["forgetbench", "run", *words]))
+    return redact(shlex.join(["forgetbench", "selftest" if itself else "run", *words]))
 
 
 def command_line(command: str, *words: object) -> str:
@@ -121,7 +122,8 @@ def _repeated(option: str, values: Iterator[str]) -> Iterator[str]:
         yield from (option, value)
 
 
-def _condition(condition: Condition) -> str:
+def condition_words(condition: Condition) -> str:
+    """Return a condition as ``--condition`` takes it."""
     given = condition.model_dump(mode="json", exclude_defaults=True)
     for key in ("recordings", "hearing_loss"):
         if key in given:

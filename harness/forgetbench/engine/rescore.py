@@ -21,6 +21,7 @@ from forgetbench.engine.plan import Plan, PlannedTask, make_plan
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.prompting import Prompting
 from forgetbench.engine.repeats import nth_answer
+from forgetbench.engine.reproduce import command_line, condition_words
 from forgetbench.engine.results import (
     COMPARISON_FILE,
     RUN_FILE,
@@ -97,7 +98,7 @@ def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
             "Give another --output-path.",
         )
     scored = {
-        arm: _score_arm(request.directory, document, plan, directory, progress or Silent())
+        arm: _score_arm(request, document, plan, directory, progress or Silent())
         for arm, document in documents.items()
     }
     for arm, document in scored.items():
@@ -264,10 +265,11 @@ def _with(definition: Definition, key: str, value: str) -> Definition:
 
 
 def _score_arm(
-    source: Path, document: RunDocument, plan: Plan, directory: Path, progress: Progress
+    request: Rescoring, document: RunDocument, plan: Plan, directory: Path, progress: Progress
 ) -> RunDocument:
     """Score one arm by running it on a cache that holds every answer: no model is ever asked."""
     results = {task.name: task for task in document.tasks}
+    source = request.directory
     stored = read_samples(source, document)
     checkpoint = Checkpoint.of(document.checkpoint)
     done = tuple(planned for planned in plan.tasks if planned.task.name in stored)
@@ -293,12 +295,25 @@ def _score_arm(
     return document.model_copy(
         update={
             "run_key": plan.run_key,
-            "reproduce": document.reproduce if plan.run_key == document.run_key else "",
+            "reproduce": document.reproduce if plan.run_key == document.run_key else _line(request),
             "tasks": tuple(_with_floor(scored.get(task.name, task), task) for task in document.tasks),
             "warnings": tuple(dict.fromkeys((*document.warnings, *outcome.warnings))),
             "measured": _measured(source, document, outcome),
         }
     )
+
+
+def _line(request: Rescoring) -> str:
+    """Return the command that scores again as was asked."""
+    words: list[object] = [word for key, value in request.changes.items() for word in (f"--{key}", value)]
+    words += [word for path in request.include_paths for word in ("--include-path", path)]
+    words += ["--target", request.target] if request.target is not None else []
+    words += [
+        word for condition in request.conditions for word in ("--condition", condition_words(condition))
+    ]
+    words += [f"--jailbreak-suffix={request.jailbreak_suffix}"] if request.jailbreak_suffix else []
+    words += ["--trust-remote-code"] if request.trust_remote_code else []
+    return command_line("rescore", request.directory, *words)
 
 
 def _with_floor(scored: TaskResult, before: TaskResult) -> TaskResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from forgetbench.atomic import write_atomically
+from forgetbench.engine.sample_tables import parse_table
 from forgetbench.engine.storage import storing
-from forgetbench.errors import ForgetbenchError, UsageError, first_line
+from forgetbench.errors import ForgetbenchError, UsageError
 from forgetbench.schema.attribution import Attribution
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.document import Document
@@ -76,7 +78,7 @@ def check_writable(folder: Path, option: str) -> None:
     Raises:
         UsageError: The folder is a file or cannot be written.
     """
-    probe = folder / ".forgetbench-probe"
+    probe = folder / f".forgetbench-probe-{uuid.uuid4().hex}"  # two runs may begin at once
     try:
         write_atomically(probe, b"")
         probe.unlink()
@@ -143,9 +145,6 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
     Raises:
         ForgetbenchError: A file is missing or is not the one that the document names.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     tables = {}
     for task in document.tasks:
         if task.samples is None:
@@ -166,10 +165,9 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
         if hashlib.sha256(content).hexdigest() != task.samples.sha256:
             raise ForgetbenchError(str(path), "differs from its run document", "Run the same command again.")
         try:
-            tables[task.name] = pq.read_table(io.BytesIO(content)).to_pandas()
-        except (pa.ArrowException, OSError) as error:  # the hash is right: it was never a table
-            cause = f"is no table ({first_line(error)})"
-            raise ForgetbenchError(str(path), cause, "Run the same command again.") from None
+            tables[task.name] = parse_table(content, task)
+        except ValueError as error:  # the hash is right: it never was the table of this task
+            raise ForgetbenchError(str(path), str(error), "Run the same command again.") from None
     return tables
 
 

@@ -232,8 +232,6 @@ def evaluate(
     progress = progress or Silent()
     result = _finished(prepared)
     if result is None:
-        if workers is not None:
-            workers.ask(open_questions([prepared]), progress)
         result = _run_or_leave_partial(prepared, progress, resident or ResidentBase(), workers)
     else:
         progress.say("This run was finished before: no score is computed anew")
@@ -369,11 +367,18 @@ def _run_or_leave_partial(
     caches: dict[Arm, Path] = {arm: cache_root() for arm in RUN_FILE}
     outcomes: dict[Arm, ArmOutcome] = {}
     try:
+        if workers is not None:
+            workers.ask(open_questions([prepared]), progress)
         return _run(prepared, caches, progress, resident, outcomes=outcomes, workers=workers)
     except KeyboardInterrupt:
-        if documents := partial_documents(prepared, arm_runs(prepared, progress), outcomes):
-            _write(prepared.directory, documents)
+        leave_partial(prepared, outcomes)
         raise
+
+
+def leave_partial(prepared: Prepared, outcomes: Mapping[Arm, ArmOutcome] | None = None) -> None:
+    """Write down which tasks of an interrupted run were finished, unless more lies there already."""
+    if documents := partial_documents(prepared, arm_runs(prepared, Silent()), outcomes or {}):
+        _write(prepared.directory, documents)
 
 
 def _run(

@@ -40,7 +40,7 @@ def run_document(
         checkpoint=run.checkpoint.info(),
         settings=plan.settings,
         suites_requested=plan.suites,
-        reproduce=run_line(prepared.request, prepared.pair, plan.settings, alpha=prepared.alpha),
+        reproduce=run_line(prepared.request, prepared.pair, prepared.plan.settings, alpha=prepared.alpha),
         environment=read_environment(),
         tasks=tuple(tasks),
         suite_rows=plan.suite_rows,

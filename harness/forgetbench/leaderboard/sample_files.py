@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forgetbench.engine.sample_tables import parse_table
 from forgetbench.leaderboard.unpack import TASK_NAME
 from forgetbench.schema.board import Problem
 from forgetbench.schema.run import RunDocument, TaskResult
@@ -17,9 +17,6 @@ from forgetbench.schema.sample import stat_columns
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_ROWS = 2_000_000
-MAX_UNPACKED_BYTES = 2_000_000_000
-TEXTS = ("id", "content", "cluster", "condition", "input", "reference", "prediction", "error")
 DIGEST = 8
 """Hexadecimal digits of a row's digest."""
 MOST_NAMED = 5
@@ -31,57 +28,17 @@ def read_table(directory: Path, document: RunDocument, task: TaskResult) -> pd.D
 
     The path in the document is not followed: it must be where this file belongs.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     expected = f"samples/{document.arm}/{task.name}.parquet"
     assert task.samples is not None
     if not TASK_NAME.fullmatch(task.name) or task.samples.path != expected:
         return Problem(file=expected[:200], reason="the run document names another place for it")
     path = directory / expected
     try:
-        content = path.read_bytes()
-        file = pq.ParquetFile(io.BytesIO(content))
-        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
-        unpacked = sum(group.total_byte_size for group in groups)
-        if file.metadata.num_rows > MAX_ROWS or unpacked > MAX_UNPACKED_BYTES:
-            return Problem(file=expected, reason="unpacks to more than a sample file may hold")
-        arrow = file.read()
+        return parse_table(path.read_bytes(), task)
     except OSError as error:
         return Problem(file=expected, reason=error.strerror or "cannot be read")
-    except (pa.ArrowException, ValueError) as error:
-        return Problem(file=expected, reason=f"is no Parquet file ({str(error)[:100]})")
-    if (odd := _odd_columns(arrow, task)) is not None:
-        return Problem(file=expected, reason=odd)
-    table: pd.DataFrame = arrow.to_pandas()
-    return table
-
-
-def _odd_columns(arrow: Any, task: TaskResult) -> str | None:
-    """Return what is wrong with the columns of a table, None where nothing is."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    stats = {column for name, m in task.metrics.items() for column in stat_columns(name, m.type)}
-    names = arrow.column_names
-    if len(set(names)) < len(names):
-        return "has a column twice"
-    texts = {name for name in names if name in TEXTS or name.startswith("group.")}
-    if missing := sorted((set(TEXTS) | stats) - set(names)):
-        return f"has no column {missing[0]!r}"
-    if extra := sorted(set(names) - texts - stats):
-        return f"has a column {extra[0]!r} that belongs to no metric of the document"
-    for name in names:
-        kind = arrow.schema.field(name).type
-        if not (
-            kind == pa.float64() if name in stats else pa.types.is_string(kind) or pa.types.is_null(kind)
-        ):
-            return f"column {name!r} is of another type"
-    for name in sorted(stats):
-        row = pc.index(pc.is_finite(arrow.column(name)), False).as_py()
-        if row >= 0:
-            return f"row {row}: column {name!r} holds NaN or infinity"
-    return None
+    except ValueError as error:
+        return Problem(file=expected, reason=str(error))
 
 
 def check_file(

@@ -22,6 +22,8 @@ from forgetbench.leaderboard.entries import SUBMISSION_FILE, VERIFICATION_FILE
 MAX_FILES = 2_000
 MAX_FILE_BYTES = 256_000_000
 MAX_TOTAL_BYTES = 1_000_000_000
+MAX_HEADER_BYTES = 4_000_000
+"""Between two members: tarfile reads a header whole."""
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DOCUMENTS = {*RUN_FILE.values(), COMPARISON_FILE, SUBMISSION_FILE, VERIFICATION_FILE}
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
@@ -159,6 +161,7 @@ def _zip_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 def _tar_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with _Bounded(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
+            stream.allow(0)
             if member.isdir():
                 _target(path, member.name)
                 continue
@@ -170,7 +173,9 @@ def _tar_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 )
             content = archive.extractfile(member)
             assert content is not None
+            stream.allow(min(member.size, MAX_FILE_BYTES))
             yield member.name, content
+            stream.allow(0)
 
 
 class _Bounded(io.RawIOBase):
@@ -182,11 +187,19 @@ class _Bounded(io.RawIOBase):
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
         self._name, self._left = str(path), MAX_TOTAL_BYTES + 1024 * MAX_FILES
+        self._allowed = MAX_HEADER_BYTES
         self._file = gzip.open(path) if zipped else path.open("rb")  # noqa: SIM115 - close() closes it
+
+    def allow(self, n_bytes: int) -> None:
+        """Say how much may be read until this is said again."""
+        self._allowed = n_bytes + MAX_HEADER_BYTES
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes."""
         self._left -= max(size, 0)
+        self._allowed -= max(size, 0)
+        if self._allowed < 0:
+            raise DataError(self._name, "has a header or member that is too large", "Pack it again.")
         if self._left < 0:
             raise DataError(
                 self._name,

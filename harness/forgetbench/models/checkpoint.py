@@ -121,7 +121,7 @@ def resolve_for_task(name: str, *, folder: Path | None, offline: bool) -> Compon
     Raises:
         CheckpointError: It does not exist, cannot be evaluated, or is Python code.
     """
-    if folder is not None and existing_path(name, folder) is None and _is_code(name):
+    if folder is not None and existing_path(name, folder) is None and is_code(name):
         raise CheckpointError(
             name,
             "is Python code, which a task file cannot name",
@@ -145,13 +145,13 @@ def base_of_role(base: str | None, role: Role) -> str | None:
     return parse_inline(base).components.get(role) if base is not None and is_inline(base) else base
 
 
-def _is_code(name: str) -> bool:
+def is_code(name: str) -> bool:
     """Say whether a name is of Python code, and not short for ours or for a plug-in's."""
     return ":" in name and is_factory(name)
 
 
 def _check_named_by_file(name: str, *, trust_remote_code: bool | None) -> None:
-    if not _is_code(name) or trust_remote_code:
+    if not is_code(name) or trust_remote_code:
         return
     trusting = "" if trust_remote_code is None else ", or trust the file with --trust-remote-code"
     raise CheckpointError(

@@ -25,7 +25,7 @@ from typing import Any, TypeVar, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from forgetbench.errors import CheckpointError
+from forgetbench.errors import CheckpointError, first_line
 from forgetbench.models.component import Component, Role
 from forgetbench.models.fingerprint import combine, fingerprint_file, text_digest
 from forgetbench.models.interface import (
@@ -345,5 +345,5 @@ def _count(made: Any, name: str) -> int | None:
 
 
 def _line(error: Exception) -> str:
-    text = str(error).splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+    name = type(error).__name__
+    return f"{name}: {first_line(error)}" if str(error).strip() else name

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +18,14 @@ from forgetbench.errors import CheckpointError, UsageError
 from forgetbench.models.alpha import interpolate, scale_adapter
 from forgetbench.models.component import Component
 from forgetbench.models.directory import weight_files
+from forgetbench.models.fingerprint import read_json
 from forgetbench.models.safetensors_file import read_header
 from forgetbench.schema.run import LoadSettings
 
 EVERYWHERE = "auto"
 """The device that stands for all there are: accelerate lays the layers over them."""
+_MATCH = "import json, re, sys; ps, ns = json.load(sys.stdin); [re.fullmatch(p, n) for p in ps for n in ns]"
+_PATIENCE_S = 10.0
 _TRAINING_ONLY = ("masked_spec_embed",)
 """Weights that only training uses: published CTC models lack them."""
 
@@ -147,12 +153,41 @@ def put_adapter(model: Any, component: Component) -> Any:
     from peft import PeftModel
 
     with _loading(component):
+        _check_patterns(model, component)
         _fit_vocabulary(model, component)
         adapted = PeftModel.from_pretrained(model, str(component.path), is_trainable=False)
         _check_adapter(adapted, component)
         if component.alpha is not None:
             scale_adapter(adapted, component.alpha)
         return adapted
+
+
+def _check_patterns(model: Any, component: Component) -> None:
+    """Match an adapter's patterns against the names of modules, as PEFT will, where that can be stopped.
+
+    Raises:
+        CheckpointError: A pattern is none, or takes for ever.
+    """
+    assert component.path is not None
+    config = read_json(component.path / "adapter_config.json")
+    patterns = [config.get(key) for key in ("target_modules", "exclude_modules")]
+    patterns += [pattern for key in ("rank_pattern", "alpha_pattern") for pattern in config.get(key) or ()]
+    risky = [p for p in patterns if isinstance(p, str) and set(p) & set("*+{")]
+    if not risky:
+        return
+    names = [name for name, _ in model.named_modules()]
+    try:
+        subprocess.run(
+            [sys.executable, "-I", "-c", _MATCH],
+            input=json.dumps([risky, names]).encode(),
+            timeout=_PATIENCE_S,
+            check=True,
+            capture_output=True,
+        )
+    except subprocess.SubprocessError:
+        cause = f"names its modules by a pattern that cannot be used: {risky[0][:80]}"
+        way_out = "List the modules in adapter_config.json."
+        raise CheckpointError(str(component.path), cause, way_out) from None
 
 
 def _fit_vocabulary(model: Any, component: Component) -> None:

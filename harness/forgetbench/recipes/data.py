@@ -54,6 +54,8 @@ def json_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
         place = f"{path}:{number}"
         try:
             row = json.loads(line)
+            if "\\u" in line:
+                json.dumps(row, ensure_ascii=False).encode()  # half a character is none
         except (ValueError, RecursionError):
             raise DataError(place, "is not JSON", "Write one JSON object per line.") from None
         if not isinstance(row, dict):

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from forgetbench.errors import UsageError
 from forgetbench.models.hub import is_hub_id
-from forgetbench.recipes.make import make_recipe
+from forgetbench.recipes.make import check_no_code, make_recipe
 from forgetbench.schema.recipe import Recipe
 from forgetbench.schema.sweep import Grid
 from forgetbench.tasks.strict_yaml import line_of, read_mapping
@@ -73,8 +73,12 @@ def read_grid(path: Path) -> Grid:
     )
 
 
-def trainings_of(grid: Grid) -> list[Training]:
+def trainings_of(grid: Grid, *, trust_remote_code: bool = False) -> list[Training]:
     """Return every training of a grid, seed after seed; equal ones are one, with all their parts α.
+
+    Args:
+        grid: The grid.
+        trust_remote_code: Entries, and recipes of one's own that they name, may name Python code.
 
     Raises:
         UsageError: An entry is no recipe.
@@ -82,7 +86,9 @@ def trainings_of(grid: Grid) -> list[Training]:
     found: dict[str, Training] = {}
     for seed in grid.seeds:
         for entry in grid.grid:
-            for recipe, alphas in _of_entry(grid, entry, seed) if seed in _seeds(grid, entry) else ():
+            if seed not in _seeds(grid, entry):
+                continue
+            for recipe, alphas in _of_entry(grid, entry, seed, trust_remote_code=trust_remote_code):
                 key = recipe.model_dump_json(exclude={"name"})
                 before = found[key].alphas if key in found else ()
                 found[key] = Training(recipe=recipe, alphas=tuple(sorted({*before, *alphas})))
@@ -104,7 +110,9 @@ def _seeds(grid: Grid, entry: Mapping[str, Any]) -> Sequence[int]:
     return own
 
 
-def _of_entry(grid: Grid, entry: Mapping[str, Any], seed: int) -> Iterator[tuple[Recipe, tuple[float, ...]]]:
+def _of_entry(
+    grid: Grid, entry: Mapping[str, Any], seed: int, *, trust_remote_code: bool
+) -> Iterator[tuple[Recipe, tuple[float, ...]]]:
     fields = {**grid.common, **entry}
     fields.pop("seeds", None)
     name = fields.pop("recipe", None)
@@ -123,8 +131,12 @@ def _of_entry(grid: Grid, entry: Mapping[str, Any], seed: int) -> Iterator[tuple
             f"{place} {value}" for (place, _), value in zip(axes, values, strict=True) if _unnamed(place)
         )
         chosen.setdefault("variant", ", ".join(varied))
+        if not trust_remote_code:
+            check_no_code(f"grid {grid.name}", chosen)
         recipe = make_recipe(
-            name, **{**chosen, "model": grid.model, "data": grid.data, "output": ".", "seed": seed}
+            name,
+            trust_remote_code=trust_remote_code,
+            **{**chosen, "model": grid.model, "data": grid.data, "output": ".", "seed": seed},
         )
         yield recipe.model_copy(update={"name": _name(recipe)}), alphas
 

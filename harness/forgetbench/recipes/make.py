@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from forgetbench.errors import UsageError, did_you_mean
+from forgetbench.models.checkpoint import is_code
 from forgetbench.recipes.base import locate_base
 from forgetbench.schema.recipe import Recipe
 from forgetbench.tasks.strict_yaml import read_mapping
@@ -43,12 +44,13 @@ def definitions() -> list[Definition]:
     return sorted(found)
 
 
-def make_recipe(name: str, **overrides: Any) -> Recipe:
+def make_recipe(name: str, *, trust_remote_code: bool = False, **overrides: Any) -> Recipe:
     """Return a complete recipe.
 
     Args:
         name: A recipe that comes with forgetbench, such as ``lora``: the model's family chooses its file. Or
             a YAML file of one's own.
+        trust_remote_code: A file of one's own may name Python code, as a teacher or reward.
         overrides: Fields of ``Recipe``; None leaves the default. ``model``, ``data`` and ``output`` are
             needed unless a file of one's own has them.
 
@@ -59,6 +61,8 @@ def make_recipe(name: str, **overrides: Any) -> Recipe:
     given = {field: value for field, value in overrides.items() if value is not None}
     own = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else None
     fields = read_mapping(own, what="recipe", error=UsageError).content if own else {}
+    if own and not trust_remote_code:
+        check_no_code(str(own), fields)
     model = given.get("model", fields.get("model"))
     if model is None:
         raise UsageError(f"recipe {name}", "needs a model", "Give --model.")
@@ -79,6 +83,20 @@ def make_recipe(name: str, **overrides: Any) -> Recipe:
             "See `forgetbench recipe ls`.",
         )
     return _validated(name, fields)
+
+
+def check_no_code(place: str, fields: Mapping[str, Any]) -> None:
+    """Make sure that a file names no Python code: on a command line, naming it is the user's own act.
+
+    Raises:
+        UsageError: It does.
+    """
+    for key in ("model", "teacher", "reward"):
+        name = fields.get(key)
+        if isinstance(name, str) and is_code(name):
+            cause = f"names the Python code {name}, and naming it would run it"
+            way_out = f"Give {key}={name} yourself, or trust the file with --trust-remote-code."
+            raise UsageError(f"{place}, key `{key}`", cause, way_out)
 
 
 def read_overrides(words: Sequence[str]) -> dict[str, Any]:

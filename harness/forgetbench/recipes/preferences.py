@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import re
@@ -134,7 +135,20 @@ def reward_function(recipe: Recipe) -> Callable[..., list[float]]:
         raise UsageError(
             f"reward {recipe.reward}", "is no function", "Name a function: package.module:function."
         )
-    return found  # type: ignore[no-any-return]
+
+    @functools.wraps(found)
+    def checked(completions: Sequence[Any], **columns: Any) -> list[float]:
+        rewards = found(completions=completions, **columns)
+        try:
+            numbers = [float(reward) for reward in rewards]
+        except (TypeError, ValueError):
+            numbers = []
+        if len(numbers) != len(completions):
+            cause = f"returned no list of {len(completions)} numbers, one for each completion"
+            raise UsageError(f"reward {recipe.reward}", cause, "Mend the function: see docs/recipes.md.")
+        return numbers
+
+    return checked
 
 
 def reward_source(recipe: Recipe) -> Path | None:

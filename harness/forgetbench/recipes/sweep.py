@@ -135,7 +135,7 @@ def plan_sweep(
         offline=offline,
         trust_remote_code=trust_remote_code,
     )
-    trainings = trainings_of(grid)
+    trainings = trainings_of(grid, trust_remote_code=trust_remote_code)
     for training in trainings:
         check_method(training.recipe)
     record = _read_record(output, _measurement(grid)).model_copy(update={"reproduce": reproduce})

@@ -1,10 +1,10 @@
-"""One YAML mapping from a file: no tags, no key twice, and the line of each key for error messages."""
+"""One YAML mapping from a file: no tags, no merges, no key twice, and the line of each key for messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
@@ -76,7 +76,26 @@ def line_of(node: Any, location: Sequence[int | str]) -> int:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """Safe YAML in which a key that comes twice is an error: the second would silently win."""
+    """Safe YAML without tags and merges; a key that comes twice is an error, for the second would win."""
+
+    def fetch_tag(self) -> NoReturn:
+        """Refuse a tag."""
+        raise yaml.scanner.ScannerError(None, None, "a value has a tag", self.get_mark())
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """Return a value as it is written, unless it is half a character: no UTF-8 file holds one."""
+        try:
+            if isinstance(node.value, str):
+                node.value.encode()
+        except UnicodeEncodeError:
+            told = "a value holds half a character (a surrogate)"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from None
+        return super().construct_scalar(node)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse what would put the keys of another mapping into one."""
+        if merged := next((key for key, _ in node.value if key.tag == "tag:yaml.org,2002:merge"), None):
+            raise yaml.constructor.ConstructorError(None, None, "a mapping is merged (<<)", merged.start_mark)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return the mapping of a node."""

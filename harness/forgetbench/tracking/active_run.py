@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+from forgetbench.redact import redact
 from forgetbench.schema.comparison import Comparison
 from forgetbench.tracking.client import mlflow_quietly
 from forgetbench.tracking.metric_names import measured, valid_names
@@ -35,4 +36,4 @@ def log_to_active_run(comparison: Comparison | None, *, step: int) -> None:
         with mlflow_quietly():
             mlflow.log_metrics({names[name]: value for name, value in values.items()}, step=step)
     except Exception as error:  # whatever a tracker does wrong, the training goes on
-        log.warning("MLflow: step %d was not logged (%s)", step, " ".join(str(error).split())[:120])
+        log.warning("MLflow: step %d was not logged (%s)", step, redact(" ".join(str(error).split()))[:120])
