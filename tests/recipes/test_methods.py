@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +15,7 @@ from forgetbench.models.checkpoint import resolve
 from forgetbench.models.interface import GenerateRequest, ScoreRequest
 from forgetbench.models.load import load
 from forgetbench.recipes.base import locate_base
-from forgetbench.recipes.make import definitions, make_recipe, read_overrides
+from forgetbench.recipes.make import command_of, definitions, make_recipe, read_overrides
 from forgetbench.recipes.methods import REFUSED, refusal
 from forgetbench.recipes.output import inputs_of, recipe_key
 from forgetbench.recipes.run import run_recipe
@@ -420,3 +421,23 @@ def test_an_enhancer_is_trained_and_each_checkpoint_is_an_onnx_file(manifest: Pa
     np.testing.assert_allclose(np.ravel(enhanced.samples), expected, atol=1e-5)
     with pytest.raises(UsageError, match="an enhancer is trained whole"):
         run_recipe(recipe.model_copy(update={"weights": "lora"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("lora", {"rank": 32, "target_modules": ["q_proj"], "schedule": "constant", "save_steps": [1, 2]}),
+        ("full", {"replay": {"data": "old.jsonl", "share": 0.2}, "l2_to_base": 0.01, "learning_rate": 3e-7}),
+        ("peft", {"peft": PREFIXES["PROMPT_TUNING"]}),
+        ("distillation", {"teacher": "org/teacher@main", "weights": "lora"}),
+        ("grpo", {"reward": "answer_words", "n_completions": 2}),
+    ],
+)
+def test_the_facts_line_is_the_same_recipe(tiny_causal: Path, name: str, more: dict[str, object]) -> None:
+    places = {"model": str(tiny_causal), "data": "data.jsonl", "output": "out"}
+    recipe = make_recipe(name, **places, steps=2, seed=3, **more)
+    program, verb, run, *words = shlex.split(command_of(recipe))
+    assert (program, verb, run) == ("forgetbench", "recipe", "run")
+    assert str(tiny_causal.parent) not in command_of(recipe)
+    again = make_recipe(words[0], **{**read_overrides(words[1:]), "model": places["model"]})
+    assert again == recipe

@@ -123,7 +123,7 @@ def _show_curve(
         _show_adaptability([a for a in amounts if a is not None], compared, output, as_json=as_json)
         return
     try:
-        curve = curve_of(compared, trainings, reproduce=command_line("curves", output))
+        curve = curve_of(compared, trainings, reproduce=command_line("curves", output, "--seed", 0))
     except UsageError as error:
         if len(compared) > 1:
             console(as_json=as_json).print(f"\nNo curve: {plain(str(error))}", style="dim", soft_wrap=True)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from forgetbench.atomic import write_atomically
-from forgetbench.engine.sample_tables import parse_table
+from forgetbench.engine.sample_tables import check_predictions, parse_table
 from forgetbench.engine.storage import storing
 from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.forgetting.asked import HASHES
 from forgetbench.schema.attribution import Attribution
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.document import Document
@@ -165,7 +166,8 @@ def read_samples(directory: Path, document: RunDocument) -> Mapping[str, pd.Data
         if hashlib.sha256(content).hexdigest() != task.samples.sha256:
             raise ForgetbenchError(str(path), "differs from its run document", "Run the same command again.")
         try:
-            tables[task.name] = parse_table(content, task)
+            tables[task.name] = parse_table(content, task, more=HASHES)
+            check_predictions(tables[task.name])
         except ValueError as error:  # the hash is right: it never was the table of this task
             raise ForgetbenchError(str(path), str(error), "Run the same command again.") from None
     return tables

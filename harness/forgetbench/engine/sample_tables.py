@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from forgetbench.errors import first_line
+from forgetbench.forgetting.answers import parse
 from forgetbench.schema.run import TaskResult
-from forgetbench.schema.sample import RawPrediction, stat_columns
+from forgetbench.schema.sample import stat_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,12 +21,13 @@ MAX_UNPACKED_BYTES = 2_000_000_000
 TEXTS = ("id", "content", "cluster", "condition", "input", "reference", "prediction", "error")
 
 
-def parse_table(content: bytes, task: TaskResult) -> pd.DataFrame:
+def parse_table(content: bytes, task: TaskResult, *, more: Sequence[str] = ()) -> pd.DataFrame:
     """Return the sample table of a task.
 
     Args:
         content: Of the Parquet file.
         task: What the run document says of it.
+        more: Columns of text that may be there beside those of every sample table.
 
     Raises:
         ValueError: It is no table of this task; the message says why, to stand behind the file's name.
@@ -41,19 +44,26 @@ def parse_table(content: bytes, task: TaskResult) -> pd.DataFrame:
         arrow = file.read()
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"is no Parquet file ({first_line(error)})") from None
-    if (odd := _odd_columns(arrow, task)) is not None:
+    if (odd := _odd_columns(arrow, task, more)) is not None:
         raise ValueError(odd)
     table: pd.DataFrame = arrow.to_pandas()
-    for row, prediction in enumerate(table["prediction"]):
-        if isinstance(prediction, str):
-            try:
-                RawPrediction.model_validate_json(prediction)
-            except ValidationError:
-                raise ValueError(f"row {row}: holds no prediction") from None
     return table
 
 
-def _odd_columns(arrow: Any, task: TaskResult) -> str | None:
+def check_predictions(table: pd.DataFrame) -> None:
+    """Make sure that every answer of a sample table is one.
+
+    Raises:
+        ValueError: One is not; the message names its row.
+    """
+    for row, prediction in enumerate(table["prediction"]):
+        try:
+            parse(prediction)
+        except ValidationError:
+            raise ValueError(f"row {row}: holds no prediction") from None
+
+
+def _odd_columns(arrow: Any, task: TaskResult, more: Sequence[str]) -> str | None:
     """Return what is wrong with the columns of a table, None where nothing is."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -62,7 +72,7 @@ def _odd_columns(arrow: Any, task: TaskResult) -> str | None:
     names = arrow.column_names
     if len(set(names)) < len(names):
         return "has a column twice"
-    texts = {name for name in names if name in TEXTS or name.startswith("group.")}
+    texts = {name for name in names if name in (*TEXTS, *more) or name.startswith("group.")}
     if missing := sorted((set(TEXTS) | stats) - set(names)):
         return f"has no column {missing[0]!r}"
     if extra := sorted(set(names) - texts - stats):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +14,7 @@ from pydantic import ValidationError
 from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.models.checkpoint import is_code
 from forgetbench.recipes.base import locate_base
+from forgetbench.redact import redact
 from forgetbench.schema.recipe import Recipe
 from forgetbench.tasks.strict_yaml import read_mapping
 
@@ -83,6 +86,27 @@ def make_recipe(name: str, *, trust_remote_code: bool = False, **overrides: Any)
             "See `forgetbench recipe ls`.",
         )
     return _validated(name, fields)
+
+
+def command_of(recipe: Recipe) -> str:
+    """Return the ``forgetbench recipe run`` that makes a recipe again, from one that is packaged."""
+    shipped = recipe.weights if recipe.method == "sft" else recipe.method
+    places = {"model": recipe.model, "data": recipe.data, "output": recipe.output}
+    of_file = _definition(shipped, recipe.family).fields
+    plain = Recipe.model_validate({"family": recipe.family, "name": shipped, **of_file, **places})
+    unless = plain.model_dump(mode="json")
+    fields = recipe.model_dump(mode="json").items()
+    words = [f"{key}={_word(value)}" for key, value in fields if key in places or value != unless[key]]
+    return redact(shlex.join(["forgetbench", "recipe", "run", shipped, *words]))
+
+
+def _word(value: Any) -> str:
+    """Return a value as KEY=VALUE takes it."""
+    if isinstance(value, str):
+        return Path(value).name if Path(value).is_absolute() else value
+    if isinstance(value, dict):
+        value = {key: _word(part) if isinstance(part, str) else part for key, part in value.items()}
+    return json.dumps(value)
 
 
 def check_no_code(place: str, fields: Mapping[str, Any]) -> None:

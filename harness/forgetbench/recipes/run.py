@@ -10,6 +10,7 @@ from forgetbench.atomic import write_atomically
 from forgetbench.engine.environment import package_version
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.recipes.base import Base, locate_base
+from forgetbench.recipes.make import command_of
 from forgetbench.recipes.methods import check_method
 from forgetbench.recipes.output import (
     Inputs,
@@ -143,6 +144,7 @@ def _facts_maker(
         return RecipeFacts.model_validate(
             {
                 "recipe": recipe,
+                "reproduce": command_of(recipe),
                 **asdict(inputs),
                 "status": status,
                 "step": step,

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Told apart by colour-blind readers (Okabe & Ito 2008); markers repeat them."""
-MARKERS = "osD^vPX"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d46")
+"""Told apart by colour-blind readers (Okabe & Ito 2008; the last is a dark brown); markers repeat them."""
+MARKERS = "osD^vPX*<>p"
+"""More than there are colours: a colour that comes again has another."""
 MOST_PANELS = 8
 MOST_MARKS = 12
 _NO_DATE: dict[Format, dict[str, Any]] = {

@@ -170,6 +170,8 @@ class RecipeFacts(Document):
 
     schema_version: Literal[1] = 1
     recipe: Recipe
+    reproduce: str = ""
+    """The command that makes the checkpoint again; absolute paths stand in it by their names alone."""
     data_sha256: str
     """Of the data file."""
     audio_sha256: str | None = None
