@@ -17,7 +17,7 @@ from forgetbench.engine.lazy_model import LazyModel, LazyPair
 from forgetbench.engine.plan import ENGINE_VERSION, PlannedTask
 from forgetbench.engine.predict import predict
 from forgetbench.engine.progress import Progress
-from forgetbench.engine.prompting import Prompting, prompt_of, wants_chat
+from forgetbench.engine.prompting import Prompting, prompts_of, wants_chat
 from forgetbench.engine.question import Question, Workers
 from forgetbench.errors import ForgetbenchError, SampleError, StorageError
 from forgetbench.models.component import Component
@@ -221,11 +221,17 @@ def _with_first_tokens(
     if not is_text or not hasattr(model, "first_token_ids"):  # TextModel's; isinstance would cost each batch
         return answers
     model = cast(TextModel, model)
-    starts = []
-    for sample in samples:
-        text, rendered = prompt_of(planned, sample, model, prompting)
-        starts.append(tuple(model.first_token_ids(text, rendered=rendered)))
-    return [replace(a, first_token_ids=ids) for a, ids in zip(answers, starts, strict=True)]
+    return [
+        Answer(
+            prediction=answer.prediction,
+            error=answer.error,
+            first_token_ids=tuple(model.first_token_ids(text, rendered=rendered)),
+            resampled_from_hz=answer.resampled_from_hz,
+        )
+        for answer, (text, rendered) in zip(
+            answers, prompts_of(planned, samples, model, prompting), strict=True
+        )
+    ]
 
 
 def stored_answer(sample: Sample, journal: Journal) -> Answer:

@@ -15,7 +15,7 @@ from forgetbench.engine.audio_store import put
 from forgetbench.engine.divergence import compare_clip, compare_text
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
-from forgetbench.engine.prompting import Prompting, prompt_of, spoken_request
+from forgetbench.engine.prompting import Prompting, prompt_of, prompts_of, spoken_request
 from forgetbench.engine.recordings import converted_from_hz, hear, heard_by, kept, text_prediction
 from forgetbench.engine.returned_audio import as_mono
 from forgetbench.errors import SampleError, UsageError
@@ -104,8 +104,8 @@ def _(
     task: Likelihood, planned: PlannedTask, samples: Sequence[Sample], model: TextModel, prompting: Prompting
 ) -> list[Answer]:
     groups = []
-    for sample in samples:
-        context, rendered = prompt_of(planned, sample, model, prompting)
+    prompts = prompts_of(planned, samples, model, prompting)
+    for sample, (context, rendered) in zip(samples, prompts, strict=True):
         groups.append((context, [sample.reference if rendered else f" {sample.reference}"], rendered))
     return _score(model, groups)
 
@@ -120,8 +120,7 @@ def _(
 ) -> list[Answer]:
     openings = [*task.refusal_openings, *task.compliant_openings]
     groups = []
-    for sample in samples:
-        context, rendered = prompt_of(planned, sample, model, prompting)
+    for context, rendered in prompts_of(planned, samples, model, prompting):
         groups.append((context, [o if rendered else f" {o}" for o in openings], rendered))
     return _score(model, groups)
 
@@ -136,8 +135,8 @@ def _(
     prompting: Prompting,
 ) -> list[Answer]:
     requests = []
-    for sample in samples:
-        prompt, rendered = prompt_of(planned, sample, model, prompting)
+    prompts = prompts_of(planned, samples, model, prompting)
+    for sample, (prompt, rendered) in zip(samples, prompts, strict=True):
         requests.append(
             GenerateRequest(
                 prompt=prompt,
@@ -347,8 +346,7 @@ def _in_writing(
     if not isinstance(model, TextModel) or not samples:
         return [None] * len(samples)
     requests = []
-    for sample in samples:
-        prompt, rendered = prompt_of(planned, sample, model, prompting)
+    for prompt, rendered in prompts_of(planned, samples, model, prompting):
         stop = getattr(task, "stop", ())
         requests.append(
             GenerateRequest(prompt=prompt, max_new_tokens=task.max_new_tokens, stop=stop, rendered=rendered)
@@ -361,7 +359,7 @@ def _(
     task: LmEval, planned: PlannedTask, samples: Sequence[Sample], model: TextModel, prompting: Prompting
 ) -> list[Answer]:
     assert planned.lm_eval is not None
-    prompts = [prompt_of(planned, sample, model, prompting) for sample in samples]
+    prompts = prompts_of(planned, samples, model, prompting)
     return planned.lm_eval.predict(samples, prompts, model, [prompting.draw(sample) for sample in samples])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forgetbench.data.samples import Sample, render_prompt
@@ -50,12 +51,21 @@ def prompt_of(
     planned: PlannedTask, sample: Sample, model: TextModel, prompting: Prompting
 ) -> tuple[str, bool]:
     """Return the prompt as the model gets it, and whether a chat template rendered it."""
-    asked = sample.input + (planned.task.suffix if isinstance(planned.task, Refusal) else "")
-    if wants_chat(planned.task) and prompting.use_chat_template:
-        rendered = model.render_chat(asked, template=prompting.template)
-        if rendered is not None:
-            return rendered, True
-    return asked, False
+    return prompts_of(planned, [sample], model, prompting)[0]
+
+
+def prompts_of(
+    planned: PlannedTask, samples: Sequence[Sample], model: TextModel, prompting: Prompting
+) -> list[tuple[str, bool]]:
+    """Return the prompts of a batch as the model gets them, and whether a chat template rendered each."""
+    suffix = planned.task.suffix if isinstance(planned.task, Refusal) else ""
+    in_chat = wants_chat(planned.task) and prompting.use_chat_template
+    prompts = []
+    for sample in samples:
+        asked = sample.input + suffix
+        rendered = model.render_chat(asked, template=prompting.template) if in_chat else None
+        prompts.append((asked, False) if rendered is None else (rendered, True))
+    return prompts
 
 
 def wants_chat(task: Task) -> bool:

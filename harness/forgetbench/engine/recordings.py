@@ -102,5 +102,7 @@ def kept(
 
 def text_prediction(output: Output) -> RawPrediction:
     """Return what a model wrote; a lone surrogate is no character, and an answer all the same."""
-    text = output.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = output.text
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return RawPrediction(text=text, n_tokens=(output.n_tokens,), truncated=output.truncated)
