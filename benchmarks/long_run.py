@@ -1,10 +1,14 @@
 """A run of 100 000 samples with a stub model: is memory flat, time linear, overhead small, resuming quick?
 
-The model takes next to no time, which is taken off: what is measured is all that forgetbench adds, and it is
-compared with a batch of a model that takes 10 ms. What the same command takes for one sample (imports and the
-plan) is taken off, too. Memory
-is the resident set of the process while the model is asked; its growth from the first tenth of the run on is
-the answers that are kept until they are scored.
+Memory and time are those of a model that takes next to none, so that they are forgetbench's; what the
+same command takes for one sample (imports and the plan) is taken off. Memory is the resident set of the
+process while the model is asked; its growth from the first tenth of the run on is the answers that are
+kept until they are scored.
+
+The overhead is a ratio within one run: the model multiplies matrices, as often as takes 10 ms a batch on
+this machine when nothing disturbs it, and what passes between two batches is compared with what they took.
+A machine that is slow for a while is slow for both, and forgetbench's code finds the processor's caches as
+a model leaves them.
 
 python benchmarks/long_run.py [--samples 100000] [--batch-size 16]
 """
@@ -28,9 +32,15 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 MODEL = """
 import hashlib, json, os, time
+import numpy as np
 from forgetbench.models.interface import Loglikelihood, Output
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+MATRIX = np.random.default_rng(0).random((192, 192), dtype=np.float32)
+
+def work(times):
+    for _ in range(times):
+        MATRIX @ MATRIX
 
 class Stub:
     chat_template = None
@@ -50,6 +60,7 @@ class Stub:
         stop = os.environ.get("STOP_AFTER")
         if stop and self.asked > int(stop):
             os._exit(9)
+        work(int(os.environ.get("WORK", 0)))
         outputs = [Output(text="a cat sat on the mat", n_tokens=6, truncated=False) for _ in requests]
         self.own_s += time.perf_counter() - start
         return outputs
@@ -77,6 +88,9 @@ def main() -> int:
         found: dict[str, float] = {"start_s": start_s, "half_s": half_s, "whole_s": whole_s}
         found["linear"] = whole_s / (2 * half_s)
         found |= whole.asking()
+        busy = Workshop(Path(temporary) / "busy", n, size)
+        busy.run(WORK=str(busy.work_of_a_batch()))
+        found |= busy.overhead()
         found["finished_again_s"] = whole.run() - start_s
         killed = Workshop(Path(temporary) / "killed", n, size)
         killed.run(STOP_AFTER=str(n // size - 100))
@@ -120,7 +134,7 @@ class Workshop:
             capture_output=True,
             check=False,
         )
-        assert done.returncode == (9 if environment else 0), done.stderr.decode()[-800:]
+        assert done.returncode == (9 if "STOP_AFTER" in environment else 0), done.stderr.decode()[-800:]
         return time.perf_counter() - start
 
     def log(self) -> list[tuple[float, int, int, float]]:
@@ -132,13 +146,36 @@ class Workshop:
         seen = self.log()
         tenth = max(1, len(seen) // 10)
         early, late = seen[tenth], seen[-1]
-        per_batch_s = (late[0] - early[0] - (late[3] - early[3])) / (late[1] - early[1])
         return {
             "resident_mb_early": early[2] / 1e6,
             "resident_mb_late": late[2] / 1e6,
             "growth": late[2] / early[2] - 1,
-            "ms_per_batch": 1000 * per_batch_s,
-            "overhead": per_batch_s / MODEL_S_PER_BATCH,
+        }
+
+    def work_of_a_batch(self) -> int:
+        """Return how many multiplications the model does in 10 ms on this machine undisturbed."""
+        code = (
+            "import time; from stub_model import work; work(100)\n"
+            "def taken():\n"
+            "    start = time.perf_counter(); work(100)\n"
+            "    return time.perf_counter() - start\n"
+            "print(min(taken() for _ in range(100)) / 100)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=self.folder, env=os.environ | {"LOG": os.devnull},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return round(MODEL_S_PER_BATCH / float(done.stdout))
+
+    def overhead(self) -> dict[str, float]:
+        """Return what passed between batches against what the model took for them."""
+        (first, *_, last) = self.log()
+        n_batches, model_s = last[1] - first[1], last[3] - first[3]
+        between_s = last[0] - first[0] - model_s
+        return {
+            "model_ms_per_batch": 1000 * model_s / n_batches,
+            "ms_between_batches": 1000 * between_s / n_batches,
+            "overhead": between_s / model_s,
         }
 
     def start_s(self) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from forgetbench.data.samples import Sample
 from forgetbench.engine.arm_run import ArmRun
@@ -17,14 +16,13 @@ from forgetbench.engine.lazy_model import LazyModel, LazyPair
 from forgetbench.engine.plan import ENGINE_VERSION, PlannedTask
 from forgetbench.engine.predict import predict
 from forgetbench.engine.progress import Progress
-from forgetbench.engine.prompting import Prompting, prompts_of, wants_chat
+from forgetbench.engine.prompting import Prompting, wants_chat
 from forgetbench.engine.question import Question, Workers
 from forgetbench.errors import ForgetbenchError, SampleError, StorageError
 from forgetbench.models.component import Component
-from forgetbench.models.interface import Model, TextModel
+from forgetbench.models.interface import Model
 from forgetbench.models.model_pair import ModelPair
 from forgetbench.schema.run import Settings
-from forgetbench.schema.task import Divergence
 
 MODEL_ERROR = "model_error"
 """Code of a failure of the model or its surroundings, which the next run tries again."""
@@ -148,8 +146,9 @@ def _answer(run: ArmRun, planned: PlannedTask, model: LazyModel | LazyPair, jour
         samples = [planned.samples[i] for i in batch]
         answers = predict_batch(planned, samples, model.get(), run.prompting, run.progress)
         answered = {s.content: a for s, a in zip(samples, answers, strict=True)}
-        journal.write({content: a for content, a in answered.items() if a.error != MODEL_ERROR})
-        journal.answers.update({content: a for content, a in answered.items() if a.error == MODEL_ERROR})
+        open_ones = {c: a for c, a in answered.items() if a.error == MODEL_ERROR}
+        journal.write({c: a for c, a in answered.items() if c not in open_ones} if open_ones else answered)
+        journal.answers.update(open_ones)
         run.progress.advance(len(batch))
     run.progress.end()
     return n_missing
@@ -194,8 +193,7 @@ def predict_batch(
         StorageError: What a model returned cannot be kept.
     """
     try:
-        answers = predict(planned.task, planned, samples, model, prompting)
-        return _with_first_tokens(planned, samples, answers, model, prompting)
+        return predict(planned.task, planned, samples, model, prompting)
     except SampleError as error:
         if len(samples) == 1:
             return [Answer(prediction=None, error=error.code)]
@@ -208,30 +206,6 @@ def predict_batch(
             progress.say(f"{planned.task.name}, sample {samples[0].id}: {type(error).__name__}: {error}")
             return [Answer(prediction=None, error=MODEL_ERROR)]
     return [predict_batch(planned, [sample], model, prompting, progress)[0] for sample in samples]
-
-
-def _with_first_tokens(
-    planned: PlannedTask,
-    samples: Sequence[Sample],
-    answers: list[Answer],
-    model: Model | ModelPair,
-    prompting: Prompting,
-) -> list[Answer]:
-    is_text = planned.speech is None and not isinstance(planned.task, Divergence)
-    if not is_text or not hasattr(model, "first_token_ids"):  # TextModel's; isinstance would cost each batch
-        return answers
-    model = cast(TextModel, model)
-    return [
-        Answer(
-            prediction=answer.prediction,
-            error=answer.error,
-            first_token_ids=tuple(model.first_token_ids(text, rendered=rendered)),
-            resampled_from_hz=answer.resampled_from_hz,
-        )
-        for answer, (text, rendered) in zip(
-            answers, prompts_of(planned, samples, model, prompting), strict=True
-        )
-    ]
 
 
 def stored_answer(sample: Sample, journal: Journal) -> Answer:

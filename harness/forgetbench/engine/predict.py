@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial, singledispatch
 from itertools import islice
 from typing import cast
@@ -146,7 +147,10 @@ def _(
                 draw=prompting.draw(sample),
             )
         )
-    return [Answer(prediction=text_prediction(output)) for output in model.generate(requests)]
+    return [
+        Answer(prediction=text_prediction(output), first_token_ids=start)
+        for output, start in zip(model.generate(requests), _starts(model, prompts), strict=True)
+    ]
 
 
 @predict.register
@@ -360,7 +364,10 @@ def _(
 ) -> list[Answer]:
     assert planned.lm_eval is not None
     prompts = prompts_of(planned, samples, model, prompting)
-    return planned.lm_eval.predict(samples, prompts, model, [prompting.draw(sample) for sample in samples])
+    drawn = [prompting.draw(sample) for sample in samples]
+    answers = planned.lm_eval.predict(samples, prompts, model, drawn)
+    starts = _starts(model, prompts)
+    return [replace(a, first_token_ids=start) for a, start in zip(answers, starts, strict=True)]
 
 
 @predict.register
@@ -413,7 +420,18 @@ def _score(model: TextModel, groups: Sequence[tuple[str, Sequence[str], bool]]) 
         for continuation in continuations
     ]
     scored = iter(model.score_text(requests))
-    return [Answer(prediction=_scores(list(islice(scored, len(group[1]))))) for group in groups]
+    starts = _starts(model, [(context, rendered) for context, _, rendered in groups])
+    return [
+        Answer(prediction=_scores(list(islice(scored, len(continuations)))), first_token_ids=start)
+        for (_, continuations, _), start in zip(groups, starts, strict=True)
+    ]
+
+
+def _starts(model: TextModel, prompts: Sequence[tuple[str, bool]]) -> list[tuple[int, ...]]:
+    """Return how each prompt starts for the model's tokenizer; nothing of a model that has none."""
+    if not hasattr(model, "first_token_ids"):  # asking whether it is a TextModel would cost each batch
+        return [()] * len(prompts)
+    return [tuple(model.first_token_ids(text, rendered=rendered)) for text, rendered in prompts]
 
 
 def _scores(scores: Sequence[Loglikelihood]) -> RawPrediction:
