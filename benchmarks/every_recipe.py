@@ -55,21 +55,9 @@ def cases(folder: Path) -> Iterator[Case]:
     yield Case("rsLoRA", "lora", SMOLLM, CARE, {"rslora": True, "rank": 64})
     yield Case("QLoRA", "lora", SMOLLM, CARE, {"load_in_4bit": True})
     yield Case("IA3", "peft", SMOLLM, CARE, {})
-    tuned = {"learning_rate": 0.05}
-    yield Case(
-        "prompt tuning",
-        "peft",
-        SMOLLM,
-        CARE,
-        tuned | {"peft": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 8}},
-    )
-    yield Case(
-        "prefix tuning",
-        "peft",
-        SMOLLM,
-        CARE,
-        tuned | {"peft": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 8}},
-    )
+    for label, peft_type in (("prompt tuning", "PROMPT_TUNING"), ("prefix tuning", "PREFIX_TUNING")):
+        virtual = {"peft_type": peft_type, "num_virtual_tokens": 8}
+        yield Case(label, "peft", SMOLLM, CARE, {"learning_rate": 0.05, "peft": virtual})
     teacher = str(folder / "full-smollm")
     yield Case("distillation", "distillation", SMOLLM, CARE, {"teacher": teacher})
     yield Case("sdft-rewrite", "sdft-rewrite", SMOLLM, CARE, {})
