@@ -112,6 +112,20 @@ def test_a_look_that_fails_is_a_warning_and_the_training_goes_on(
     assert "step 2 was not scored" in caplog.text
 
 
+def test_a_look_that_ends_in_an_error_of_any_kind_does_not_end_the_training(
+    made: Path,
+    tmp_path: Path,
+    options: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = forgetbench.ForgettingCallback("answers", every_steps=3, **options)
+    monkeypatch.setattr("forgetbench.api.callback.evaluate", lambda *args, **kwargs: [][0])
+    _, trainer = train(made, tmp_path / "out", watch)
+    assert trainer.state.global_step == 6 and len(watch.results) == 0
+    assert "step 6 was not scored: list index out of range" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [

@@ -254,6 +254,31 @@ def test_a_clip_that_the_recogniser_fails_on_costs_itself_alone(
     assert task.metrics["wer"].value == 0.0
 
 
+def test_an_interrupted_scoring_hears_no_clip_twice_beyond_a_batch(
+    run: Run, tmp_path: Path, sentences: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forgetbench.engine import score_synthesis
+
+    heard: list[int] = []
+    dies_at = 2
+    written = score_synthesis._written
+
+    def noting(model: Any, clips: Any, *rest: Any) -> Any:
+        heard.append(len(clips))
+        if len(heard) == dies_at:
+            raise KeyboardInterrupt
+        return written(model, clips, *rest)
+
+    monkeypatch.setattr(score_synthesis, "_written", noting)
+    conversion(tmp_path, sentences)
+    with pytest.raises(KeyboardInterrupt):
+        run("keeps")
+    dies_at = 0
+    (task,) = run("keeps").checkpoint.tasks
+    assert (task.n_scored, task.metrics["wer"].value) == (24, 0.0)
+    assert heard[1] > 0 and heard[1:2] == heard[2:]
+
+
 def test_a_mixture_is_taken_apart(run: Run, tmp_path: Path) -> None:
     mixtures(tmp_path)
     result = run("splits", base="mixes")

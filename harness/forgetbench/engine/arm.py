@@ -15,7 +15,7 @@ from forgetbench.engine.lazy_model import LazyModel, LazyPair, lazy
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.engine.question import Question
 from forgetbench.engine.repeats import averaged_scores, joined_answers
-from forgetbench.engine.score import Scored, score_answer
+from forgetbench.engine.score import SCORING_ERROR, Scored, score_answer
 from forgetbench.engine.score_audio import score_audio
 from forgetbench.engine.score_judged import score_judged
 from forgetbench.engine.score_probe import score_probe
@@ -29,6 +29,7 @@ from forgetbench.engine.task_result import (
     skipped_result,
     task_result,
 )
+from forgetbench.errors import ForgetbenchError, StorageError
 from forgetbench.models.component import Component
 from forgetbench.models.families import plain_batching
 from forgetbench.schema.run import TaskResult
@@ -171,7 +172,13 @@ def _answer_task(
 def _score_task(run: ArmRun, answered: Answered, outcome: ArmOutcome) -> TaskResult:
     planned, seconds = answered.planned, answered.seconds
     start = time.perf_counter()
-    scored = averaged_scores([_score(run, planned, each.answers, each.path) for each in answered.given])
+    try:
+        scored = averaged_scores([_score(run, planned, each.answers, each.path) for each in answered.given])
+    except StorageError:
+        raise
+    except ForgetbenchError as error:
+        failed = {"status": "error", "reason": str(error), "component": answered.component.fingerprint}
+        return task_result(planned, errors={SCORING_ERROR: len(planned.samples)}, **failed)
     answers = joined_answers([each.answers for each in answered.given])
     scoring_seconds = time.perf_counter() - start
     records = [
@@ -200,9 +207,13 @@ def _score(
     if isinstance(planned.task, Probe):
         return score_probe(planned, answers)
     if planned.recogniser is not None:
-        return score_synthesis(planned, answers, settings=run.plan.settings, progress=run.progress)
+        settings = run.plan.settings
+        return score_synthesis(
+            planned, answers, predictions=predictions, settings=settings, progress=run.progress
+        )
     if planned.judge is not None:
-        return score_judged(planned, answers, settings=run.plan.settings.load, progress=run.progress)
+        load = run.plan.settings.load
+        return score_judged(planned, answers, predictions=predictions, settings=load, progress=run.progress)
     return [
         score_answer(planned, sample, answer) for sample, answer in zip(planned.samples, answers, strict=True)
     ]

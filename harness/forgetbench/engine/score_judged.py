@@ -1,33 +1,42 @@
-"""Scoring answers by a judge that is a model: loaded, asked, and let go."""
+"""Scoring answers by a judge that is a model: loaded, asked, and let go; each verdict once."""
 
 from __future__ import annotations
 
 import gc
+import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
-from forgetbench.engine.journal import Answer
-from forgetbench.engine.plan import PlannedTask
+from forgetbench.engine.journal import Answer, ScoreJournal
+from forgetbench.engine.plan import ENGINE_VERSION, PlannedTask
 from forgetbench.engine.progress import Progress
-from forgetbench.engine.score import Scored
+from forgetbench.engine.score import SCORING_ERROR, Scored
 from forgetbench.metrics.diagnostics import empty, looping
 from forgetbench.metrics.judges import UNPARSABLE
 from forgetbench.metrics.refusal import refusal_stats
-from forgetbench.models.judge import Exchange, Verdict, load_judge
+from forgetbench.models.judge import BATCH, Exchange, JudgeSource, ModelJudge, Verdict, load_judge
 from forgetbench.schema.run import LoadSettings
 
 
 def score_judged(
-    planned: PlannedTask, answers: Sequence[Answer], *, settings: LoadSettings, progress: Progress
+    planned: PlannedTask,
+    answers: Sequence[Answer],
+    *,
+    predictions: Path,
+    settings: LoadSettings,
+    progress: Progress,
 ) -> list[Scored]:
-    """Return the scores of a task's answers by its model judge, in order.
+    """Return the scores of a task's answers by its model judge, in order; verdicts in the journal stand.
 
     An empty or looping answer is ``degenerate`` without being shown to it.
 
     Args:
         planned: The task, its judge found.
         answers: One per sample.
+        predictions: The journal of the answers; that of the verdicts lies beside it.
         settings: Type and device of the judge.
-        progress: Told that the judge is loaded.
+        progress: Told that the judge is loaded, and of every batch.
 
     Raises:
         CheckpointError: The judge cannot be loaded.
@@ -40,25 +49,83 @@ def score_judged(
     }
     broken = {i for i, e in exchanges.items() if empty(e.answer) or looping(e.answer)}
     asked = {i: e for i, e in exchanges.items() if i not in broken or planned.judge.kind == "regressor"}
-    verdicts: list[Verdict] = []
-    if asked:
-        progress.say(f"{planned.task.name}: judged by {planned.judge.component.source}")
-        judge = load_judge(planned.judge, settings)
-        verdicts = judge.judge(list(asked.values()))
-        del judge
-        gc.collect()
-    said = dict(zip(asked, verdicts, strict=True))
+    with ScoreJournal.open(_verdicts_path(predictions, planned.judge, settings)) as journal:
+        _ask(planned, list(asked.values()), journal, settings, progress)
+        said = {i: journal.scores.get(_key(exchange)) for i, exchange in asked.items()}
     return [
         Scored(error=answer.error)
         if answer.prediction is None
-        else _scored(said.get(position, Verdict(judgement="degenerate")), is_broken=position in broken)
+        else Scored(stats={**refusal_stats("degenerate")})
+        if position not in said
+        else _scored(said[position], is_broken=position in broken)
         for position, answer in enumerate(answers)
     ]
 
 
-def _scored(verdict: Verdict, *, is_broken: bool) -> Scored:
+def _ask(
+    planned: PlannedTask,
+    exchanges: Sequence[Exchange],
+    journal: ScoreJournal,
+    settings: LoadSettings,
+    progress: Progress,
+) -> None:
+    """Have the journal's missing verdicts given, batch by whole batch."""
+    assert planned.judge is not None
+    batches = [exchanges[start : start + BATCH] for start in range(0, len(exchanges), BATCH)]
+    missing = [batch for batch in batches if any(_key(e) not in journal.scores for e in batch)]
+    if not missing:
+        return
+    task, n_missing = planned.task, sum(map(len, missing))
+    progress.say(f"{task.name}: judged by {planned.judge.component.source}")
+    judge = load_judge(planned.judge, settings)
+    progress.begin(f"{task.title or task.name}: judging", len(exchanges), len(exchanges) - n_missing)
+    for batch in missing:
+        for exchange, verdict in zip(batch, _verdicts(judge, batch, task.name, progress), strict=True):
+            if verdict is not None:
+                journal.write(_key(exchange), _stored(verdict))
+        progress.advance(len(batch))
+    progress.end()
+    del judge
+    gc.collect()
+
+
+def _verdicts(
+    judge: ModelJudge, batch: Sequence[Exchange], task: str, progress: Progress
+) -> list[Verdict | None]:
+    """Return the verdicts of a batch; where it fails, of each alone, and None where that fails."""
+    try:
+        return [*judge.judge(batch)]
+    except Exception as error:
+        if len(batch) == 1:
+            progress.say(f"{task}, the judge: {type(error).__name__}: {error}")
+            return [None]
+    return [verdict for each in batch for verdict in _verdicts(judge, [each], task, progress)]
+
+
+def _stored(verdict: Verdict) -> dict[str, float]:
+    """Return a verdict as statistics; none of a reply that could not be read."""
     if verdict.harmfulness is not None:
-        return Scored(stats={"harmfulness": verdict.harmfulness, "degenerate": float(is_broken)})
-    if verdict.judgement is None:
+        return {"harmfulness": verdict.harmfulness}
+    return {**refusal_stats(verdict.judgement)} if verdict.judgement is not None else {}
+
+
+def _scored(stored: dict[str, float] | None, *, is_broken: bool) -> Scored:
+    if stored is None:
+        return Scored(error=SCORING_ERROR)
+    if not stored:
         return Scored(error=UNPARSABLE)
-    return Scored(stats={**refusal_stats(verdict.judgement)})
+    beside = {"degenerate": float(is_broken)} if "harmfulness" in stored else {}
+    return Scored(stats={**stored, **beside})
+
+
+def _verdicts_path(predictions: Path, judge: JudgeSource, settings: LoadSettings) -> Path:
+    """Return the journal for verdicts: its name holds all that decides them beside request and answer."""
+    decides = [ENGINE_VERSION, judge.kind, judge.component.fingerprint, judge.template, dict(judge.labels)]
+    text = json.dumps([*decides, settings.model_dump(mode="json")], sort_keys=True)
+    return predictions.with_name(
+        f"{predictions.stem}.verdicts-{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl"
+    )
+
+
+def _key(exchange: Exchange) -> str:
+    return hashlib.sha256(json.dumps(exchange).encode()).hexdigest()

@@ -1,9 +1,12 @@
-"""Scoring speech that a model made, by what a fixed recogniser hears of it and by whose voice it is."""
+"""Scoring speech that a model made, by what a recogniser hears of it (once) and by whose voice it is."""
 
 from __future__ import annotations
 
 import gc
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +14,10 @@ import numpy as np
 from forgetbench.data.audio import resample
 from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import get
-from forgetbench.engine.journal import Answer
-from forgetbench.engine.plan import PlannedTask
+from forgetbench.engine.journal import Answer, Journal
+from forgetbench.engine.plan import ENGINE_VERSION, PlannedTask
 from forgetbench.engine.progress import Progress
+from forgetbench.engine.recordings import text_prediction
 from forgetbench.engine.score import SCORING_ERROR, Scored, Stats
 from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats, share_heard
@@ -23,7 +27,7 @@ from forgetbench.metrics.translation import translation_stats
 from forgetbench.models.interface import Audio, SpeechRecogniser
 from forgetbench.models.load import load
 from forgetbench.schema.run import Settings
-from forgetbench.schema.sample import AudioFile
+from forgetbench.schema.sample import AudioFile, RawPrediction
 from forgetbench.schema.task import Conversion, HeardByRecogniser, VoiceCloning
 
 if TYPE_CHECKING:
@@ -35,13 +39,19 @@ BY_MEANING = frozenset({"sentence_bleu", "sentence_chrf"})
 
 
 def score_synthesis(
-    planned: PlannedTask, answers: Sequence[Answer], *, settings: Settings, progress: Progress
+    planned: PlannedTask,
+    answers: Sequence[Answer],
+    *,
+    predictions: Path,
+    settings: Settings,
+    progress: Progress,
 ) -> list[Scored]:
     """Return the scores of every answer, in order; no audio is heard as silence, and by nobody's voice.
 
     Args:
         planned: A task whose answers are speech, its recogniser found.
         answers: One per sample.
+        predictions: The journal of the answers; that of what is heard of them lies beside it.
         settings: Type and device of the recogniser, and how many clips it hears at a time.
         progress: Told that it is loaded.
 
@@ -64,7 +74,10 @@ def score_synthesis(
             scored[position] = Scored(error=lost.code)
     if not spoken:
         return scored
-    texts = _transcripts(planned, spoken, settings, progress)
+    files = {position: audio[position] for position in spoken}
+    with Journal.open(_transcripts_path(planned, predictions, settings)) as journal:
+        _hear(planned, files, spoken, journal, settings, progress)
+        texts = {i: _text(journal, file) for i, file in files.items()}
     encoder = _speaker_encoder() if BY_VOICE.intersection(task.metrics) else None
     for position, clip in spoken.items():
         sample, is_refusal = planned.samples[position], not audio[position].n_samples
@@ -104,37 +117,62 @@ def _scored(
     return Scored(stats={name: stats[name] for name in stats if name in task.metrics or name in _BESIDE})
 
 
-def _transcripts(
-    planned: PlannedTask, spoken: Mapping[int, Audio], settings: Settings, progress: Progress
-) -> dict[int, str | None]:
-    """Return what the recogniser writes of each clip, by position; the model is loaded and let go."""
+def _hear(
+    planned: PlannedTask,
+    files: Mapping[int, AudioFile],
+    spoken: Mapping[int, Audio],
+    journal: Journal,
+    settings: Settings,
+    progress: Progress,
+) -> None:
+    """Have the recogniser write what the journal lacks, batch by whole batch; it is loaded and let go."""
     task = planned.task
     assert isinstance(task, HeardByRecogniser) and planned.recogniser is not None
+    positions, size = list(spoken), settings.batch_size
+    batches = [positions[start : start + size] for start in range(0, len(positions), size)]
+    missing = [batch for batch in batches if any(files[i].sha256 not in journal.answers for i in batch)]
+    if not missing:
+        return
     progress.say(f"{task.name}: heard by {planned.recogniser.source}")
     model = load(planned.recogniser, settings.load)
     assert isinstance(model, SpeechRecogniser)
-    found: dict[int, str | None] = {}
-    positions = list(spoken)
-    for start in range(0, len(positions), settings.batch_size):
-        batch = positions[start : start + settings.batch_size]
+    for batch in missing:
         clips = [_at_rate(spoken[i], model.sampling_rate) for i in batch]
-        found |= zip(batch, _written(model, clips, task, progress), strict=True)
+        heard = zip(batch, _written(model, clips, task, progress), strict=True)
+        journal.write({files[i].sha256: Answer(prediction=said) for i, said in heard if said is not None})
     del model
     gc.collect()
-    return found
 
 
 def _written(
     model: SpeechRecogniser, clips: Sequence[Audio], task: HeardByRecogniser, progress: Progress
-) -> list[str | None]:
+) -> list[RawPrediction | None]:
     """Return what is written of each clip; where a batch fails, of each alone, and None where that fails."""
     try:
-        return [output.text for output in model.transcribe(clips, language=task.language)]
+        return [text_prediction(output) for output in model.transcribe(clips, language=task.language)]
     except Exception as error:
         if len(clips) == 1:
             progress.say(f"{task.name}, the recogniser: {type(error).__name__}: {error}")
             return [None]
-    return [text for clip in clips for text in _written(model, [clip], task, progress)]
+    return [said for clip in clips for said in _written(model, [clip], task, progress)]
+
+
+def _text(journal: Journal, file: AudioFile) -> str | None:
+    """Return what the recogniser wrote of a clip; None where it failed on it."""
+    answer = journal.answers.get(file.sha256)
+    return answer.prediction.text if answer is not None and answer.prediction is not None else None
+
+
+def _transcripts_path(planned: PlannedTask, predictions: Path, settings: Settings) -> Path:
+    """Return the journal for transcripts: its name holds all that decides them beside the audio."""
+    task = planned.task
+    assert isinstance(task, HeardByRecogniser) and planned.recogniser is not None
+    load = settings.load.model_dump(mode="json")
+    # In half precision the company in a batch can change a transcript.
+    batch_size = None if settings.load.dtype == "float32" else settings.batch_size
+    decides = [ENGINE_VERSION, planned.recogniser.fingerprint, task.language, load, batch_size]
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    return predictions.with_name(f"{predictions.stem}.heard-{digest}.jsonl")
 
 
 def _speaker_encoder() -> SpeakerEncoder:

@@ -119,7 +119,7 @@ def resolve_judge(
         return JudgeSource(kind=kind, component=component, template=RUBRIC, labels={})
     component, config = _sequence_classifier(model, folder=folder, offline=offline)
     known = _known_labels(model, config, labels or {}) if kind == "classifier" else {}
-    if kind == "regressor" and len(config.get("id2label", "01")) != 1:
+    if kind == "regressor" and len(_labels(model, config)) != 1:
         raise CheckpointError(
             model, "has several outputs", "A regressor has one; name this one classifier:MODEL."
         )
@@ -255,7 +255,8 @@ def _sequence_classifier(
     located = None if directory is not None else locate(name, offline=offline)
     path = located.path if located is not None else (directory or Path(name)).resolve()
     config = read_json(path / "config.json")
-    architecture = str((config.get("architectures") or [""])[0])
+    architectures = config.get("architectures")
+    architecture = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
     if not architecture.endswith("ForSequenceClassification"):
         raise CheckpointError(
             name,
@@ -279,8 +280,7 @@ def _known_labels(
     name: str, config: Mapping[str, Any], given: Mapping[str, RefusalClass]
 ) -> dict[str, RefusalClass]:
     classes = get_args(RefusalClass)
-    labels = [str(label) for label in config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"}).values()]
-    known = {label: given.get(label, label.lower()) for label in labels}
+    known = {label: given.get(label, label.lower()) for label in _labels(name, config)}
     unknown = [label for label, judgement in known.items() if judgement not in classes]
     if unknown:
         raise CheckpointError(
@@ -289,3 +289,15 @@ def _known_labels(
             f"Say in the task file which: judge_labels: {{{unknown[0]}: {'|'.join(classes)}}}.",
         )
     return cast(dict[str, RefusalClass], known)
+
+
+def _labels(name: str, config: Mapping[str, Any]) -> list[str]:
+    """Return a classifier's labels; without names, transformers has two."""
+    labels = config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
+    if not isinstance(labels, dict) or set(labels) != set(map(str, range(len(labels)))):
+        raise CheckpointError(
+            name,
+            "its config.json does not number its labels from 0 (id2label)",
+            "Save the classifier again with transformers.",
+        )
+    return [str(label) for label in labels.values()]
