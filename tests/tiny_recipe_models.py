@@ -19,6 +19,20 @@ CHAT_TEMPLATE = (
 )
 
 
+class Heard(Silent):
+    """Keeps what a recipe or a sweep says."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.said: list[str] = []
+
+    def advance(self, n: int) -> None:
+        self.steps += n
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
 class Interrupt(Silent):
     """Ends the process, so to speak, after some steps."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -25,3 +26,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def is_left_over(path: Path, name: str) -> bool:
+    """Say whether a file is what a killed :func:`write_atomically` of ``name`` left in its folder."""
+    return re.fullmatch(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}", path.name) is not None

@@ -342,6 +342,47 @@ def test_what_whisper_cannot_take_is_refused_with_a_reason(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "match"),
+    [
+        ("lora", {"peft": {"peft_type": "IA3"}}, r"peft is given, .*weights=lora .*Use the recipe peft"),
+        ("full", {"peft": {"peft_type": "IA3"}}, r"peft is given, .*weights=full"),
+        ("full", {"rank": 4}, r"rank is a LoRA's, and weights=full .*Use weights=lora"),
+        ("peft", {"target_modules": ["k_proj"]}, "target_modules is a LoRA's, and weights=peft"),
+        ("lora", {"teacher": "org/teacher"}, "teacher is for distillation and pseudo-label, and this is sft"),
+        ("dpo", {"reward": "answer_words"}, "reward is for grpo, and this is dpo"),
+        ("dpo", {"grpo_beta": 0.1}, "grpo_beta is for grpo"),
+        ("grpo", {"dpo_beta": 0.2}, "dpo_beta is for dpo"),
+        ("full", {"distillation_beta": 0.5}, "distillation_beta is for distillation"),
+        ("full", {"n_completions": 8}, "n_completions is for grpo"),
+    ],
+)
+def test_a_field_that_the_training_would_not_read_is_refused(
+    name: str, changes: dict[str, Any], match: str, tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=match):
+        run_recipe(causal(name, tiny_causal, pairs, tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "match"),
+    [
+        (f"steps={10**400}", "steps: Input should be less than or equal to 1000000000"),
+        (f"batch_size={10**400}", "batch_size: Input should be less"),
+        (f"rank={10**400}", "rank: Input should be less"),
+        (f"seed={2**32}", "seed: Input should be less than or equal to 4294967295"),
+        (r'data="\0"', "data: .*zero character"),
+        (r'teacher="\0"', "teacher: .*zero character"),
+        (r'replay={data: "\0", share: 0.5}', "replay.data: .*zero character"),
+    ],
+)
+def test_a_value_that_nothing_can_hold_is_refused(word: str, match: str, tiny_causal: Path) -> None:
+    places = {"model": str(tiny_causal), "data": "data.jsonl", "output": "out"}
+    with pytest.raises(UsageError, match=match):
+        make_recipe("lora", **{**places, **read_overrides([word])})
+
+
 def test_the_table_of_the_docs_is_what_the_code_does() -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
     methods = {f"| `{method}` |" for method in get_args(Method)}
@@ -419,6 +460,8 @@ def test_an_enhancer_is_trained_and_each_checkpoint_is_an_onnx_file(manifest: Pa
     with torch.no_grad():
         expected = load_network(final)(torch.from_numpy(noisy[None]))[0].numpy()
     np.testing.assert_allclose(np.ravel(enhanced.samples), expected, atol=1e-5)
+    with pytest.raises(UsageError, match="an enhancer learns all recordings"):
+        run_recipe(recipe.model_copy(update={"audio_s": 1.0}))
     with pytest.raises(UsageError, match="an enhancer is trained whole"):
         run_recipe(recipe.model_copy(update={"weights": "lora"}))
 

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetbench.engine.progress import Silent
 from forgetbench.errors import CheckpointError, DataError, ForgetbenchError, SampleError, UsageError
 from forgetbench.recipes.amounts import run_by_amount
 from forgetbench.recipes.data import nested_part, read_training_rows
@@ -21,21 +20,7 @@ from forgetbench.recipes.make import make_recipe
 from forgetbench.recipes.run import run_recipe
 from forgetbench.recipes.written import written_once
 from forgetbench.schema.recipe import FACTS, Recipe, RecipeNoise
-from tiny_recipe_models import Interrupt, facts_of
-
-
-class Heard(Silent):
-    """Keeps what the recipe says."""
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.said: list[str] = []
-
-    def advance(self, n: int) -> None:
-        self.steps += n
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
+from tiny_recipe_models import Heard, Interrupt, facts_of
 
 
 def causal_recipe(model: Path, data: Path, output: Path, **changes: Any) -> Recipe:
@@ -193,6 +178,37 @@ def test_a_directory_of_something_else_is_left_alone(build: Build, tmp_path: Pat
     with pytest.raises(UsageError, match="is not empty"):
         run_recipe(build(tmp_path / "out"))
     assert precious.read_text() == "keep me"
+
+
+def test_what_a_killed_write_of_the_first_facts_left_is_nobodys_content(
+    tiny_causal: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, out = causal_recipe(tiny_causal, pairs, tmp_path / "out"), tmp_path / "out"
+    with monkeypatch.context() as killed:  # between the temporary file and its name, cleaning up nothing
+        killed.setattr(Path, "replace", killed_before_the_facts)
+        killed.setattr(Path, "unlink", lambda path, missing_ok=False: None)
+        with pytest.raises(KeyboardInterrupt):
+            run_recipe(recipe)
+    (left,) = out.iterdir()
+    assert left.name.startswith(f".{FACTS}.")
+    assert run_recipe(recipe)[-1] == out
+    assert not left.exists() and facts_of(out).status == "finished"
+
+
+def killed_before_the_facts(path: Path, target: Path) -> None:
+    if target.name == FACTS:
+        raise KeyboardInterrupt
+    path.rename(target)
+
+
+@pytest.mark.parametrize("name", [f".{FACTS}.mine", f"{FACTS}.abcd1234", ".notes.json.abcd1234"])
+def test_a_file_whose_name_is_nearly_a_temporary_one_is_somebodys(
+    name: str, tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("keep me")
+    with pytest.raises(UsageError, match="is not empty"):
+        run_recipe(causal_recipe(tiny_causal, pairs, tmp_path / "out"))
 
 
 def test_what_is_left_is_adapters_and_nothing_else(build: Build, tmp_path: Path) -> None:

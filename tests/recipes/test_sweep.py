@@ -12,12 +12,13 @@ import yaml
 
 from forgetbench.engine.ray_engine import ray_workers
 from forgetbench.engine.trajectories import curve_of
-from forgetbench.errors import DataError, UsageError
+from forgetbench.errors import DataError, ForgetbenchError, UsageError
 from forgetbench.recipes.grid import read_grid, trainings_of
 from forgetbench.recipes.sweep import RECORD, plan_sweep, run_sweep
+from forgetbench.schema.recipe import Recipe
 from forgetbench.schema.sweep import Grid
 from ray_runs import a_ray, assert_same
-from tiny_recipe_models import Interrupt
+from tiny_recipe_models import Heard, Interrupt
 from tiny_tasks import choice_rows, write_task
 
 Write = Callable[..., Path]
@@ -197,10 +198,60 @@ def test_a_task_that_was_changed_is_measured_again(write_grid: Write, tmp_path: 
     assert result.comparison is not None and [row.margin for row in result.comparison.rows] == [0.2]
 
 
+@pytest.mark.parametrize("file", ["comparison.json", "run.json", "run.base.json", "samples/base/*.parquet"])
+def test_a_damaged_result_is_said_and_measured_again(file: str, write_grid: Write, tmp_path: Path) -> None:
+    path = write_grid(grid=[{"recipe": "full", "steps": 1, "save_steps": [1]}], target=None)
+    (whole,) = run_sweep(plan_sweep(read_grid(path), tmp_path / "out")).results
+    (place,) = whole.directory.glob(file)
+    place.write_bytes(place.read_bytes()[:-20])
+    plan = plan_sweep(read_grid(path), tmp_path / "out")
+    assert [cell.left for cell in plan.cells] == [[(1, 1.0)]]
+    heard = Heard()
+    (again,) = run_sweep(plan, progress=heard).results
+    assert any(place.name in line and "measured again" in line for line in heard.said)
+    assert again.comparison == whole.comparison
+    assert len(json.loads((tmp_path / "out" / RECORD).read_text())["measured"]) == 1
+    assert [cell.left for cell in plan_sweep(read_grid(path), tmp_path / "out").cells] == [[]]
+
+
+def test_a_damaged_result_whose_training_fails_stops_no_other(
+    write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"recipe": "full", "steps": 1, "save_steps": [1]}
+    path = write_grid(grid=[entry, {**entry, "recipe": "lora"}], target=None)
+    first, second = run_sweep(plan_sweep(read_grid(path), tmp_path / "out")).results
+    (first.directory / "comparison.json").write_text("{")
+    monkeypatch.setattr("forgetbench.recipes.sweep.run_recipe", out_of_memory)
+    outcome = run_sweep(plan_sweep(read_grid(path), tmp_path / "out"))
+    assert [result.directory for result in outcome.results] == [second.directory]
+    assert [failure.cause for failure in outcome.failures] == ["does not fit into memory"]
+
+
+def out_of_memory(recipe: Recipe, **how: Any) -> None:
+    raise ForgetbenchError(recipe.name, "does not fit into memory")
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
         ({"grid": [{"rank": 2}]}, "an entry has no recipe"),
+        ({"grid": [{"recipe": "lora", "rank": []}]}, "rank is an empty list, which leaves nothing to train"),
+        ({"grid": [{"recipe": "full", "replay": {"data": "a", "share": []}}]}, r"replay\.share is an empty"),
+        (
+            {"grid": [{"recipe": "lora", "target_modules": [[]]}]},
+            "target_modules: Tuple should have at least",
+        ),
+        ({"grid": [{"recipe": "full", "interpolation": []}]}, r"interpolation \[\]: is no part of a change"),
+        ({"common": {"steps": 2, "save_steps": []}}, "saves no checkpoint, which leaves nothing to measure"),
+        ({"common": {"steps": 10**400}}, "steps: Input should be less than or equal to"),
+        ({"grid": [{"recipe": "full", "seeds": [[0]]}]}, r"seeds: \[\[0\]\] of an entry are not some of 0"),
+        ({"grid": [{"recipe": "full", "seeds": [{"a": 0}]}]}, "of an entry are not some of 0"),
+        ({"seeds": [2**32]}, "seed: Input should be less than or equal to 4294967295"),
+        ({"data": "\0"}, "line [0-9]+: data: .*holds a zero character"),
+        ({"target": "\0"}, "line [0-9]+: target: .*holds a zero character"),
+        ({"include_paths": ["\0"]}, r"line [0-9]+: include_paths\.0: .*holds a zero character"),
+        ({"grid": [{"recipe": "full", "ewc": 1, "ewc_data": "\0"}]}, "ewc_data: .*holds a zero character"),
+        ({"grid": [{"recipe": "\0.yaml"}]}, "is no path"),
         ({"grid": [{"recipe": "magic"}]}, "recipe magic: is unknown for causal_lm"),
         ({"grid": [{"recipe": "full", "interpolation": [0]}]}, "0 is the base"),
         ({"tasks": [], "target": None}, "measures nothing"),

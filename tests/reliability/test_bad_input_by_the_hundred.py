@@ -30,9 +30,9 @@ from report_results import write_report_result
 from tiny_tasks import choice_rows, pair_rows, write_task
 
 REFUSED = {
-    "task files": 40, "policies": 20, "boards": 15, "recipes": 15, "run documents": 50, "sample files": 4,
-    "lm-eval output": 25, "test sets": 25, "audio": 40, "checkpoints": 40, "archives": 25, "curves": 10,
-    "training tables": 8, "command lines": 40,
+    "task files": 40, "policies": 20, "boards": 15, "recipes": 15, "grids": 60, "run documents": 50,
+    "sample files": 4, "lm-eval output": 25, "test sets": 25, "audio": 40, "checkpoints": 40, "archives": 25,
+    "curves": 10, "training tables": 8, "command lines": 40,
 }  # fmt: skip
 """At least so many inputs of each kind are refused."""
 pytestmark = pytest.mark.slow
@@ -180,7 +180,43 @@ def test_recipes(judge: Judge, made: Path) -> None:
     }  # fmt: skip
     for label in damaged(path, tree, as_yaml, n=30):
         judge.ask(label, "recipe", "run", path, "--offline")
+    path.write_text(as_yaml({**tree, "steps": 1, "learning_rate": 0.1, "batch_size": 1, "peft": None}))
+    for word in (
+        f"steps={10**400}", f"rank={10**400}", "seed=-1", f"seed={2**40}", 'data="\\0"', 'output="\\0"',
+        "peft.peft_type=IA3", "dpo_beta=1",
+    ):  # fmt: skip
+        assert judge.ask(word[:20], "recipe", "run", path, word, "--offline").code == 2, word[:20]
     judge.conclude("recipes")
+
+
+def test_grids(judge: Judge, made: Path, tiny_tasks: Path) -> None:
+    path = judge.root / "grid.yaml"
+    (judge.root / "data.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
+    tree = {
+        "name": "tiny", "model": str(made / "llama"), "data": "data.jsonl", "tasks": ["choices"],
+        "include_paths": [str(tiny_tasks)], "common": {"steps": 2}, "seeds": [0],
+        "grid": [{"recipe": "lora", "rank": [1, 2]}, {"recipe": "full", "interpolation": [0.5, 1]}],
+    }  # fmt: skip
+    words = ("sweep", path, "--dry-run", "--offline", "--output-path", judge.root / "cache")
+    path.write_text(as_yaml(tree))
+    assert judge.ask("a good one", *words).code == 0
+    for key, value in (
+        ("interpolation", []), ("rank", []), ("save_steps", []), ("noise", []), ("seeds", [[0]]),
+        ("seeds", [{"a": 0}]), ("steps", 10**400), ("batch_size", 10**400), ("rank", 10**400),
+        ("ewc_data", "\0"), ("replay", {"data": "\0", "share": 0.5}), ("recipe", "\0.yaml"),
+        ("peft", {"peft_type": "IA3"}), ("reward", "answer_words"),
+    ):  # fmt: skip
+        path.write_text(as_yaml({**tree, "grid": [{"recipe": "lora", "ewc": 1, key: value}]}))
+        assert judge.ask(f"{key} {value!r:.20}", *words).code == 2, key
+    for key, value in (("data", "\0"), ("target", "\0"), ("seeds", [2**40]), ("seeds", [-1])):
+        path.write_text(as_yaml({**tree, key: value}))
+        assert judge.ask(f"{key} {value!r}", *words).code == 2, key
+    for label in damaged(path, tree, as_yaml, n=40):
+        judge.ask(label, *words)
+    for label, text in HAND_MADE_YAML.items():
+        path.write_text(text)
+        assert judge.ask(label, *words).code == 2, label
+    judge.conclude("grids")
 
 
 def documents_of(directory: Path) -> Iterator[Path]:
@@ -477,6 +513,7 @@ COMMAND_LINES = (
     "rescore gone --normaliser none", "selftest --model gone --tasks retention-mini --offline", "card gone",
     "curves gone", "sequence gone", "sweep gone", "recipe show gone", "recipe run gone", "schema gone",
     "mlflow sync gone", "mlflow ui --port 0", "leaderboard build gone", "leaderboard verify gone",
+    "sweep gone --seed -1", "curves gone --seed -1",
     "leaderboard submit gone --submitter me", "leaderboard publish gone --to gone", "sequence . --stages x",
 )  # fmt: skip
 

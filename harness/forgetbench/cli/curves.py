@@ -31,7 +31,7 @@ def curves(
     ],
     training: o.TrainingTable = None,
     seed: Annotated[
-        int, o.option(help="Seed of fits and resampling.", rich_help_panel=o.HOW, metavar="N")
+        int, o.option(min=0, help="Seed of fits and resampling.", rich_help_panel=o.HOW, metavar="N")
     ] = 0,
     output_path: Annotated[
         Path,

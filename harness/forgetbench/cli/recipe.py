@@ -38,7 +38,8 @@ def run(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Any field of the recipe: [dim]rank=32 peft.peft_type=IA3[/dim].", metavar="KEY=VALUE"
+            help="Any field of the recipe: [dim]rank=32[/dim], for peft [dim]peft.peft_type=LOHA[/dim].",
+            metavar="KEY=VALUE",
         ),
     ] = None,
     model: Annotated[

@@ -38,7 +38,8 @@ def sweep(
         ),
     ] = False,
     seed: Annotated[
-        int, o.option(help="Seed of fits and resampling of the curve.", rich_help_panel=o.HOW, metavar="N")
+        int,
+        o.option(min=0, help="Seed of fits and resampling of the curve.", rich_help_panel=o.HOW, metavar="N"),
     ] = 0,
     output_path: Annotated[
         Path | None,

@@ -208,6 +208,18 @@ def read_result(directory: Path) -> Result:
     )
 
 
+def read_whole(directory: Path) -> Result:
+    """Read a result directory, and make sure that its sample tables can be read, too.
+
+    Raises:
+        ForgetbenchError: A document or a table is missing or damaged.
+    """
+    result = read_result(directory)
+    for document in filter(None, (result.base, result.checkpoint)):
+        read_samples(directory, document)
+    return result
+
+
 def _read(kind: type[D], path: Path) -> D:
     try:
         return kind.model_validate_json(path.read_bytes())

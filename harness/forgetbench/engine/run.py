@@ -37,6 +37,7 @@ from forgetbench.engine.results import (
     check_writable,
     read_result,
     read_samples,
+    read_whole,
     result_directory,
     write_document,
 )
@@ -345,9 +346,7 @@ def _finished(prepared: Prepared) -> Result | None:
     if not all((directory / name).is_file() for name in wanted):
         return None
     try:
-        result = read_result(directory)
-        for document in filter(None, (result.base, result.checkpoint)):
-            read_samples(directory, document)
+        result = read_whole(directory)
     except ForgetbenchError:
         return None
     documents = [document for document in (result.base, result.checkpoint) if document is not None]

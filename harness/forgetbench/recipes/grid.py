@@ -102,7 +102,7 @@ def _seeds(grid: Grid, entry: Mapping[str, Any]) -> Sequence[int]:
         UsageError: They are not.
     """
     own = entry.get("seeds", grid.seeds)
-    if not isinstance(own, (list, tuple)) or not own or not set(own) <= set(grid.seeds):
+    if not isinstance(own, (list, tuple)) or not own or not all(seed in grid.seeds for seed in own):
         known = ", ".join(map(str, grid.seeds))
         raise UsageError(
             f"grid {grid.name}", f"seeds: {own} of an entry are not some of {known}", "See docs/recipes.md."
@@ -122,6 +122,9 @@ def _of_entry(
             f"grid {grid.name}", "an entry has no recipe", "Give recipe: lora. See: forgetbench recipe ls"
         )
     axes = list(_axes(fields))
+    if empty := [place for place, choices in axes if not choices]:
+        cause = f"{empty[0]} is an empty list, which leaves nothing to train"
+        raise UsageError(f"grid {grid.name}", cause, "Give it values, or leave it out.")
     for values in product(*(choices for _, choices in axes)):
         chosen = dict(fields)
         for (place, _), value in zip(axes, values, strict=True):
@@ -138,6 +141,9 @@ def _of_entry(
             trust_remote_code=trust_remote_code,
             **{**chosen, "model": grid.model, "data": grid.data, "output": ".", "seed": seed},
         )
+        if not recipe.saved:
+            cause = f"{name} saves no checkpoint, which leaves nothing to measure"
+            raise UsageError(f"grid {grid.name}", cause, "Give save_steps values, or leave it out.")
         yield recipe.model_copy(update={"name": _name(recipe)}), alphas
 
 
@@ -157,7 +163,7 @@ def _unnamed(place: str) -> bool:
 
 def _alphas(value: Any) -> list[float]:
     found = value if isinstance(value, list) else [value]
-    if not all(isinstance(part, int | float) and 0 < part <= 1 for part in found):
+    if not found or not all(isinstance(part, int | float) and 0 < part <= 1 for part in found):
         way_out = "Give numbers above 0, up to 1; 0 is the base, which is measured anyway."
         raise UsageError(f"interpolation {value}", "is no part of a change", way_out)
     return [float(part) for part in found]

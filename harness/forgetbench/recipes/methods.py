@@ -24,6 +24,17 @@ REFUSED: dict[tuple[Method, Family], str] = {
 }
 """Why a method is refused; what is not here works and is tested."""
 
+_OF_A_LORA = ("rank", "alpha", "rslora", "dropout", "target_modules")
+_OF_METHODS: dict[str, tuple[Method, ...]] = {
+    "teacher": ("distillation", "pseudo-label"),
+    "distillation_beta": ("distillation",),
+    "dpo_beta": ("dpo",),
+    "grpo_beta": ("grpo",),
+    "reward": ("grpo",),
+    "n_completions": ("grpo",),
+}
+"""Fields that no other method reads: given to one, they would change nothing, and nobody would know."""
+
 
 def refusal(method: Method, family: Family) -> str | None:
     """Return why a method does not work for a family; None where it works."""
@@ -53,6 +64,27 @@ def check_method(recipe: Recipe) -> None:
         raise UsageError(thing, "ewc needs a likelihood, and an enhancer has none", "Use l2_to_base.")
     if recipe.family == "unit_lm" and recipe.noise is not None:
         raise UsageError(thing, "a model of units learns the recordings as they are", "Leave out --noise.")
+    if recipe.family == "enhancer" and recipe.audio_s is not None:
+        raise UsageError(thing, "audio_s is given, and an enhancer learns all recordings", "Leave it out.")
     unused = recipe.ewc_data is not None and not recipe.ewc
     if unused:
         raise UsageError(thing, "ewc_data is given and ewc is 0", "Give ewc=λ.")
+    _check_nothing_ignored(recipe, thing)
+
+
+def _check_nothing_ignored(recipe: Recipe, thing: str) -> None:
+    if recipe.peft is not None and recipe.weights != "peft":
+        cause = f"peft is given, and weights={recipe.weights} reads nothing of it"
+        raise UsageError(thing, cause, "Use the recipe peft, or weights=peft.")
+    for field in _OF_A_LORA if recipe.weights != "lora" else ():
+        if _is_changed(recipe, field):
+            cause = f"{field} is a LoRA's, and weights={recipe.weights} trains none"
+            raise UsageError(thing, cause, f"Use weights=lora, or leave {field} out.")
+    for field, methods in _OF_METHODS.items():
+        if recipe.method not in methods and _is_changed(recipe, field):
+            cause = f"{field} is for {' and '.join(methods)}, and this is {recipe.method}"
+            raise UsageError(thing, cause, f"Use the recipe {methods[0]}, or leave {field} out.")
+
+
+def _is_changed(recipe: Recipe, field: str) -> bool:
+    return bool(getattr(recipe, field) != Recipe.model_fields[field].default)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from forgetbench.atomic import write_atomically
+from forgetbench.atomic import is_left_over, write_atomically
 from forgetbench.errors import UsageError
 from forgetbench.models.directory import has_codec
 from forgetbench.models.fingerprint import combine, read_json
@@ -124,7 +124,7 @@ def is_finished(recipe: Recipe, inputs: Inputs) -> bool:
         raise UsageError(recipe.output, "is a file", "Choose another --output.")
     facts = read_facts(output)
     if facts is None:
-        if output.is_dir() and any(output.iterdir()):
+        if output.is_dir() and not all(is_left_over(path, FACTS) for path in output.iterdir()):
             raise UsageError(recipe.output, "is not empty, and no recipe made it", "Choose another --output.")
         return False
     if recipe_key(facts.recipe, _inputs_in(facts)) != recipe_key(recipe, inputs):

@@ -22,7 +22,7 @@ from forgetbench.atomic import write_atomically
 from forgetbench.engine.forecast import forecast
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.question import Workers
-from forgetbench.engine.results import COMPARISON_FILE, Result, check_writable, read_result
+from forgetbench.engine.results import COMPARISON_FILE, Result, check_writable, read_whole
 from forgetbench.engine.run import Prepared, Request, evaluate, open_questions, prepare_each, prepare_selftest
 from forgetbench.errors import ForgetbenchError, UsageError
 from forgetbench.models.checkpoint import resolve
@@ -53,6 +53,7 @@ class Cell:
         key: Hash of everything that its weights depend on.
         alphas: Parts of each checkpoint's change that are measured.
         done: What is measured already, by the tasks as they are now.
+        damaged: What is wrong with results that were measured, and are measured again.
         contamination: Of what it trains on.
         seconds: Estimate for what is left.
     """
@@ -61,6 +62,7 @@ class Cell:
     key: str
     alphas: tuple[float, ...]
     done: tuple[Measured, ...]
+    damaged: tuple[str, ...]
     seconds: float
     contamination: Contamination
 
@@ -179,6 +181,8 @@ def run_sweep(
     for together in [left] if workers is not None else [[one] for one in left]:
         for number, cell in together:
             progress.say(f"{number} {cell.recipe.name}")
+            for what in cell.damaged:
+                progress.say(f"{what}: it is measured again")
             with _failing_alone(cell, failed, progress):
                 record = _train(cell, plan, record, progress)
         if workers is not None:
@@ -189,7 +193,8 @@ def run_sweep(
             record = _read_record(output, plan.record.measurement)
             if not plan.grid.keep_weights and cell.key not in failed:
                 shutil.rmtree(cell.recipe.output, ignore_errors=True)
-    results = [read_result(output / measured.directory) for measured in _in_order(plan, record)]
+    read = [_read(output / measured.directory) for measured in _in_order(plan, record)]
+    results = [result for result in read if isinstance(result, Result)]
     return Outcome(results, [failure for failures in failed.values() for failure in failures])
 
 
@@ -233,7 +238,8 @@ def _measure(
         seconds = time.perf_counter() - start
         directory = str(result.directory.relative_to(output))
         made = Measured(training=cell.key, step=step, alpha=alpha, directory=directory)
-        update: dict[str, object] = {"measured": (*record.measured, made)}
+        others = (measured for measured in record.measured if measured != made)
+        update: dict[str, object] = {"measured": (*others, made)}
         if workers is None:  # where they were, answering took its time before
             update["seconds_per_result"] = _mean(record, seconds)
         record = _noted(record.model_copy(update=update), output)
@@ -271,6 +277,14 @@ def _mean(record: SweepRecord, seconds: float) -> float:
 def _noted(record: SweepRecord, output: Path) -> SweepRecord:
     write_atomically(output / RECORD, record.to_json().encode())
     return record
+
+
+def _read(directory: Path) -> Result | str:
+    """Return a result, or what is wrong with it."""
+    try:
+        return read_whole(directory)
+    except ForgetbenchError as error:
+        return f"{error.thing}: {error.cause}"
 
 
 def _is_of(run_key: str, measured: Measured) -> bool:
@@ -314,20 +328,21 @@ def _cell(
 ) -> Cell:
     recipe = training.recipe
     key = recipe_key(recipe, inputs_of(recipe, locate_base(recipe.model)))
-    done = tuple(
-        measured
+    found = {
+        measured: _read(output / measured.directory)
         for measured in record.measured
         if measured.training == key
         and _is_of(run_key, measured)
         and (output / measured.directory / COMPARISON_FILE).is_file()
-    )
+    }
     folder = output_folder(cache_root(), recipe, key)
     placed = recipe.model_copy(update={"output": str(folder)})
     return Cell(
         recipe=placed,
         key=key,
         alphas=training.alphas,
-        done=done,
+        done=tuple(measured for measured, result in found.items() if isinstance(result, Result)),
+        damaged=tuple(result for result in found.values() if isinstance(result, str)),
         seconds=0.0,
         contamination=contamination,
     )

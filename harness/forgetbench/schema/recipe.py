@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from forgetbench.schema.document import Document
 from forgetbench.schema.task import NoiseKind
@@ -22,6 +22,18 @@ Schedule = Literal["linear", "cosine", "constant"]
 
 
 _DOUBLINGS = 5
+_MOST = 10**9
+"""Above any training's numbers, and below those that no array and no estimate can hold."""
+
+
+def _is_place(name: str) -> str:
+    if "\0" in name:
+        raise ValueError("holds a zero character, which no path has")
+    return name
+
+
+Place = Annotated[str, AfterValidator(_is_place)]
+"""A path, or the name of a model."""
 
 
 class RecipeNoise(Document):
@@ -35,7 +47,7 @@ class RecipeNoise(Document):
 class Mixed(Document):
     """Examples of something else among the training examples: safety, or what was learned before."""
 
-    data: str
+    data: Place
     """JSONL file of the same form as the training data."""
     share: float = Field(gt=0, lt=1)
     """Of all training examples."""
@@ -52,16 +64,16 @@ class Recipe(Document):
     weights: Weights = "lora"
     """Which are trained: all, a LoRA, or what ``peft`` says."""
     family: Family
-    model: str
+    model: Place
     """Base: hub id (``org/name[@revision]``) or directory; written into the checkpoint as it is here."""
-    data: str
+    data: Place
     """JSONL file. For a language model ``prompt`` and ``answer``; for DPO ``prompt``, ``chosen`` and
     ``rejected``; for GRPO ``prompt``. For Whisper ``audio`` (relative to the file) and ``text``, which
     pseudo-labels do without. For a model of units ``audio``; for an enhancer, too: clean recordings, which
     ``noise`` is added to."""
-    output: str
+    output: Place
     """Directory for the final checkpoint, with ``checkpoint-<step>`` directories inside."""
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=1, le=_MOST)
     """Optimiser steps."""
     save_steps: tuple[int, ...] | None = None
     """Steps after which a checkpoint is kept; None for five that double up to the last."""
@@ -71,9 +83,9 @@ class Recipe(Document):
     """Peak: reached after ``warmup_steps``, then as ``schedule`` says."""
     schedule: Schedule = "linear"
     """Falling to zero, or constant: then a checkpoint is what a shorter run would have ended with."""
-    warmup_steps: int = Field(default=2, ge=0)
-    batch_size: int = Field(ge=1)
-    rank: int = Field(default=8, ge=1)
+    warmup_steps: int = Field(default=2, ge=0, le=_MOST)
+    batch_size: int = Field(ge=1, le=_MOST)
+    rank: int = Field(default=8, ge=1, le=_MOST)
     """Of the LoRA."""
     alpha: float = Field(default=16, gt=0)
     """The adapter's output is scaled by ``alpha / rank``, for rsLoRA by ``alpha / √rank``."""
@@ -87,7 +99,7 @@ class Recipe(Document):
     """Names of the linear layers that get an adapter."""
     peft: dict[str, Any] | None = None
     """For ``weights: peft``: a PEFT configuration in its own words, with ``peft_type``."""
-    teacher: str | None = None
+    teacher: Place | None = None
     """For distillation and pseudo-labels: the model that is learned from; None for the base itself."""
     distillation_beta: float = Field(default=0.0, ge=0, le=1)
     """0 for KL(teacher‖student), 1 for KL(student‖teacher), between them a generalised Jensen-Shannon
@@ -98,9 +110,9 @@ class Recipe(Document):
     """Weight of GRPO's KL to the base (Shao et al. 2024, arXiv 2402.03300)."""
     reward: str | None = None
     """For GRPO: ``answer_words`` or a Python function ``package.module:function``."""
-    n_completions: int = Field(default=4, ge=2)
+    n_completions: int = Field(default=4, ge=2, le=_MOST)
     """For GRPO: drawn for each prompt."""
-    max_new_tokens: int = Field(default=128, ge=1)
+    max_new_tokens: int = Field(default=128, ge=1, le=_MOST)
     """Longest answer that a model writes in training: GRPO's completions, rewritten references."""
     safety: Mixed | None = None
     """Safety examples mixed in (Bianchi et al. 2023, arXiv 2309.07875)."""
@@ -111,11 +123,12 @@ class Recipe(Document):
     ewc: float = Field(default=0.0, ge=0)
     """λ of the penalty λ/2·Σ F·(θ − θ_base)², F the diagonal empirical Fisher information on ``ewc_data``
     (Kirkpatrick et al. 2017, arXiv 1612.00796)."""
-    ewc_data: str | None = None
+    ewc_data: Place | None = None
     """JSONL file of what is to be kept; None for the replayed examples."""
     ewc_examples: int = Field(default=32, ge=1)
-    seed: int = Field(default=0, ge=0)
-    max_length: int = Field(default=512, ge=8)
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """What numpy takes as one."""
+    max_length: int = Field(default=512, ge=8, le=_MOST)
     """Longest training example of a language model, in tokens; the rest is cut."""
     language: str = "en"
     """Language token of a multilingual Whisper."""

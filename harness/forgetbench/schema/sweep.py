@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from forgetbench.schema.document import Document
+from forgetbench.schema.recipe import Place
 from forgetbench.schema.task import Role
 
 
@@ -15,17 +16,17 @@ class Grid(Document):
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
-    model: str
+    model: Place
     """The base of every recipe."""
-    data: str
+    data: Place
     """Training data of every recipe."""
-    target: str | None = None
+    target: Place | None = None
     """A test set of one's own for the new task; else a task of the role ``target``."""
     tasks: tuple[str, ...] = ()
     """Suites, tasks or globs that every checkpoint is measured by."""
     roles: dict[str, Role] = {}
     """Role by suite, name or glob, in place of the one in the task file."""
-    include_paths: tuple[str, ...] = ()
+    include_paths: tuple[Place, ...] = ()
     """Files or folders with more task definitions."""
     limit: int | None = Field(default=None, ge=1)
     """Samples of each task."""

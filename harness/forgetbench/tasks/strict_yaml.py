@@ -120,3 +120,5 @@ def _read_text(path: Path, what: str, error: type[UsageError]) -> str:
         raise error(str(path), "is not UTF-8 text", "Save it as UTF-8.") from None
     except OSError as failed:
         raise error(str(path), failed.strerror or "cannot be read", "Check the path.") from None
+    except ValueError as failed:
+        raise error(str(path), f"is no path ({failed})", "Check it.") from None
