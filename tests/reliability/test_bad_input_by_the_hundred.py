@@ -232,7 +232,8 @@ def test_run_documents(judge: Judge) -> None:
             judge.ask(f"{name}, a count of 400 digits", *words, found=FOUND)
         (bad / name).write_text((whole / name).read_text())
     for margin in ("1e-320", "1e308", "nan"):
-        ended = judge.ask(f"--margin {margin}", "compare", whole, whole, "--margin", f"facts={margin}")
+        words = ("compare", whole / "run.base.json", whole / "run.json", "--margin", f"facts={margin}")
+        ended = judge.ask(f"--margin {margin}", *words)
         assert "is not between 1e-06 and 1e+09" in ended.errors[0]
     judge.conclude("run documents")
 
