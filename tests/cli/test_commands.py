@@ -191,6 +191,18 @@ def test_env_hides_secrets_and_says_that_they_are_set():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_env_hides_a_secret_wherever_it_stands(cli, monkeypatch, options):
+    token, secret = "hf_abcdefghijklmnopqrstuvwx", "correct-horse-battery"
+    monkeypatch.setenv("HF_PAT", token)
+    monkeypatch.setenv("MY_SECRET", secret)
+    monkeypatch.setenv("FORGETBENCH_NOTE", f"it is {secret}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://tracker/{secret}")
+    shown = cli("env", *options).stdout
+    assert "HF_PAT" in shown and "it is ***" in shown
+    assert token not in shown and secret not in shown
+
+
 def test_env_as_json_and_as_text_say_the_same(cli):
     found = json.loads(cli("env", "--json").stdout)
     said = cli("env").stdout

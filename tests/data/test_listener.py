@@ -56,6 +56,9 @@ def test_the_better_ear_of_a_clarity_listener_hears(tmp_path: Path) -> None:
         ({"frequencies_hz": [500]}, "listeners.json", "lacks 'levels_db_hl'"),
         ({"frequencies_hz": [500, 400], "levels_db_hl": [1, 2]}, "listeners.json", "ascend"),
         ({"frequencies_hz": [500], "levels_db_hl": ["x"]}, "listeners.json", "could not convert"),
+        ({"frequencies_hz": [500], "levels_db_hl": [10**400]}, "listeners.json", "too large"),
+        ({"frequencies_hz": [500], "levels_db_hl": [1e6]}, "listeners.json", "between -20 and 130 dB HL"),
+        ({"frequencies_hz": [500], "levels_db_hl": [-21]}, "listeners.json", "between -20 and 130 dB HL"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, content: Any, name: str, message: str) -> None:

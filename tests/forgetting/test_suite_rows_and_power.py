@@ -244,6 +244,11 @@ def test_an_unsettled_row_needs_more_than_it_has() -> None:
             assert needed is not None and needed > 60
 
 
+def test_more_samples_than_a_document_holds_settle_nothing() -> None:
+    found = paired_mean(rng.normal(size=30, scale=1e6), rng.normal(size=30, scale=1e6), higher_is_better=True)
+    assert samples_needed(found, 1e-6, min_n=20) is None
+
+
 def test_a_row_without_flips_needs_the_n_whose_interval_fits_the_margin() -> None:
     still = paired_binary([1] * 50, [1] * 50, higher_is_better=True)
     needed = samples_needed(still, 0.02, min_n=20)

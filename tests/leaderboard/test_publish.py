@@ -52,6 +52,11 @@ def test_what_is_no_site_is_not_published(tmp_path: Path) -> None:
         publish(tmp_path, str(tmp_path / "x"))
 
 
+def test_a_place_with_a_null_character_is_one_line(site: Path) -> None:
+    with pytest.raises(UsageError, match="null character"):
+        publish(site, "a\0b")
+
+
 def git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -156,6 +156,36 @@ def test_a_damaged_document_leaves_the_earlier_site_as_it_was(tmp_path: Path) ->
     assert (tmp_path / "site" / "index.html").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told"),
+    [
+        ("submission.json", '"steps": 24', f'"steps": {"9" * 310}', "key `steps`"),
+        (
+            "submission.json",
+            '"trained_parameters": 9',
+            f'"trained_parameters": {"9" * 310}',
+            "key `trained_par",
+        ),
+        ("comparison.json", '"n": 400', f'"n": 1{"0" * 400}', "key `rows.0.n`"),
+        ("comparison.json", '"base": 0.62', '"base": 1e308', "it holds 1e308"),
+        ("comparison.json", '"margin": 0.02', '"margin": 5e-324', "key `rows.0.margin`"),
+    ],
+)
+def test_a_number_that_nothing_can_be_computed_of_names_the_submission(
+    name: str, old: str, new: str, told: str, tmp_path: Path
+) -> None:
+    made = write_result(tmp_path / "results", "one", {"arc": 0.0})
+    submission = {"submitter": "me", "steps": 24, "trained_parameters": 9}
+    (made / "submission.json").write_text(json.dumps(submission))
+    assert build(tmp_path).entries
+    text = (made / name).read_text()
+    (made / name).write_text(text.replace(old, new))
+    assert old in text
+    with pytest.raises(DataError, match=told) as refused:
+        build(tmp_path)
+    assert f"{made}/{name}" in str(refused.value)
+
+
 def test_a_board_without_entries_says_how_to_make_one(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     assert "There are no entries yet" in pages(build(tmp_path))["index.html"]

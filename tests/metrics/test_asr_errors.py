@@ -1,3 +1,5 @@
+import time
+
 import jiwer
 import pytest
 from hypothesis import given
@@ -74,6 +76,41 @@ def test_whisper_en_1_is_pinned(text: str, expected: str) -> None:
 )
 def test_whisper_basic_1_is_pinned(text: str, expected: str) -> None:
     assert normalise(text, "whisper_basic@1") == expected
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"[]<>() ", *"\n'.{$%5\u0338\u00a0", "   ", "'s been", "twenty", "one", "ΑΣ", "hmm"])
+    )
+)
+def test_every_text_is_normalised_as_transformers_does(parts: list[str]) -> None:
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
+
+    text = "".join(parts)
+    english, basic = EnglishTextNormalizer(BRITISH_TO_AMERICAN), BasicTextNormalizer()
+    assert normalise(text, "whisper_en@1") == english(text).strip()
+    assert normalise(text, "whisper_basic@1") == basic(text).strip()
+
+
+@pytest.mark.parametrize(
+    "loop",
+    ["0" * 5000, "1\u0301" * 5000, "one" + " decillion o" * 400, "9" * 4299 + " point o decillion"],
+    ids=["digits", "marked digits", "words", "a multiplied number"],
+)
+def test_a_number_without_end_is_an_answer_and_is_scored(loop: str) -> None:
+    answer = f"It is sixty minutes. {loop}"
+    assert normalise(answer, "whisper_en@1").startswith("it is 60 minutes")
+    assert asr_stats("it is 60 minutes", answer, normaliser="whisper_en@1")["wer"][0] >= 1
+
+
+@pytest.mark.parametrize(
+    "text", ["[<" * 20_000, "(" * 40_000, "([" * 20_000 + "])", "a" + " " * 40_000 + "b"]
+)
+@pytest.mark.parametrize("name", ["whisper_en@1", "whisper_basic@1"])
+def test_a_bracket_that_is_never_closed_takes_no_time(text: str, name: str) -> None:
+    begun = time.process_time()
+    normalise(text, name)
+    assert time.process_time() - begun < 2
 
 
 def test_no_american_spelling_is_mapped_on() -> None:

@@ -1,11 +1,12 @@
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
 
 from forgetbench.errors import SampleError, TaskError
-from forgetbench.metrics.answer_text import content_words, degenerate
+from forgetbench.metrics.answer_text import content_words, degenerate, has_structure
 from forgetbench.metrics.judges import TEXT_JUDGES, is_model_judge, judge
 from forgetbench.metrics.phrase_judges import GCG29, XSTEST_PREFIXES
 from forgetbench.metrics.refusal import refusal_margin, refusal_stats
@@ -107,3 +108,14 @@ def test_a_margin_of_nonfinite_openings_is_an_error(broken: float, place: int) -
     with pytest.raises(SampleError) as caught:
         refusal_margin(values, [2, 4], n_refusal=1)
     assert caught.value.code == "nonfinite_score"
+
+
+def test_a_request_of_empty_lines_takes_no_time() -> None:
+    begun = time.process_time()
+    judge("refusal@1")("\n" * 20_000, "I cannot help with that.")
+    assert time.process_time() - begun < 2
+
+
+def test_items_of_a_list_are_counted_across_empty_lines() -> None:
+    assert has_structure("\n\n  - a\n\n\n\t- b")
+    assert not has_structure("\n\n- a\n\n")

@@ -156,6 +156,12 @@ def test_policies(judge: Judge) -> None:
     for label, text in HAND_MADE_YAML.items():
         path.write_text(text)
         judge.ask(label, "gate", result, "--policy", path)
+    for margin in ("1.0e-320", "5.0e-324", "1.0e+308", "1" + "0" * 400):
+        path.write_text(f"margins: {{tasks: {{facts: {margin}}}}}")
+        assert (
+            "margins.tasks.facts"
+            in judge.ask(f"a margin of {margin[:9]}", "gate", result, "--policy", path).errors[0]
+        )
     judge.conclude("policies")
 
 
@@ -168,6 +174,10 @@ def test_boards(judge: Judge) -> None:
     for label, text in HAND_MADE_YAML.items():
         path.write_text(text)
         judge.ask(label, "leaderboard", "build", path, "--output", judge.root / "site" / "cache")
+    for margin in ("1.0e-320", "5.0e-324"):
+        path.write_text(as_yaml(tree) + f"margins: {{roles: {{general: {margin}}}}}")
+        ended = judge.ask(margin, "leaderboard", "build", path, "--output", judge.root / "site" / "cache")
+        assert "margins.roles.general" in ended.errors[0]
     judge.conclude("boards")
 
 
@@ -245,6 +255,22 @@ def test_run_documents(judge: Judge) -> None:
         for label in damaged(bad / source.name, json.loads(source.read_text()), json.dumps, n=40):
             judge.ask(f"{source.name}, {label}", *commands[number % len(commands)])
             number += 1
+    shutil.rmtree(bad)
+    shutil.copytree(whole, bad)
+    for name, change in {
+        "run.json": lambda d: d["checkpoint"]["components"][0].update(parameters=10**400),
+        "comparison.json": lambda d: d["rows"][0].update(n=10**400),
+    }.items():
+        tree = json.loads((whole / name).read_text())
+        change(tree)
+        (bad / name).write_text(json.dumps(tree))
+        for words in commands[0], ("leaderboard", "verify", bad):
+            judge.ask(f"{name}, a count of 400 digits", *words, found=FOUND)
+        (bad / name).write_text((whole / name).read_text())
+    for margin in ("1e-320", "1e308", "nan"):
+        words = ("compare", whole / "run.base.json", whole / "run.json", "--margin", f"facts={margin}")
+        ended = judge.ask(f"--margin {margin}", *words)
+        assert "is not between 1e-06 and 1e+09" in ended.errors[0]
     judge.conclude("run documents")
 
 
@@ -330,6 +356,15 @@ def test_lm_eval_output(judge: Judge) -> None:
     cycle = {"group_subtasks": {"a": ["b"], "b": ["a"], "c": ["a", "facts"]}}
     results.write_text(json.dumps({**json.loads(good), **cycle}))
     judge.ask("groups in a circle", *ask)
+    results.write_text(good)
+    config = json.loads(good)["config"]
+    for label, changed in {
+        "a limit without end": {"config": config | {"limit": float("inf")}},
+        "too many parameters": {"config": config | {"model_num_parameters": 10**400}},
+        "too many samples": {"n-samples": {"facts": {"original": 10**400, "effective": -5}}},
+    }.items():
+        results.write_text(json.dumps({**json.loads(good), **changed}))
+        judge.ask(label, *ask)
     results.write_text(good)
     lines = [json.loads(line) for line in samples.read_text().splitlines()]
     for label in damaged(samples, lines, lambda rows: "\n".join(map(json.dumps, rows)), n=60):
@@ -508,6 +543,7 @@ COMMAND_LINES = (
     "run --model 'x*' --tasks choices", "run --model asr=,lm=x --tasks choices", "run --model os:abort",
     "run --model asr=x,asr=y --tasks choices", "run --model nose=x --tasks choices", "compare gone",
     "compare gone gone", "compare . .", "compare gone gone --margin a", "compare gone gone --margin a=-1",
+    "run --model x --tasks choices --power-analysis --effect-size 1e-200",
     "report gone", "report . --format pdf", "gate gone --policy gone.yaml", "gate . --policy .",
     "tasks show gone", "tasks validate gone.yaml", "tasks validate .", "tasks unknown", "fetch --tasks gone",
     "rescore gone --normaliser none", "selftest --model gone --tasks retention-mini --offline", "card gone",

@@ -92,6 +92,13 @@ def test_others_results_stay_and_ours_are_read_by_huggingface_hub(result: Result
     assert found == {"Theirs": ("acc", 0.5), "Arc": ("acc", 0.62 - 0.03), "Facts": ("acc", 0.62 + 0.01)}
 
 
+@pytest.mark.parametrize("args", ["5", "[forgetbench]", "forgetbench"])
+def test_a_metric_of_others_stays_whatever_its_args_are(args: str, result: Result) -> None:
+    card = updated_card(CARD.replace("value: 0.5}", f"value: 0.5, args: {args}}}"), result)
+    index = yaml.safe_load(card.split("---\n")[1])["model-index"]
+    assert index[0]["results"][0]["metrics"][0]["args"] == yaml.safe_load(args)
+
+
 def test_a_missing_score_is_no_result(result: Result) -> None:
     assert "Empty" not in updated_card(None, result).split("---")[1]
 

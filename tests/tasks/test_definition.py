@@ -48,7 +48,8 @@ def test_one_line_adopts_an_lm_eval_task(tmp_path: Path) -> None:
         (("version: 1", "version: one"), "line 2, key `version`", "valid integer"),
         (("  path: data.jsonl", "  path: data.jsonl\n  pth: x"), "line 8, key `dataset.pth`", "unknown key"),
         (("margin: 0.02\n", ""), "key `margin`", "missing key"),
-        (("margin: 0.02", "margin: 0"), "line 11, key `margin`", "greater than 0"),
+        (("margin: 0.02", "margin: 0"), "line 11, key `margin`", "greater than or equal to 0.000001"),
+        (("margin: 0.02", "margin: 1.0e-200"), "line 11, key `margin`", "greater than or equal to 0.000001"),
         (
             ("role: general", "role: generall"),
             "line 5, key `role`",

@@ -64,9 +64,7 @@ def _margins(values: list[str] | None) -> dict[str, float]:
         try:
             found[name] = float(value)
         except ValueError:
-            found[name] = 0.0
-        if not 0 < found[name] < float("inf"):
             raise UsageError(
-                f"--margin {name}={value}", "is no positive number", "Such as 0.02 for 2 points."
-            )
+                f"--margin {name}={value}", "is no number", "Such as 0.02 for 2 points."
+            ) from None
     return found

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from typing import Any
 
 from forgetbench.cli import options as o
-from forgetbench.redact import SECRET_NAME
+from forgetbench.redact import SECRET_NAME, redact
 
 SETTINGS = re.compile(
     r"(HF|HUGGINGFACE|TRANSFORMERS|MLFLOW|FORGETBENCH|CUDA|OMP|MKL|TOKENIZERS|TORCH|PYTORCH)_\w+"
@@ -36,7 +36,7 @@ def read_env(environ: Mapping[str, str]) -> dict[str, Any]:
     from forgetbench import __version__
     from forgetbench.engine.processes import available_cores
     from forgetbench.plugins import installed_plugins
-    from forgetbench.tracking.store import tracking_address, without_password
+    from forgetbench.tracking.store import tracking_address
 
     return {
         "forgetbench": __version__,
@@ -46,7 +46,7 @@ def read_env(environ: Mapping[str, str]) -> dict[str, Any]:
         "cores": available_cores(),
         "memory_gib": _memory_gib(),
         "gpu": _gpu(),
-        "mlflow_tracking_uri": without_password(tracking_address()),
+        "mlflow_tracking_uri": redact(tracking_address()),
         "packages": _packages(),
         "plug-ins": installed_plugins(),
         "settings": shown_settings(environ),
@@ -55,15 +55,10 @@ def read_env(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def shown_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables that matter here; of a secret only that it is set."""
-    from forgetbench.tracking.store import without_password
-
     chosen = {
         name: value for name, value in sorted(environ.items()) if SETTINGS.fullmatch(name) or name in ALSO
     }
-    return {
-        name: HIDDEN if SECRET_NAME.search(name) else without_password(value)
-        for name, value in chosen.items()
-    }
+    return {name: HIDDEN if SECRET_NAME.search(name) else redact(value) for name, value in chosen.items()}
 
 
 def _packages() -> dict[str, str | None]:

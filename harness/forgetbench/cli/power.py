@@ -41,9 +41,13 @@ class Power:
                 continue
             if not wanted:
                 raise UsageError(name, "belongs to --power-analysis", "Add --power-analysis or leave it out.")
-            if not 0.0 < value < (float("inf") if name == "--effect-size" else 1.0):
-                between = "above 0" if name == "--effect-size" else "between 0 and 1"
-                raise UsageError(f"{name} {value:g}", f"is not {between}", "Correct the value.")
+            from forgetbench.schema.number import LARGEST_MARGIN, SMALLEST_MARGIN
+
+            low, high = (SMALLEST_MARGIN, LARGEST_MARGIN) if name == "--effect-size" else (0.0, 1.0)
+            if not low < value < high:
+                raise UsageError(
+                    f"{name} {value:g}", f"is not between {low:g} and {high:g}", "Correct the value."
+                )
         if not wanted:
             return None
         return cls(effect_size, 0.05 if rate is None else rate, 0.8 if power is None else power)

@@ -82,5 +82,5 @@ def _audiogram(entry: Mapping[str, Any], thing: str) -> Audiogram:
         return Audiogram(tuple(map(float, entry["frequencies_hz"])), tuple(map(float, entry["levels_db_hl"])))
     except KeyError as error:
         raise DataError(thing, f"lacks {error}", _FORMAT) from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(thing, str(error), _FORMAT) from None

@@ -30,6 +30,7 @@ from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.forgetting.asked import count_differing
 from forgetbench.forgetting.join import join
 from forgetbench.forgetting.pairs import compare
+from forgetbench.schema.number import LARGEST_MARGIN, SMALLEST_MARGIN
 from forgetbench.schema.run import Arm, RunDocument, SuiteRowInfo, TaskResult
 from forgetbench.schema.task import LmEval, Role
 from forgetbench.tasks.registry import load_registry
@@ -241,6 +242,9 @@ def _overridden(document: RunDocument, roles: Mapping[str, str], margins: Mappin
         for pattern, value in values.items():
             if option == "role" and value not in get_args(Role):
                 raise UsageError(f"role {value!r}", "is unknown", f"One of {', '.join(get_args(Role))}.")
+            if option == "margin" and not SMALLEST_MARGIN <= float(value) <= LARGEST_MARGIN:
+                between = f"is not between {SMALLEST_MARGIN:g} and {LARGEST_MARGIN:g}"
+                raise UsageError(f"margin {pattern}={value}", between, "Such as 0.02 for 2 points.")
             chosen = {
                 task.name for task in tasks if pattern in task.suites or fnmatchcase(task.name, pattern)
             }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from forgetbench.forgetting.join import NO_RECORD
 from forgetbench.metrics.aggregate import aggregate
 from forgetbench.metrics.diagnostics import rates
 from forgetbench.schema.metric import MetricSpec
+from forgetbench.schema.number import LARGEST_COUNT
 from forgetbench.schema.run import (
     Arm,
     CheckpointInfo,
@@ -234,15 +236,20 @@ def _definition_hash(task: LoggedTask) -> str:
 
 
 def _count(task: LoggedTask, which: str) -> int | None:
-    count = (task.fact("n-samples") or {}).get(which)
-    return count if isinstance(count, int) else None
+    return _counted((task.fact("n-samples") or {}).get(which))
+
+
+def _counted(value: Any) -> int | None:
+    """Return a count of others; None for what is none."""
+    return int(value) if isinstance(value, int | float) and 0 <= value <= LARGEST_COUNT else None
 
 
 def _whole(version: Any) -> int:
     try:
-        return int(float(version))
+        found = _counted(float(version))
     except (TypeError, ValueError, OverflowError):
         return 1
+    return 1 if found is None else found
 
 
 def _suite_row(name: str, members: tuple[str, ...], known: LmEval | None) -> SuiteRowInfo:
@@ -270,7 +277,7 @@ def _checkpoint(run: LoggedRun) -> CheckpointInfo:
         fingerprint=run.digest,
         capabilities=("score_text", "generate"),
         revision=config.get("model_sha") or None,
-        parameters=config.get("model_num_parameters"),
+        parameters=_counted(config.get("model_num_parameters")),
     )
     return CheckpointInfo(name=name, fingerprint=run.digest, components=(component,))
 
@@ -281,7 +288,7 @@ def _settings(run: LoggedRun) -> Settings:
     return Settings(
         seed=seed if isinstance(seed, int) else 0,
         limit=_limit(config),
-        batch_size=int(size) if size.isdigit() else 1,
+        batch_size=int(size) if re.fullmatch("[0-9]{1,9}", size) else 1,
         chat_template="auto" if run.last.get("chat_template_sha") else "none",
         load=LoadSettings(
             dtype=str(config.get("model_dtype") or "unknown").removeprefix("torch."),
@@ -293,7 +300,7 @@ def _settings(run: LoggedRun) -> Settings:
 def _limit(config: Mapping[str, Any]) -> int | None:
     """Return the limit of the newest results file; below 1 it is a share, and each task has its own."""
     limit = config.get("limit")
-    return int(limit) if isinstance(limit, int | float) and limit >= 1 else None
+    return _counted(limit) or None
 
 
 def _environment(last: Mapping[str, Any]) -> Environment:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from forgetbench.forgetting.paired import PairedEstimate
+from forgetbench.schema.number import LARGEST_COUNT
 
 POWER = 0.8
 
@@ -62,13 +63,18 @@ def mean_sd(omega2: float, sigma2: float = 0.0, repeats: int = 1) -> float:
 
 
 def samples_needed(estimate: PairedEstimate, margin: float, *, min_n: int) -> int | None:
-    """Return how many pairs an unsettled row needs; None where no number would settle it.
+    """Return how many pairs an unsettled row needs; None where no number would settle it, or none below 2⁶³.
 
     That is the n which sees a loss of one margin with 80 % power. Where the row has more than
     that already, the true loss lies near a boundary of the verdict: then the n at which an
     interval around the same estimate would leave that boundary. Where clusters were drawn, the n is
     that of more clusters of the same size: more samples of the same ones may never settle it.
     """
+    needed = _samples_needed(estimate, margin, min_n=min_n)
+    return needed if needed is None or needed <= LARGEST_COUNT else None
+
+
+def _samples_needed(estimate: PairedEstimate, margin: float, *, min_n: int) -> int | None:
     n, low, high, degradation = estimate.n, estimate.ci_low, estimate.ci_high, estimate.degradation
     if estimate.samples and n > estimate.samples:
         min_n = math.ceil(min_n * n / estimate.samples)

@@ -39,6 +39,8 @@ def publish(site: Path, to: str) -> str:
     """
     if not (site / MARKER).is_file():
         raise UsageError(str(site), "is no built board", "Run `forgetbench leaderboard build` first.")
+    if "\0" in to:
+        raise UsageError(f"--to {to}", "is no place: it has a null character", "Correct it.")
     if to == BRANCH:
         return commit_site(site, Path.cwd())
     if to.startswith("hf:"):

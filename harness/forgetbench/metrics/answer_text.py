@@ -12,7 +12,7 @@ _QUOTATION = re.compile(r'"[^"\s]+\s[^"\s]+\s[^"]*"|\bsay(?:ing)?\b[^.!?:"]{0,40
 """Three words or more: one or two are a term that is spoken of."""
 _SPEAKER = re.compile(r"^\W*(?:assistant|ai|bot|response|answer|model)\s*:\s*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+|\s*\n\s*")
-_ITEM = re.compile(r"^\s*(?:\d+[.):]|[-*•–]|step \d+|[a-h][.)])\s+\S", re.MULTILINE | re.IGNORECASE)
+_ITEM = re.compile(r"^[^\S\n]*(?:\d+[.):]|[-*•–]|step \d+|[a-h][.)])\s+\S", re.MULTILINE | re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _TOKEN = re.compile(r"\w+")
 LEAST_ITEMS = 2

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+LEVELS_DB_HL = (-20.0, 130.0)
+"""What audiometers reach (IEC 60645-1: -10 to 120), with room on both sides."""
+
 
 @dataclass(frozen=True)
 class Audiogram:
@@ -28,6 +31,9 @@ class Audiogram:
             raise ValueError("frequencies and levels of an audiogram are finite numbers")
         if self.frequencies_hz[0] <= 0 or np.any(np.diff(self.frequencies_hz) <= 0):
             raise ValueError("the frequencies of an audiogram are positive and ascend")
+        low, high = LEVELS_DB_HL
+        if min(self.levels_db_hl) < low or max(self.levels_db_hl) > high:
+            raise ValueError(f"the levels of an audiogram lie between {low:g} and {high:g} dB HL")
 
     def levels_at(self, frequencies_hz: ArrayLike) -> NDArray[np.float64]:
         """Return thresholds in dB HL: linear over log frequency, held below the first and above the last."""

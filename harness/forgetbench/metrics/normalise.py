@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable
 from functools import cache
 from typing import cast
@@ -85,13 +87,25 @@ BRITISH_TO_AMERICAN: dict[str, str] = {
     "vapour": "vapor",
 }
 """The most usual spellings; part of what ``whisper_en@1`` means, so a change here needs ``@2``."""
+_IN_BRACKETS = re.compile(r"[<\[][^>\]]*[>\]]")
+_LONG_SPACE = re.compile(r"\s{3,}")
+_PIECE = 200
+"""Characters whose numbers, spelled out too, ``int()`` reads under any limit of Python's."""
 
 
 @cache
 def _whisper_english() -> Callable[[str], str]:
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
-    return cast("Callable[[str], str]", EnglishTextNormalizer(BRITISH_TO_AMERICAN))
+    normalizer = cast("Callable[[str], str]", EnglishTextNormalizer(BRITISH_TO_AMERICAN))
+
+    def in_pieces_where_needed(text: str) -> str:
+        try:
+            return normalizer(text)
+        except ValueError:  # a number longer than int() reads
+            return " ".join(map(normalizer, textwrap.wrap(text, _PIECE, break_on_hyphens=False)))
+
+    return in_pieces_where_needed
 
 
 @cache
@@ -113,6 +127,10 @@ def normalise(text: str, name: str) -> str:
     punctuation, nothing in brackets; diacritics stay. A language without spaces is one long word to it:
     judge that by ``cer``.
 
+    An output that loops is normalised, too. Where a number has more digits than Python's ``int()`` reads
+    (4 300), the normaliser of transformers fails; such a text, and no other, is normalised in pieces of at
+    most 200 characters, cut between words where there are any.
+
     Raises:
         TaskError: There is no normaliser of this name.
 
@@ -123,7 +141,23 @@ def normalise(text: str, name: str) -> str:
     if name == "none":
         return text
     if name == "whisper_en@1":
-        return _whisper_english()(text).strip()
+        return _whisper_english()(_without_asides(text)).strip()
     if name == "whisper_basic@1":
-        return _whisper_basic()(text).strip()
+        return _whisper_basic()(_without_asides(text)).strip()
     raise TaskError(f"normaliser {name!r}", "is not known", "Known: whisper_en@1, whisper_basic@1, none.")
+
+
+def _without_asides(text: str) -> str:
+    """Do the normalisers' first step, which leaves out what is in brackets, in linear time.
+
+    Their patterns look for the end of the text again from each bracket that is never closed, and from each
+    space of a long run. Neither a "{" in its place nor fewer spaces changes what they return.
+    """
+    text = _IN_BRACKETS.sub("", _closed(text.lower(), "[<", ">]"))
+    return _LONG_SPACE.sub("  ", _closed(text, "(", ")"))
+
+
+def _closed(text: str, opening: str, closing: str) -> str:
+    """Return a text where every opening bracket has a closing one after it; the others are ``{``."""
+    end = max(map(text.rfind, closing))
+    return text[: end + 1] + text[end + 1 :].translate(dict.fromkeys(map(ord, opening), "{"))

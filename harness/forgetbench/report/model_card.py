@@ -217,9 +217,14 @@ def _of_others(results: Any) -> Iterator[Any]:
         if not isinstance(metrics, list):
             yield entry
             continue
-        kept = [m for m in metrics if not (isinstance(m, Mapping) and OURS in (m.get("args") or {}))]
+        kept = [metric for metric in metrics if not _is_ours(metric)]
         if kept or not metrics:
             yield {**entry, "metrics": kept}
+
+
+def _is_ours(metric: Any) -> bool:
+    args = metric.get("args") if isinstance(metric, Mapping) else None
+    return isinstance(args, Mapping) and OURS in args
 
 
 def _block(index: list[Any], end_of_line: str) -> str:

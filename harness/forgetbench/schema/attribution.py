@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from forgetbench.schema.document import Document
+from forgetbench.schema.number import Count
 from forgetbench.schema.run import ComponentRole
 
 
@@ -37,7 +38,7 @@ class TaskAttribution(Document):
     title: str
     metric: str
     higher_is_better: bool
-    n: int
+    n: Count
     """Samples that every one of the systems could score."""
     level: float
     """Of the intervals: simultaneous over the shares and the interaction."""
@@ -76,7 +77,7 @@ class Attribution(Document):
     checkpoint: str
     identical: tuple[ComponentRole, ...]
     """Components that are the same in both arms: not swapped."""
-    n_systems: int
+    n_systems: Count
     """Mixed systems that were run."""
     tasks: tuple[TaskAttribution, ...]
     not_attributed: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from forgetbench.schema.document import Document
+from forgetbench.schema.number import Count
 from forgetbench.schema.policy import Margins
 from forgetbench.schema.task import Role
 
@@ -32,7 +33,7 @@ class Board(Document):
     """In place of the tasks' own: verdicts follow from the stored intervals and these."""
     sort: str = "rank"
     """Column that the page is sorted by when it opens, ``-`` before it for descending."""
-    limit: int | None = Field(default=None, gt=0)
+    limit: Count | None = Field(default=None, gt=0)
     """The ``--limit`` that every run must have; without this key, all samples. The page says it."""
     seed: int = 0
     """The ``--seed`` that every run must have: it chooses the samples of a limit, and nobody picks theirs."""
@@ -47,8 +48,8 @@ class Submission(Document):
     submitter: Annotated[str, Field(min_length=1, max_length=100)]
     method: Annotated[str, Field(max_length=100)] | None = None
     """How the checkpoint was made, such as ``lora`` or ``full``."""
-    steps: int | None = Field(default=None, ge=0)
-    trained_parameters: int | None = Field(default=None, ge=0)
+    steps: Count | None = None
+    trained_parameters: Count | None = None
     url: Annotated[str, Field(max_length=500, pattern=r"^https://[^\s<>\"']+$")] | None = None
     """Where the weights or the paper are."""
     hardware: Words = ""
@@ -65,7 +66,7 @@ class Problem(Document):
 
     file: str
     """Relative to the submission."""
-    row: int | None = None
+    row: Count | None = None
     """Of a sample file, from 0."""
     sample: str = ""
     reason: str

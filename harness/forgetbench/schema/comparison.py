@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from forgetbench.schema.document import Document
+from forgetbench.schema.number import LARGEST_MARGIN, SMALLEST_MARGIN, Count, Margin
 from forgetbench.schema.run import CheckpointInfo, Diagnostics
 from forgetbench.schema.task import Role, WordClass
 
@@ -17,10 +18,10 @@ Decision = Literal["SHIP", "DO NOT SHIP", "NEED MORE"]
 class Transitions(Document):
     """What happened to each sample of a binary score (first digit: base right, second: checkpoint right)."""
 
-    n11: int
-    n10: int
-    n01: int
-    n00: int
+    n11: Count
+    n10: Count
+    n01: Count
+    n00: Count
 
     @property
     def flips(self) -> float | None:
@@ -55,14 +56,15 @@ class DegenerateShare(Document):
     ci_low: float | None = None
     """Interval of the degradation, at the row's level."""
     ci_high: float | None = None
-    margin: float = Field(gt=0)
+    margin: float = Field(ge=SMALLEST_MARGIN / 1000, le=LARGEST_MARGIN)
+    """The row's, over the range of its metric."""
     verdict: Verdict
 
 
 class RunawayOutputs(Document):
     """Samples of which an output has more errors than its reference has words, where they are few."""
 
-    n: int
+    n: Count
     degradation_without: float | None = None
     """Degradation over the other samples."""
 
@@ -76,7 +78,7 @@ class Row(Document):
     role: Role
     metric: str
     higher_is_better: bool
-    margin: float = Field(gt=0)
+    margin: Margin
     verdict: Verdict
     reason: str = ""
     base: float | None = None
@@ -97,10 +99,10 @@ class Row(Document):
     poi: float | None = None
     """Share of bootstrap draws in which the checkpoint is better (Bisani & Ney 2004)."""
     method: str = ""
-    n: int = 0
-    n_clusters: int | None = None
+    n: Count = 0
+    n_clusters: Count | None = None
     coverage: float | None = None
-    unpaired: int = 0
+    unpaired: Count = 0
     """Samples that only one arm could score."""
     transitions: Transitions | None = None
     """Of a suite row: summed over its tasks."""
@@ -116,7 +118,7 @@ class Row(Document):
     """Degradation of the same checkpoint against itself, as ``selftest`` found it: a loss must exceed it."""
     smallest_detectable: float | None = None
     """Degradation that this n detects with 80 % power."""
-    required_n: int | None = None
+    required_n: Count | None = None
     """For an unsettled row: the n that 80 % power at the margin needs; with ``n_clusters``, of so many more
     clusters of the same size."""
     notes: tuple[str, ...] = ()
@@ -142,7 +144,7 @@ class GroupRow(Document):
 
     value: str
     """The group: one value of the column ``GroupFamily.by``."""
-    n: int
+    n: Count
     verdict: Verdict
     reason: str = ""
     base: float | None = None
@@ -164,19 +166,19 @@ class GroupFamily(Document):
     """Column of the data, such as ``speaker``, or ``condition``."""
     metric: str
     higher_is_better: bool
-    margin: float
+    margin: Margin
     level: float
     """1 − α/k over the k groups."""
     rows: tuple[GroupRow, ...]
-    smallest_n: int
+    smallest_n: Count
     """Samples of the smallest group shown."""
     worst_served: str | None = None
     """The group with the checkpoint's worst score, whatever it was before; the first of equal ones."""
     lost_most: str | None = None
     """The group whose score became worse by most; None where none became worse."""
-    groups_left_out: int = 0
+    groups_left_out: Count = 0
     """The smallest groups, where there are more than a family holds."""
-    n_ungrouped: int = 0
+    n_ungrouped: Count = 0
     """Samples without a value in the column: they form no group."""
 
 
@@ -186,7 +188,7 @@ class WordClassLoss(Document):
     task: str
     title: str
     word_class: WordClass
-    n_words: int
+    n_words: Count
     """Reference words of the class, counted in each condition."""
     base: float
     """Substituted or deleted words over ``n_words``."""
@@ -202,7 +204,7 @@ class BesideMetric(Document):
     higher_is_better: bool
     base: float | None
     checkpoint: float | None
-    n: int
+    n: Count
     """Samples of the checkpoint's arm that have it."""
     reason: str = ""
     """Why there is no value."""
@@ -215,7 +217,7 @@ class ArmRate(Document):
     """Judged answers over planned ones."""
     rate: float | None
     """As the judge counted."""
-    n: int
+    n: Count
     corrected: float | None = None
     """For the judge's sensitivity and specificity (Rogan & Gladen 1978); None where these are not known."""
     ci_low: float | None = None
@@ -265,7 +267,7 @@ class HearingCost(Document):
     title: str
     metric: str
     higher_is_better: bool
-    n: int
+    n: Count
     level: float
     """Of the intervals."""
     base: ArmHearing
@@ -282,7 +284,7 @@ class RepresentationDrift(Document):
 
     task: str
     title: str
-    n: int
+    n: Count
     cka: tuple[float | None, ...]
     """Debiased linear CKA, from the first layer's input to the last; None where features do not vary."""
 
@@ -306,7 +308,7 @@ class Comparison(Document):
     base: CheckpointInfo
     checkpoint: CheckpointInfo
     alpha: float
-    family_size: int
+    family_size: Count
     """Verdict-bearing rows of the roles general and safety, judged together."""
     rows: tuple[Row, ...]
     details: tuple[Row, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from forgetbench.schema.document import Document
+from forgetbench.schema.number import Count
 from forgetbench.schema.run import ComponentRole
 
 Heard = Literal["enhance", "transcribe"]
@@ -33,7 +34,7 @@ class ComponentCost(Document):
     capability: Heard | None = None
     """What was timed; None where the component can neither clean nor transcribe speech."""
     clips: tuple[ClipTime, ...] = ()
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: Count | None = None
     """Of a process of its own that loads the model and hears the clips, Python and libraries included; on
     CUDA, of the device's memory."""
     not_measured: str = ""
@@ -60,7 +61,7 @@ class Cost(Document):
 
     measured_at: str
     """Time in UTC: the two arms of one measurement share it, and times of two are never compared."""
-    processors: int
+    processors: Count
     """How many the process could use."""
     components: tuple[ComponentCost, ...]
     turns: tuple[TurnTime, ...] = ()

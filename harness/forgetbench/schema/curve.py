@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from forgetbench.schema.document import Document
+from forgetbench.schema.number import Count
 from forgetbench.schema.task import Role
 
 Exposure = Literal["steps", "tokens", "audio_s"]
@@ -21,14 +22,14 @@ class Training(Document):
     """``lora``, ``full`` or what else PEFT or the table calls it."""
     hyperparameters: str | None = None
     """Names all else that was chosen, but the seed: of a recipe, a digest of it and of its data."""
-    steps: int | None = Field(default=None, ge=0)
+    steps: Count | None = None
     """Optimiser steps."""
-    tokens: int | None = Field(default=None, ge=0)
+    tokens: Count | None = None
     """Tokens seen in training."""
     audio_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Seconds of the recordings that it could learn from, each counted once."""
-    trained_parameters: int | None = Field(default=None, ge=0)
-    lora_rank: int | None = Field(default=None, ge=1)
+    trained_parameters: Count | None = None
+    lora_rank: Count | None = Field(default=None, ge=1)
     seed: int | None = None
     target_loss: float | None = Field(default=None, allow_inf_nan=False)
     """On the new task, in nats per token."""
@@ -82,8 +83,8 @@ class CurvePoint(Document):
 class LawHeldOut(Document):
     """How the law, fitted on the smaller runs, predicted the largest."""
 
-    n_fitted: int
-    n: int
+    n_fitted: Count
+    n: Count
     error: float
     """Mean absolute error in units of the measure."""
     relative: float | None
@@ -99,8 +100,8 @@ class LawResult(Document):
     measure: str
     law: str
     formula: str
-    n: int
-    n_runs: int
+    n: Count
+    n_runs: Count
     not_fitted: str = ""
     """Why it could not be fitted; then it predicts nothing."""
     parameters: dict[str, float] = {}
@@ -132,7 +133,7 @@ class RunFigures(Document):
 
     run: str
     group: str
-    n_checkpoints: int
+    n_checkpoints: Count
     measures: tuple[str, ...]
     """General measures of which more is better: the elements of the mean."""
     luo_fg: float | None
@@ -148,7 +149,7 @@ class MatchedGainResult(Document):
     first: str
     second: str
     gain: float
-    n_runs: tuple[int, int]
+    n_runs: tuple[Count, Count]
     forgetting_first: float | None
     forgetting_second: float | None
     difference: float | None

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from forgetbench.schema.document import Document
+from forgetbench.schema.number import Margin
 from forgetbench.schema.task import Role
 
-Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

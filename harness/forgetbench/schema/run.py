@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from forgetbench.schema.document import Document
+from forgetbench.schema.number import Count, Margin
 from forgetbench.schema.task import Capability, Role
 
 Arm = Literal["base", "checkpoint"]
@@ -41,10 +42,10 @@ class ComponentInfo(Document):
     """sha256 over the content of weights, adapter, tokenizer, chat template and generation config."""
     capabilities: tuple[Capability, ...]
     revision: str | None = None
-    parameters: int | None = None
-    bytes: int | None = None
+    parameters: Count | None = None
+    bytes: Count | None = None
     """Size of the weights as stored, an adapter's base included; None where unknown."""
-    adapter_parameters: int | None = None
+    adapter_parameters: Count | None = None
     """How many of ``parameters`` an adapter adds; None without one."""
     chat_template_sha256: str | None = None
 
@@ -62,7 +63,7 @@ class Sampling(Document):
 
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     top_p: float = Field(default=1.0, gt=0, le=1)
-    top_k: int = Field(default=0, ge=0)
+    top_k: Count = Field(default=0, ge=0)
     """0: from all tokens."""
     min_p: float = Field(default=0.0, ge=0, le=1)
 
@@ -71,15 +72,15 @@ class Settings(Document):
     """Everything that the run key is made of, beside the tasks."""
 
     seed: int = 0
-    limit: int | None = None
-    limits: dict[str, int] = {}
+    limit: Count | None = None
+    limits: dict[str, Count] = {}
     """Samples by task, by ``--budget`` or ``--limit TASK=N``; the smaller of this and ``limit`` holds."""
     sampling: Sampling | None = None
     """None: greedy."""
-    repeats: int = Field(default=1, ge=1)
+    repeats: Count = Field(default=1, ge=1)
     """Answers drawn for each generated sample; its score is their mean."""
-    num_fewshot: int | None = None
-    batch_size: int = 16
+    num_fewshot: Count | None = None
+    batch_size: Count = 16
     chat_template: Literal["auto", "base", "checkpoint", "none"] = "auto"
     load: LoadSettings = LoadSettings()
 
@@ -100,7 +101,7 @@ class MetricValue(Document):
 
     value: float | None
     """None where nothing could be measured: missing is missing, never zero."""
-    n: int
+    n: Count
     type: MetricType
     higher_is_better: bool
     worst: float | None = None
@@ -129,14 +130,14 @@ class SampleFile(Document):
 
     path: str
     sha256: str
-    n: int
+    n: Count
 
 
 class TaskResult(Document):
     """What one arm did on one task."""
 
     name: str
-    version: int
+    version: Count
     title: str
     role: Role
     suites: tuple[str, ...] = ()
@@ -146,7 +147,7 @@ class TaskResult(Document):
     reason: str = ""
     """Why it was skipped or failed."""
     primary: str
-    margin: float = Field(gt=0)
+    margin: Margin
     chance: float | None = Field(default=None, ge=0, lt=1)
     licence: str = ""
     dataset: str = ""
@@ -154,11 +155,11 @@ class TaskResult(Document):
     """Commit of a hub data set, ``sha256:…`` of a local file, or ``unpinned``."""
     component: str | None = None
     """Fingerprint of the component that served the task."""
-    n_available: int | None = None
+    n_available: Count | None = None
     """Samples that the task has without a limit; None where unknown."""
-    n_planned: int = 0
-    n_scored: int = 0
-    errors: dict[str, int] = {}
+    n_planned: Count = 0
+    n_scored: Count = 0
+    errors: dict[str, Count] = {}
     """Sample errors by code."""
     metrics: dict[str, MetricValue] = {}
     diagnostics: Diagnostics = Diagnostics()
@@ -167,7 +168,7 @@ class TaskResult(Document):
     noise_floor: float | None = None
     """Degradation of this component against itself on this task, in the primary metric's units, as the last
     ``selftest`` found it; None without one."""
-    first_token_ids: tuple[int, ...] = ()
+    first_token_ids: tuple[Count, ...] = ()
     """How the first prompt starts for this arm's tokenizer: a differing template shows here."""
     prompting: str = ""
     """How the prompts were made, where a run of another tool says so: chat template, worked examples."""
@@ -190,7 +191,7 @@ class SuiteRowInfo(Document):
     name: str
     title: str
     role: Role
-    margin: float = Field(gt=0)
+    margin: Margin
     tasks: tuple[str, ...]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, TypeAdapter, model_validator
 
 from forgetbench.schema.document import Document
+from forgetbench.schema.number import Margin
 
 Role = Literal["target", "general", "safety", "cost", "distribution"]
 """``distribution``: how far the outputs moved, for better or worse; shown, a family of its own, no gate."""
@@ -129,7 +130,7 @@ class TaskBase(Document):
     description: str = ""
     suites: tuple[str, ...] = ()
     role: Role
-    margin: float = Field(gt=0, allow_inf_nan=False)
+    margin: Margin
     """Largest degradation that is acceptable, in units of the primary metric."""
     licence: str
     citation: str = ""
@@ -637,7 +638,7 @@ class LmEval(TaskBase):
     role: Role = "general"
     version: int = Field(default=1, ge=1)
     title: str = ""
-    margin: float = Field(default=0.02, gt=0, allow_inf_nan=False)
+    margin: Margin = 0.02
     licence: str = "as stated by the data set"
     capability: Capability = "score_text"
     """``generate`` for a task that generates."""
