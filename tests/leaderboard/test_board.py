@@ -200,7 +200,7 @@ def test_the_same_pair_and_run_twice_is_an_error(board_result: Callable[..., Pat
         ({"colour": "red"}, "unknown key"),
         ({"sort": "beauty"}, "is no column"),
         ({"tasks": ["nonsense"]}, "no task or suite has this name"),
-        ({"margins": {"tasks": {"arc": -1}}}, "greater than 0"),
+        ({"margins": {"tasks": {"arc": -1}}}, "greater than or equal to 0.000001"),
         ({"roles": ["cost"]}, "has no task of the roles cost"),
         ({"name": "../up"}, "pattern"),
     ],

@@ -14,6 +14,7 @@ from forgetbench.metrics.asr import word_errors
 from forgetbench.report.html.edits import edits
 from forgetbench.report.html.forest import axis_of, by_unit
 from forgetbench.schema.comparison import Row
+from forgetbench.schema.number import LARGEST_MARGIN, SMALLEST_MARGIN
 
 
 def row(metric: str = "acc", **numbers: Any) -> Row:
@@ -54,7 +55,7 @@ def test_places_are_in_order_and_inside(numbers: list[tuple[Any, ...]]) -> None:
             assert (mark.point > mark.margin) or not each.degradation > each.margin + 0.01
 
 
-@given(*[st.floats() | st.none()] * 3, st.floats(0, exclude_min=True))
+@given(*[st.floats() | st.none()] * 3, st.floats(SMALLEST_MARGIN, LARGEST_MARGIN))
 def test_no_number_is_too_odd_for_an_axis(
     degradation: float | None, low: float | None, high: float | None, margin: float
 ) -> None:
