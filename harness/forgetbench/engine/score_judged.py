@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from forgetbench.engine.journal import Answer, ScoreJournal
+from forgetbench.engine.one_by_one import whole_or_one_by_one
 from forgetbench.engine.plan import ENGINE_VERSION, PlannedTask
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.score import SCORING_ERROR, Scored
 from forgetbench.metrics.diagnostics import empty, looping
 from forgetbench.metrics.judges import UNPARSABLE
 from forgetbench.metrics.refusal import refusal_stats
-from forgetbench.models.judge import BATCH, Exchange, JudgeSource, ModelJudge, Verdict, load_judge
+from forgetbench.models.judge import BATCH, Exchange, JudgeSource, Verdict, load_judge
 from forgetbench.schema.run import LoadSettings
 
 
@@ -79,27 +80,19 @@ def _ask(
     progress.say(f"{task.name}: judged by {planned.judge.component.source}")
     judge = load_judge(planned.judge, settings)
     progress.begin(f"{task.title or task.name}: judging", len(exchanges), len(exchanges) - n_missing)
+
+    def failed(error: Exception) -> None:
+        progress.say(f"{task.name}, the judge: {type(error).__name__}: {error}")
+
     for batch in missing:
-        for exchange, verdict in zip(batch, _verdicts(judge, batch, task.name, progress), strict=True):
+        verdicts = whole_or_one_by_one(judge.judge, batch, failed=failed)
+        for exchange, verdict in zip(batch, verdicts, strict=True):
             if verdict is not None:
                 journal.write(_key(exchange), _stored(verdict))
         progress.advance(len(batch))
     progress.end()
     del judge
     gc.collect()
-
-
-def _verdicts(
-    judge: ModelJudge, batch: Sequence[Exchange], task: str, progress: Progress
-) -> list[Verdict | None]:
-    """Return the verdicts of a batch; where it fails, of each alone, and None where that fails."""
-    try:
-        return [*judge.judge(batch)]
-    except Exception as error:
-        if len(batch) == 1:
-            progress.say(f"{task}, the judge: {type(error).__name__}: {error}")
-            return [None]
-    return [verdict for each in batch for verdict in _verdicts(judge, [each], task, progress)]
 
 
 def _stored(verdict: Verdict) -> dict[str, float]:

@@ -6,6 +6,7 @@ import gc
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from forgetbench.data.audio import resample
 from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import get
 from forgetbench.engine.journal import Answer, Journal
+from forgetbench.engine.one_by_one import whole_or_one_by_one
 from forgetbench.engine.plan import ENGINE_VERSION, PlannedTask
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.recordings import text_prediction
@@ -136,25 +138,24 @@ def _hear(
     progress.say(f"{task.name}: heard by {planned.recogniser.source}")
     model = load(planned.recogniser, settings.load)
     assert isinstance(model, SpeechRecogniser)
+
+    def failed(error: Exception) -> None:
+        progress.say(f"{task.name}, the recogniser: {type(error).__name__}: {error}")
+
     for batch in missing:
         clips = [_at_rate(spoken[i], model.sampling_rate) for i in batch]
-        heard = zip(batch, _written(model, clips, task, progress), strict=True)
+        heard = zip(
+            batch,
+            whole_or_one_by_one(partial(_written, model, task.language), clips, failed=failed),
+            strict=True,
+        )
         journal.write({files[i].sha256: Answer(prediction=said) for i, said in heard if said is not None})
     del model
     gc.collect()
 
 
-def _written(
-    model: SpeechRecogniser, clips: Sequence[Audio], task: HeardByRecogniser, progress: Progress
-) -> list[RawPrediction | None]:
-    """Return what is written of each clip; where a batch fails, of each alone, and None where that fails."""
-    try:
-        return [text_prediction(output) for output in model.transcribe(clips, language=task.language)]
-    except Exception as error:
-        if len(clips) == 1:
-            progress.say(f"{task.name}, the recogniser: {type(error).__name__}: {error}")
-            return [None]
-    return [said for clip in clips for said in _written(model, [clip], task, progress)]
+def _written(model: SpeechRecogniser, language: str, clips: Sequence[Audio]) -> list[RawPrediction]:
+    return [text_prediction(output) for output in model.transcribe(clips, language=language)]
 
 
 def _text(journal: Journal, file: AudioFile) -> str | None:
