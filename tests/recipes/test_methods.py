@@ -355,6 +355,7 @@ def test_what_whisper_cannot_take_is_refused_with_a_reason(
         ("grpo", {"dpo_beta": 0.2}, "dpo_beta is for dpo"),
         ("full", {"distillation_beta": 0.5}, "distillation_beta is for distillation"),
         ("full", {"n_completions": 8}, "n_completions is for grpo"),
+        ("full", {"language": "de"}, "language is for the family whisper, and this is causal_lm"),
     ],
 )
 def test_a_field_that_the_training_would_not_read_is_refused(
@@ -362,6 +363,14 @@ def test_a_field_that_the_training_would_not_read_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=match):
         run_recipe(causal(name, tiny_causal, pairs, tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_field_of_language_models_is_refused_for_whisper(
+    tiny_whisper: Path, manifest: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="max_length is for the family causal_lm, and this is whisper"):
+        run_recipe(causal("full", tiny_whisper, manifest, tmp_path / "out", max_length=64))
     assert not (tmp_path / "out").exists()
 
 

@@ -34,6 +34,12 @@ _OF_METHODS: dict[str, tuple[Method, ...]] = {
     "n_completions": ("grpo",),
 }
 """Fields that no other method reads: given to one, they would change nothing, and nobody would know."""
+_OF_FAMILIES: dict[str, Family] = {
+    "distillation_beta": "causal_lm",
+    "max_length": "causal_lm",
+    "language": "whisper",
+}
+"""The same of families."""
 
 
 def refusal(method: Method, family: Family) -> str | None:
@@ -84,6 +90,10 @@ def _check_nothing_ignored(recipe: Recipe, thing: str) -> None:
         if recipe.method not in methods and _is_changed(recipe, field):
             cause = f"{field} is for {' and '.join(methods)}, and this is {recipe.method}"
             raise UsageError(thing, cause, f"Use the recipe {methods[0]}, or leave {field} out.")
+    for field, family in _OF_FAMILIES.items():
+        if recipe.family != family and _is_changed(recipe, field):
+            cause = f"{field} is for the family {family}, and this is {recipe.family}"
+            raise UsageError(thing, cause, f"Leave {field} out.")
 
 
 def _is_changed(recipe: Recipe, field: str) -> bool:
