@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RAY_FAULTS := tests/reliability/test_ray_faults.py
+BENCHMARKS := cli_startup bootstrap enhancement_scoring whisper_speed text_engine many_adapters leaderboard report long_run
 LOWEST := .venv-lowest
 LOWEST_TESTS := tests/models/test_causal_lm.py tests/models/test_text_families.py tests/models/test_whisper.py \
 	tests/models/test_ctc.py tests/models/test_speech_lora.py tests/engine/test_run.py tests/engine/test_lm_eval.py \
@@ -56,17 +57,11 @@ board: $(STAMP)
 	$(BIN)/forgetbench leaderboard verify results/smollm2-135m --board smollm2-135m --record
 	$(BIN)/forgetbench leaderboard build smollm2-135m --results results/smollm2-135m --output board
 
-bench: $(STAMP)
-	$(BIN)/python benchmarks/cli_startup.py
-	$(BIN)/python benchmarks/bootstrap.py
-	$(BIN)/python benchmarks/enhancement_scoring.py
-	$(BIN)/python benchmarks/whisper_speed.py
-	$(BIN)/python benchmarks/validity.py --quick
-	$(BIN)/python benchmarks/text_engine.py
-	$(BIN)/python benchmarks/many_adapters.py
-	$(BIN)/python benchmarks/leaderboard.py
-	$(BIN)/python benchmarks/report.py
-	$(BIN)/python benchmarks/long_run.py
+bench: $(STAMP)  # all of them, and then those that missed a goal
+	@for benchmark in $(BENCHMARKS); do \
+		$(BIN)/python benchmarks/$$benchmark.py || missed="$$missed $$benchmark"; \
+	done; $(BIN)/python benchmarks/validity.py --quick || missed="$$missed validity"; \
+	test -z "$$missed" || { echo "goals missed:$$missed"; exit 1; }
 
 clean:
 	rm -rf $(VENV) $(LOWEST) .demo site board

@@ -57,6 +57,18 @@ def test_the_line_over_alpha_ends_the_run(run: Run, made: Path, tmp_path: Path) 
     assert line.startswith("forgetbench run --model lora --base") and " --alpha 0.5 " in line
 
 
+def test_json_says_which_part_was_chosen(run: Run, made: Path) -> None:
+    done = run(made / "lora", more=("--alpha", "0.5,1", "--json"))
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert len(said["results"]) == 2
+    (line,) = said["alpha_lines"]
+    assert line["model"] == str(made / "lora")
+    assert [point["alpha"] for point in line["points"]] == [0.5, 1.0]
+    assert line["chosen"] in (None, 0.5, 1.0)
+    assert (line["chosen"] is None) == (line["conclusion"].startswith("No α"))
+
+
 def test_adapters_of_one_base_load_it_once(
     run: Run, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,15 @@ def test_the_model_is_ours_unless_another_is_named(words: list[str], expected: l
     assert with_model(words) == expected
 
 
+def test_an_unknown_task_is_the_users_mistake(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["lm-eval", "--model_args", f"pretrained={made / 'llama'}", "--tasks", "no_such_task"]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert line.startswith("error: --tasks no_such_task: lm-eval has no such task. ")
+
+
 @pytest.fixture
 def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Run the stock tasks by a command line, and return its results file."""

@@ -14,6 +14,7 @@ from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.checkpoint import resolve
 from forgetbench.models.interface import GenerateRequest, ScoreRequest
 from forgetbench.models.load import load
+from forgetbench.models.recipe_facts import read_facts
 from forgetbench.recipes.base import locate_base
 from forgetbench.recipes.make import command_of, definitions, make_recipe, read_overrides
 from forgetbench.recipes.methods import REFUSED, refusal
@@ -305,6 +306,17 @@ def test_a_rewriting_that_loses_a_number_is_not_learned() -> None:
     assert keeps("Charge it for 3 hours, please.", "Charge for 3 hours.")
     assert not keeps("Charge it for a few hours.", "Charge for 3 hours.")
     assert not keeps("", "Charge.") and not keeps("Yes.", "Clean it each evening with a soft dry cloth.")
+
+
+def test_an_adapter_on_four_bits_learns_after_it_was_measured(
+    tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    fields = {"load_in_4bit": True, "learning_rate": 0.05, "steps": 8, "save_steps": [1, 8]}
+    run_recipe(causal("lora", tiny_causal, pairs, tmp_path / "out", **fields))
+    first, last = (read_facts(tmp_path / "out" / f"checkpoint-{step}") for step in (1, 8))
+    assert first is not None and last is not None
+    assert first.target_loss is not None and last.target_loss is not None
+    assert last.target_loss < first.target_loss - 0.01
 
 
 def test_four_bits_need_bitsandbytes(

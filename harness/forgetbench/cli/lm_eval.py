@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import typer
 
+from forgetbench.errors import UsageError
+
 EPILOG = (
     "[bold]Examples[/bold]\n\n"
     "forgetbench lm-eval --model_args pretrained=./my-lora --tasks hellaswag,mmlu --num_fewshot 5\n\n"
@@ -22,13 +24,25 @@ _NAME_A_SIZE = {"--batch_size", "-b"}
 
 
 def lm_eval(context: typer.Context) -> None:
-    """Run lm-eval's command line on our text engine: the same scores, several times the speed."""
+    """Run lm-eval's command line on our text engine: the same scores, several times the speed.
+
+    Raises:
+        UsageError: lm-eval has no such task.
+    """
     sys.argv = ["lm-eval", *with_model(context.args)]
     from lm_eval.__main__ import cli_evaluate
 
     import forgetbench.models.lm_eval_model  # noqa: F401  registers the model
 
-    cli_evaluate()
+    try:
+        cli_evaluate()
+    except ValueError as error:
+        if not str(error).startswith("Tasks not found"):
+            raise
+        unknown = str(error).partition(":")[2].strip().splitlines()[0]
+        raise UsageError(
+            f"--tasks {unknown}", "lm-eval has no such task", "`forgetbench lm-eval ls tasks` lists them."
+        ) from error
 
 
 def with_model(words: Sequence[str]) -> list[str]:

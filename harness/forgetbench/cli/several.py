@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from forgetbench.engine.ray_engine import RayWorkers
     from forgetbench.engine.results import Result
     from forgetbench.engine.run import Prepared, Request
+    from forgetbench.forgetting.alpha_line import AlphaLine
     from forgetbench.forgetting.gate import Gate
     from forgetbench.schema.policy import Policy
 
@@ -45,6 +46,7 @@ def run_several(
     """
     from forgetbench.engine.run import prepare_each
     from forgetbench.models.resident_base import ResidentBase
+    from forgetbench.report.alpha_line import line_json
 
     resident = ResidentBase()
     everything = prepare_each(request, models, alphas=alphas)
@@ -70,13 +72,16 @@ def run_several(
         except ForgetbenchError as error:
             failures.append(error)
             _head(f"{_name(prepared)}: {error}", as_json=True)
-    if as_json:
-        write_json(plans if dry_run else _as_json(results, gates))
+    lines = []
     if alphas and not dry_run:
         for model in models:
             own = [(prepared, result) for prepared, result in results if prepared.request.model == model]
-            _show_alpha_line(own, as_json=as_json)
-    elif not dry_run:
+            if line := _show_alpha_line(own, as_json=as_json):
+                lines.append({"model": model, **line_json(line)})
+    if as_json:
+        documents = plans if dry_run else _as_json(results, gates)
+        write_json({"results": documents, "alpha_lines": lines} if lines else documents)
+    if not alphas and not dry_run:
         _show_curve(results, request.output, mlflow=mlflow, offline=request.offline, as_json=as_json)
     _raise(failures, len(everything))
     if judged := [gated.exit_code for gated in gates if gated is not None]:
@@ -150,7 +155,7 @@ def _show_adaptability(
         out.print(plain(str(path)), style="dim", soft_wrap=True)
 
 
-def _show_alpha_line(results: Sequence[tuple[Prepared, Result]], *, as_json: bool) -> None:
+def _show_alpha_line(results: Sequence[tuple[Prepared, Result]], *, as_json: bool) -> AlphaLine | None:
     """Print and write how gain and loss go with α, beside the result of the largest one."""
     from forgetbench.engine.results import read_samples
     from forgetbench.forgetting.alpha_line import alpha_line, alpha_point
@@ -169,12 +174,13 @@ def _show_alpha_line(results: Sequence[tuple[Prepared, Result]], *, as_json: boo
         if prepared.alpha is not None and result.base is not None
     ]
     if not points:
-        return
+        return None
     out, line = console(as_json=as_json), alpha_line(points)
     out.print(alpha_table(line))
     path = max(results, key=lambda pair: pair[0].alpha or 0.0)[1].directory / FILE_NAME
     write_csv(line, path)
     out.print(plain(str(path)), style="dim", soft_wrap=True)
+    return line
 
 
 def _raise(failures: Sequence[ForgetbenchError], n_models: int) -> None:

@@ -98,8 +98,10 @@ def _scaled(component: Component, base: Component, alpha: float) -> Component:
     )
     if component.format == "peft" and component.path is not None:
         config = read_json(component.path / "adapter_config.json")
-        bias = config.get("bias", "none") != "none"
-        if config.get("peft_type") != "LORA" or bias or any(config.get(key) for key in _NOT_LINEAR):
+        from forgetbench.models.weights import leaves_base_whole
+
+        more = config.get("bias", "none") != "none" or any(config.get(key) for key in _NOT_LINEAR)
+        if config.get("peft_type") != "LORA" or more or not leaves_base_whole(config):
             raise UsageError(
                 f"--alpha {alpha:g}",
                 f"{component.source} is no adapter whose whole change is a plain LoRA",

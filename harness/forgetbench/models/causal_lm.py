@@ -61,7 +61,7 @@ class CausalLM:
         ends = [*(eos if isinstance(eos, list) else [eos]), tokenizer.eos_token_id]
         self._ends = tuple(sorted({int(end) for end in ends if end is not None}))
         pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, *self._ends)
-        n_embedded = model.get_input_embeddings().num_embeddings  # a tokenizer may name a token beyond
+        n_embedded = len(model.get_input_embeddings().weight)  # a tokenizer may name a token beyond
         self._pad = next((int(t) for t in pads if t is not None and t < n_embedded), 0)
         self.window = _window(model.config, tokenizer)
         self.scorer = TextScorer(model)

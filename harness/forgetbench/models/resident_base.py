@@ -1,7 +1,8 @@
 """A base that stays loaded while adapters are put on it, one after another.
 
-Each adapter is merged (float32) or laid beside the weights (half precision) as ``load_weights`` does: a
-checkpoint scores the same either way. Merged weights are put back from a copy, bit for bit.
+Each adapter is merged or laid beside the weights as ``load_weights`` does: a checkpoint scores the same
+either way. Merged weights are put back from a copy, bit for bit;
+an adapter that changes more gets a base of its own.
 """
 
 from __future__ import annotations
@@ -64,10 +65,10 @@ class ResidentBase:
         self._undo = _nothing
 
     def _adapted(self, component: Component, settings: LoadSettings) -> Any:
-        from forgetbench.models.weights import put_adapter
+        from forgetbench.models.weights import can_merge, put_adapter
 
         adapted = put_adapter(self._model, component)
-        if settings.dtype != "float32":
+        if settings.dtype != "float32" or not can_merge(adapted):
             self._undo = adapted.unload
             return adapted.to(dtype=self._model.dtype).eval().requires_grad_(False)
         before = _targets(adapted)
@@ -102,8 +103,11 @@ def swaps(component: Component) -> bool:
         return False
     if component.base is None or component.path is None:
         return component.format in ("transformers", "gguf")
+    from forgetbench.models.weights import leaves_base_whole
+
     config = read_json(component.path / "adapter_config.json")
-    is_plain = config.get("peft_type") == "LORA" and not any(
+    is_plain = config.get("peft_type") == "LORA" and leaves_base_whole(config)
+    is_plain = is_plain and not any(
         config.get(key) for key in ("modules_to_save", "trainable_token_indices", "target_parameters")
     )
     files = weight_files(component.path, "adapter_model")

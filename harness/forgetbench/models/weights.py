@@ -7,7 +7,8 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -26,6 +27,8 @@ EVERYWHERE = "auto"
 """The device that stands for all there are: accelerate lays the layers over them."""
 _MATCH = "import json, re, sys; ps, ns = json.load(sys.stdin); [re.fullmatch(p, n) for p in ps for n in ns]"
 _PATIENCE_S = 10.0
+_STARTS_BESIDE = (None, True, False, "gaussian", "orthogonal")
+"""Ways to begin a LoRA that leave the base's weights as they are."""
 _TRAINING_ONLY = ("masked_spec_embed",)
 """Weights that only training uses: published CTC models lack them."""
 
@@ -40,8 +43,8 @@ def load_weights(
 ) -> Any:
     """Return the component's model, in eval mode, its adapter applied.
 
-    In float32 a LoRA is merged into its base: the same function, without two more products per layer. In half
-    precision a merge would round the update away, and the adapter stays beside the weights.
+    In float32 a LoRA is merged into its base where that is the same function, without two more products per
+    layer. In half precision a merge would round the update away, and the adapter stays beside the weights.
 
     Args:
         auto_class: The transformers class with ``from_pretrained``.
@@ -63,8 +66,8 @@ def load_weights(
         del start
     if component.base is not None:
         adapted = put_adapter(model, component)
-        is_lora = adapted.peft_config["default"].peft_type == "LORA"
-        model = adapted.merge_and_unload() if is_lora and merge and dtype is torch.float32 else adapted
+        merges = merge and dtype is torch.float32 and can_merge(adapted)
+        model = adapted.merge_and_unload() if merges else adapted
     try:
         device = None if settings.device == EVERYWHERE else settings.device
         return model.to(device=device, dtype=dtype).eval().requires_grad_(False)
@@ -100,14 +103,42 @@ def without_adapter(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+def can_merge(adapted: Any) -> bool:
+    """Say whether merging an adapter into its base gives the same function: a LoRA's products alone.
+
+    A weight that another layer shares (a head tied to its embedding) would change there, too.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    config = adapted.peft_config["default"]
+    if config.peft_type != "LORA" or config.lora_bias:
+        return False
+    uses = Counter(id(parameter) for _, parameter in adapted.named_parameters(remove_duplicate=False))
+    layers = [m.get_base_layer() for m in adapted.modules() if isinstance(m, BaseTunerLayer)]
+    return all(uses[id(p)] == 1 for layer in layers for p in layer.parameters(recurse=False))
+
+
+def leaves_base_whole(config: Mapping[str, Any]) -> bool:
+    """Say whether PEFT puts a LoRA beside its base's weights without changing these or their layers.
+
+    PiSSA (Meng et al. 2024, arXiv 2404.02948), OLoRA and their like take a part out of each weight first.
+
+    Args:
+        config: The adapter's ``adapter_config.json``.
+    """
+    start = config.get("init_lora_weights", True)
+    return start in _STARTS_BESIDE and not config.get("layer_replication")
+
+
 def can_switch_off(component: Component) -> bool:
     """Say whether the base is left whole under an adapter: it holds LoRA weights and nothing else.
 
     Embeddings, heads and biases that were trained along are in the adapter's file, too.
     """
-    return component.base is not None and all(
-        "lora_" in tensor.name for tensor in _adapter_tensors(component)
-    )
+    if component.base is None or component.path is None:
+        return False
+    is_beside = leaves_base_whole(read_json(component.path / "adapter_config.json"))
+    return is_beside and all("lora_" in tensor.name for tensor in _adapter_tensors(component))
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def trainable(model: Any, recipe: Recipe, base: Base, *, task_type: str | None) 
     config = peft_config(recipe, base, task_type=task_type)
     if recipe.load_in_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        _never_pack(model)
     try:
         return get_peft_model(model, config)
     except ValueError as error:
@@ -61,6 +62,13 @@ def trainable(model: Any, recipe: Recipe, base: Base, *, task_type: str | None) 
         wanted = sorted(config.target_modules or ())
         cause = f"the model has no {' or '.join(wanted)}"
         raise UsageError("target_modules", cause, f"Choose among {', '.join(names)}.") from None
+
+
+def _never_pack(model: Any) -> None:
+    """Keep bitsandbytes from packing weights when they are first evaluated on a CPU: they pass no gradient."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def peft_config(recipe: Recipe, base: Base, *, task_type: str | None) -> Any:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -22,7 +23,7 @@ FILE_NAME = "alpha_line.csv"
 _COLUMNS = (
     "alpha", "gain_margins", "worst_general_task", "worst_general_margins", "decision",
     "gain_margins_first_half", "regresses_first_half", "gain_margins_second_half", "regresses_second_half",
-    "chosen",
+    "chosen", "confirmed", "gain_kept",
 )  # fmt: skip
 
 
@@ -63,8 +64,29 @@ def write_csv(line: AlphaLine, path: Path) -> None:
         ]
         general = (csv_text(worst.name), margins_lost(worst)) if worst else (None, None)
         decision = point.whole.decision
-        writer.writerow((point.alpha, gain(point.whole), *general, decision, *halves, point is line.chosen))
+        is_chosen = point is line.chosen
+        found = (is_chosen, line.is_confirmed, line.gain_kept) if is_chosen else (is_chosen, None, None)
+        writer.writerow((point.alpha, gain(point.whole), *general, decision, *halves, *found))
     write_atomically(path, text.getvalue().encode())
+
+
+def line_json(line: AlphaLine) -> dict[str, Any]:
+    """Return a line as values for JSON; gains in margins of the targets, None where unknown."""
+    return {
+        "chosen": line.chosen and line.chosen.alpha,
+        "is_confirmed": line.is_confirmed,
+        "gain_kept": line.gain_kept,
+        "conclusion": conclusion(line),
+        "points": [
+            {
+                "alpha": point.alpha,
+                "decision": point.whole.decision,
+                "gain_margins": gain(point.whole),
+                "regresses_nowhere": regresses_nowhere(point.whole),
+            }
+            for point in line.points
+        ],
+    }
 
 
 def _cells(point: AlphaPoint) -> Iterator[Text]:
