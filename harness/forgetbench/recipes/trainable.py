@@ -65,7 +65,7 @@ def trainable(model: Any, recipe: Recipe, base: Base, *, task_type: str | None) 
 
 
 def _never_pack(model: Any) -> None:
-    """Keep bitsandbytes from packing weights when they are first evaluated on a CPU: they pass no gradient."""
+    """Keep bitsandbytes from packing weights when first evaluated on a CPU: packed, they pass no gradient."""
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
