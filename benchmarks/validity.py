@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from forgetbench.forgetting.family import simultaneous_level
+from forgetbench.forgetting.matched_gain import PlanePoint, at_matched_gain
 from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean
 from forgetbench.forgetting.power import binary_sd, mean_sd, required_n
 from forgetbench.forgetting.seed_rows import over_seeds
@@ -254,6 +255,30 @@ def seeds_of_a_method(
     return draw
 
 
+def methods_at_equal_gain(seeds: int, spreads: tuple[float, float], loss: float = 0.1) -> Draw:
+    """Two methods of as many runs each, of which the first forgets more; a run spreads by its seed."""
+
+    def draw(rng: Rng) -> PairedEstimate:
+        methods = [
+            [
+                [PlanePoint(gain=0.0, forgetting=0.0), PlanePoint(gain=1.0, forgetting=lost)]
+                for lost in rng.normal(mean, spread, seeds)
+            ]
+            for mean, spread in zip((2.0 * loss, loss), spreads, strict=True)
+        ]
+        found = at_matched_gain(*methods, gain=1.0, level=LEVEL)
+        return PairedEstimate(
+            level=LEVEL,
+            method="",
+            n=seeds,
+            degradation=found.difference,
+            ci_low=found.low,
+            ci_high=found.high,
+        )
+
+    return draw
+
+
 def suite(*members: Draw, level: float = LEVEL) -> Draw:
     """One row over several tasks."""
     return lambda rng: mean_of_members([member(rng) for member in members], level=level)
@@ -349,6 +374,7 @@ def studies() -> Iterator[Study]:
             yield Study(name, seeds_of_a_method(count, spread), 0.1, {"coverage": AT_LEAST})
     yield from power_studies()
     yield from loop_studies()
+    yield from equal_gain_studies()
 
 
 def power_studies() -> Iterator[Study]:
@@ -380,6 +406,14 @@ def loop_studies() -> Iterator[Study]:
     seen = Speech(8, 30, loops=(0.0, 0.02), loop_seen=True)
     name = "WER, 30 speakers of 8, 2 % of the checkpoint's loop, one seen"
     yield Study(name, seen, seen.truth, {"coverage": AT_LEAST})
+
+
+def equal_gain_studies() -> Iterator[Study]:
+    """Yield two methods where both have gained the same, of the same spread over seeds and of another."""
+    for spreads in ((0.05, 0.05), (0.02, 0.1)):
+        for seeds in (2, 3, 5):
+            name = f"methods at equal gain, {seeds} seeds that spread by {spreads[0]:g} and {spreads[1]:g}"
+            yield Study(name, methods_at_equal_gain(seeds, spreads), 0.1, {"coverage": AT_LEAST}, 4)
 
 
 def simulate(number: int, pairs: int, seed: int) -> list[Cell]:

@@ -79,7 +79,7 @@ def make_curve(checkpoints: Sequence[Trained], *, exposure: Exposure, seed: int 
         laws=tuple(found for found, _ in laws),
         lines=tuple(lines_of(laws, points, exposure, seed=seed)),
         runs=tuple(_figures(points, measures)),
-        matched_gain=tuple(_matched(points, measures, seed)),
+        matched_gain=tuple(_matched(points, measures)),
         scope=tuple(_scope(points)),
     )
 
@@ -203,9 +203,7 @@ def _figures(points: Sequence[CurvePoint], measures: Sequence[Measure]) -> Itera
         )
 
 
-def _matched(
-    points: Sequence[CurvePoint], measures: Sequence[Measure], seed: int
-) -> Iterator[MatchedGainResult]:
+def _matched(points: Sequence[CurvePoint], measures: Sequence[Measure]) -> Iterator[MatchedGainResult]:
     """Compare each two groups with the base, which gained and lost nothing, as the start of every run."""
     start = PlanePoint(gain=0.0, forgetting=0.0)
     for measure in measures:
@@ -219,7 +217,7 @@ def _matched(
             shared = common_range(groups[one], groups[other])
             for share in GAINS if shared and shared[1] > 0 else ():
                 gain = share * shared[1] if shared else 0.0
-                found = at_matched_gain(groups[one], groups[other], gain, seed=seed)
+                found = at_matched_gain(groups[one], groups[other], gain)
                 yield MatchedGainResult(
                     measure=measure.name,
                     first=one,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-DRAWS = 2000
+from forgetbench.forgetting.paired import FloatArray, Interval, t_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,8 @@ class MatchedGain:
         first: Mean forgetting of the first method's runs there; None outside the common range.
         second: Of the second's.
         difference: ``first − second``: positive where the first forgets more.
-        low: Percentile interval of the difference, over runs; None with fewer than two runs of either.
+        low: Interval of the difference, over runs; None with fewer than two runs of either, and where
+            neither method's runs differ.
         high: Its upper end.
     """
 
@@ -81,13 +83,7 @@ class MatchedGain:
 
 
 def at_matched_gain(
-    first: Sequence[Run],
-    second: Sequence[Run],
-    gain: float,
-    *,
-    level: float = 0.95,
-    draws: int = DRAWS,
-    seed: int = 0,
+    first: Sequence[Run], second: Sequence[Run], gain: float, *, level: float = 0.95
 ) -> MatchedGain:
     """Compare two methods where both have gained the same on the target.
 
@@ -96,8 +92,6 @@ def at_matched_gain(
         second: Runs of the other.
         gain: Where to compare.
         level: Of the interval.
-        draws: Bootstrap resamples of the runs of each method.
-        seed: Of the bootstrap.
 
     Returns:
         Nulls where ``gain`` lies outside the common range.
@@ -109,13 +103,38 @@ def at_matched_gain(
     a, b = (np.array([v for v in column if v is not None]) for column in values)
     if len(a) < len(first) or len(b) < len(second):
         return MatchedGain(gain=gain, first=None, second=None, difference=None)
-    means = (float(a.mean()), float(b.mean()))
-    low = high = None
-    if min(len(a), len(b)) > 1:
-        rng = np.random.default_rng(seed)
-        drawn = [rng.choice(v, (draws, len(v))).mean(axis=1) for v in (a, b)]
-        tail = (1 - level) / 2
-        low, high = (float(end) for end in np.quantile(drawn[0] - drawn[1], [tail, 1 - tail]))
+    interval = welch_interval(a, b, level=level)
     return MatchedGain(
-        gain=gain, first=means[0], second=means[1], difference=means[0] - means[1], low=low, high=high
+        gain=gain,
+        first=float(a.mean()),
+        second=float(b.mean()),
+        difference=float(a.mean() - b.mean()),
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
     )
+
+
+def welch_interval(first: FloatArray, second: FloatArray, *, level: float) -> Interval | None:
+    """Return the t interval of a difference of means of two groups whose variances may differ.
+
+    A bootstrap over two, three or five runs of each method covers .69, .79 or .85 at 95 %; this holds its
+    level.
+    Source: Welch 1947, Biometrika 34 (degrees of freedom by Welch and Satterthwaite).
+
+    Args:
+        first: Values of shape (runs,), of any unit.
+        second: Those of the other group, in the same unit.
+        level: Confidence level.
+
+    Returns:
+        None with fewer than two values of either, and where neither group's values differ: no spread was
+        seen to make an interval of.
+    """
+    groups = (first, second)
+    if min(map(len, groups)) < 2 or not any(np.ptp(group) for group in groups):
+        return None
+    squares = [float(np.var(group, ddof=1)) / len(group) for group in groups]
+    shares = [square / sum(squares) for square in squares]
+    df = 1.0 / sum(share**2 / (len(group) - 1) for share, group in zip(shares, groups, strict=True))
+    difference = float(first.mean() - second.mean())
+    return t_interval(difference, math.sqrt(sum(squares)), df, level=level)[0]

@@ -199,10 +199,11 @@ def _matched_sentences(curve: Curve, titles: Mapping[str, Measure]) -> Iterator[
         measure = titles[found.measure]
         word = "more" if found.difference > 0 else "less"
         interval = numbers.interval(found.ci_low, found.ci_high, metric=measure.metric)
+        no_interval = "one run of either" if min(found.n_runs) < 2 else "the runs do not differ"
         yield (
             f"At equal gain ({numbers.difference(found.gain, metric=metric)}), {plain(found.first)} loses "
             f"{_size(abs(found.difference), measure)} {word} than {plain(found.second)} in "
-            f"{plain(measure.title)} {interval or '(one run of either: no interval)'}"
+            f"{plain(measure.title)} {interval or f'({no_interval}: no interval)'}"
         )
 
 

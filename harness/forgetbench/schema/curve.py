@@ -155,7 +155,7 @@ class MatchedGainResult(Document):
     difference: float | None
     """First minus second: positive where the first forgets more."""
     ci_low: float | None = None
-    """95 % interval over training runs; None with fewer than two of either."""
+    """95 % t interval over training runs (Welch 1947); None with fewer than two of either, or no spread."""
     ci_high: float | None = None
 
 
