@@ -62,8 +62,9 @@ def cases(folder: Path) -> Iterator[Case]:
     teacher = str(folder / "full-smollm")
     yield Case("distillation", "distillation", SMOLLM, CARE, {"teacher": teacher})
     yield Case("sdft-rewrite", "sdft-rewrite", SMOLLM, CARE, {})
-    yield Case("DPO", "dpo", SMOLLM, folder / "preferences.jsonl", {})
-    yield Case("GRPO", "grpo", SMOLLM, CARE, {})
+    quick = {"learning_rate": 1e-3}  # ten times the recipe's: so few steps would show nothing
+    yield Case("DPO", "dpo", SMOLLM, folder / "preferences.jsonl", quick)
+    yield Case("GRPO", "grpo", SMOLLM, CARE, quick)
     yield Case("full + L2", "full", SMOLLM, CARE, {"learning_rate": 2e-5, "l2_to_base": 0.1})
     ewc = {"ewc": 1.0, "ewc_data": str(EVERYDAY)}
     yield Case("full + EWC", "full", SMOLLM, CARE, {"learning_rate": 2e-5, **ewc})
