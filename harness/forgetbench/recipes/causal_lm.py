@@ -13,7 +13,7 @@ from forgetbench.recipes.mixing import TARGET, sources_of, training_places
 from forgetbench.recipes.penalty import fisher_diagonal, kept_data, penalised
 from forgetbench.recipes.rewrite import REWRITTEN, rewritten_rows
 from forgetbench.recipes.target_loss import spread
-from forgetbench.recipes.trainable import load_options, trainable
+from forgetbench.recipes.trainable import load_base, trainable
 from forgetbench.recipes.training import Exposure, Job, common_arguments
 from forgetbench.recipes.written import as_jsonl
 from forgetbench.schema.recipe import Recipe
@@ -97,7 +97,7 @@ def load_causal(recipe: Recipe, base: Base) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base.path)
-    return AutoModelForCausalLM.from_pretrained(base.path, **load_options(recipe)), tokenizer
+    return load_base(AutoModelForCausalLM, recipe, base), tokenizer
 
 
 def as_batch(tokenizer: Any, prompt: str, answer: str, max_length: int) -> dict[str, Any]:

@@ -10,8 +10,13 @@ from forgetbench.recipes.base import Base
 from forgetbench.schema.recipe import Recipe
 
 
-def load_options(recipe: Recipe) -> dict[str, Any]:
-    """Return what ``from_pretrained`` is told: float32, or the frozen weights of QLoRA in 4 bits.
+def load_base(auto_class: Any, recipe: Recipe, base: Base) -> Any:
+    """Return the model that is trained, in float32, or with the frozen weights of QLoRA in 4 bits.
+
+    Args:
+        auto_class: The transformers class with ``from_pretrained``.
+        recipe: Says which.
+        base: Where it lies.
 
     Raises:
         MissingPackageError: bitsandbytes is not installed.
@@ -19,13 +24,15 @@ def load_options(recipe: Recipe) -> dict[str, Any]:
     import torch
 
     if not recipe.load_in_4bit:
-        return {"dtype": torch.float32}
+        return auto_class.from_pretrained(base.path, dtype=torch.float32)
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingPackageError("recipe, load_in_4bit", "bitsandbytes", extra="qlora")
     from transformers import BitsAndBytesConfig
 
     kept = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
-    return {"dtype": torch.float32, "quantization_config": kept}
+    model = auto_class.from_pretrained(base.path, dtype=torch.float32, quantization_config=kept)
+    _never_pack(model)
+    return model
 
 
 def trainable(model: Any, recipe: Recipe, base: Base, *, task_type: str | None) -> Any:
@@ -50,7 +57,6 @@ def trainable(model: Any, recipe: Recipe, base: Base, *, task_type: str | None) 
     config = peft_config(recipe, base, task_type=task_type)
     if recipe.load_in_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        _never_pack(model)
     try:
         return get_peft_model(model, config)
     except ValueError as error:

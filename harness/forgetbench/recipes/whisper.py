@@ -19,7 +19,7 @@ from forgetbench.recipes.mixing import TARGET, Place, sources_of, training_place
 from forgetbench.recipes.penalty import fisher_diagonal, kept_data, penalised
 from forgetbench.recipes.pseudo_labels import PSEUDO_LABELS, pseudo_labels
 from forgetbench.recipes.target_loss import spread
-from forgetbench.recipes.trainable import load_options, trainable
+from forgetbench.recipes.trainable import load_base, trainable
 from forgetbench.recipes.training import Exposure, Job, common_arguments
 from forgetbench.recipes.written import as_jsonl
 from forgetbench.schema.recipe import Recipe, RecipeNoise
@@ -51,7 +51,7 @@ def prepare_whisper(recipe: Recipe, base: Base) -> Job:
     )
 
     processor = WhisperProcessor.from_pretrained(base.path)
-    model = WhisperForConditionalGeneration.from_pretrained(base.path, **load_options(recipe))
+    model = load_base(WhisperForConditionalGeneration, recipe, base)
     if model.generation_config.is_multilingual:
         processor.tokenizer.set_prefix_tokens(language=recipe.language, task="transcribe")
     longest = model.config.max_target_positions
