@@ -19,6 +19,7 @@ from tiny_tasks import write_task
 RATE = 16_000
 SENTENCES = ("the cat sat on the mat", "a dog")
 SOURCE = '''
+from itertools import cycle
 import numpy as np
 from forgetbench.models.interface import Audio, Output
 
@@ -69,6 +70,16 @@ def mumbles(): return Cloner("mumbles", lambda t, v: says("m", v))
 def clones_twice(): return Cloner("twice", lambda t, v: says(t + t, v))
 def at_no_rate(): return Cloner("no rate", lambda t, v: sound(np.ones(160 * 60), 0))
 def hums(): return Cloner("hums", lambda t, v: says("u" * 60, v))
+
+class Voice(Made):
+    def synthesize(self, texts, *, language):
+        return self.rule([sound(np.full(160 * len(t), 0.1)) for t in texts])
+def speaks(): return Voice("speaks", lambda clips: clips)
+def one_short(): return Voice("one short", lambda clips: clips[1:])
+def one_over(): return Voice("one over", lambda clips: [*clips, clips[0]])
+def for_ever(): return Voice("for ever", lambda clips: cycle(clips))
+def nothing(): return Voice("nothing", lambda clips: [None] * len(clips))
+def unrated(): return Voice("unrated", lambda clips: [sound(c.samples, None) for c in clips])
 
 class Ears:
     fingerprint = "ears"
@@ -143,6 +154,13 @@ def cloning(folder: Path, rows: list[dict[str, Any]]) -> None:
     )  # fmt: skip
 
 
+def synthesis(folder: Path, rows: list[dict[str, Any]]) -> None:
+    write_task(
+        folder, "spoken", rows, kind="synthesis", recogniser="ears-of-this-test", metrics=["wer"],
+        primary="wer",
+    )  # fmt: skip
+
+
 def mixtures(folder: Path) -> None:
     """A hum and a hiss, which a filter takes apart."""
     rng = np.random.default_rng(0)
@@ -166,6 +184,26 @@ def test_converted_speech_is_scored_by_what_is_heard(run: Run, tmp_path: Path, s
     (task,) = run("keeps").checkpoint.tasks
     assert (task.status, task.n_scored, task.metrics["wer"].value) == ("done", 24, 0.0)
     assert task.judge is not None and task.judge.name == "recogniser:ears-of-this-test"
+
+
+@pytest.mark.parametrize("model", ["one_short", "one_over", "for_ever"])
+def test_a_voice_that_does_not_speak_each_text_once_is_a_model_error(
+    model: str, run: Run, tmp_path: Path, sentences: Any
+) -> None:
+    synthesis(tmp_path, sentences)
+    result = run(model, "speaks")
+    assert result.base is not None and result.base.tasks[0].metrics["wer"].value == 0
+    assert result.checkpoint.tasks[0].errors == {"model_error": len(sentences)}
+
+
+@pytest.mark.parametrize("model", ["nothing", "unrated"])
+def test_no_audio_and_no_rate_are_answers_that_say_nothing(
+    model: str, run: Run, tmp_path: Path, sentences: Any
+) -> None:
+    synthesis(tmp_path, sentences)
+    task = run(model).checkpoint.tasks[0]
+    assert (task.n_scored, task.errors) == (len(sentences), {})
+    assert task.metrics["wer"].value == 1.0
 
 
 @pytest.mark.parametrize("model", ["mute", "no_rate", "nan", "endless"])
