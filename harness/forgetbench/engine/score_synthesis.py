@@ -82,8 +82,7 @@ def score_synthesis(
         texts = {i: _text(journal, file) for i, file in files.items()}
     encoder = _speaker_encoder() if BY_VOICE.intersection(task.metrics) else None
     for position, clip in spoken.items():
-        sample, is_refusal = planned.samples[position], not audio[position].n_samples
-        scored[position] = _scored(planned, sample, texts[position], clip, encoder, is_refusal=is_refusal)
+        scored[position] = _scored(planned, planned.samples[position], texts[position], clip, encoder)
     return scored
 
 
@@ -96,8 +95,6 @@ def _scored(
     text: str | None,
     clip: Audio,
     encoder: SpeakerEncoder | None,
-    *,
-    is_refusal: bool,
 ) -> Scored:
     """Return the scores of one clip by what was heard of it; None where the recogniser failed on it."""
     task = planned.task
@@ -113,7 +110,7 @@ def _scored(
             if "cloned" in task.metrics:
                 heard = share_heard(sample.reference, text, normaliser=task.normaliser)
                 stats["cloned"] = cloned(similarity=similarity, heard=heard)
-                stats["degenerate"] = float(not is_refusal and (empty(text) or looping(text)))
+                stats["degenerate"] = float(empty(text) or looping(text))
     except SampleError as unusable:
         return Scored(error=unusable.code)
     return Scored(stats={name: stats[name] for name in stats if name in task.metrics or name in _BESIDE})
