@@ -156,9 +156,9 @@ def cloning(folder: Path, rows: list[dict[str, Any]]) -> None:
     )  # fmt: skip
 
 
-def synthesis(folder: Path, rows: list[dict[str, Any]]) -> None:
+def synthesis(folder: Path, rows: list[dict[str, Any]], *more: str) -> None:
     write_task(
-        folder, "spoken", rows, kind="synthesis", recogniser="ears-of-this-test", metrics=["wer"],
+        folder, "spoken", rows, kind="synthesis", recogniser="ears-of-this-test", metrics=["wer", *more],
         primary="wer",
     )  # fmt: skip
 
@@ -206,6 +206,27 @@ def test_no_audio_and_no_rate_are_answers_that_say_nothing(
     task = run(model).checkpoint.tasks[0]
     assert (task.n_scored, task.errors) == (len(sentences), {})
     assert task.metrics["wer"].value == 1.0
+
+
+@pytest.mark.parametrize(("model", "kind"), [("speaks", synthesis), ("gives_voice", conversion)])
+def test_made_speech_is_rated_without_a_reference(
+    model: str, kind: Any, run: Run, tmp_path: Path, sentences: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same DNSMOS as enhanced speech; no audio takes its worst bound and is not asked about."""
+
+    def rated(output: np.ndarray, *, sampling_rate: int) -> float:
+        assert len(output) and sampling_rate == RATE
+        return 3.5
+
+    monkeypatch.setattr("forgetbench.metrics.speech_quality.dnsmos_score", rated)
+    monkeypatch.setattr("forgetbench.metrics.enhancement.is_usable", lambda output: bool(np.any(output)))
+    if kind is synthesis:
+        synthesis(tmp_path, sentences, "dnsmos")
+    else:
+        conversion(tmp_path, sentences, voice="voice", metrics=["wer", "dnsmos"])
+    assert run(model).checkpoint.tasks[0].metrics["dnsmos"].value == 3.5
+    broken = "nothing" if kind is synthesis else "mute"
+    assert run(broken).checkpoint.tasks[0].metrics["dnsmos"].value == 1.0
 
 
 @pytest.mark.parametrize("model", ["mute", "no_rate", "nan", "endless"])

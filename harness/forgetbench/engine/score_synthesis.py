@@ -1,4 +1,4 @@
-"""Scoring speech that a model made, by what a recogniser hears of it (once) and by whose voice it is."""
+"""Scoring speech that a model made: what a recogniser hears of it (once), whose voice it is, its quality."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from forgetbench.engine.score import SCORING_ERROR, Scored, Stats
 from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats, share_heard
 from forgetbench.metrics.diagnostics import empty, looping
+from forgetbench.metrics.enhancement import speech_quality_without_reference
 from forgetbench.metrics.speaker import cloned, speaker_similarity
 from forgetbench.metrics.translation import translation_stats
 from forgetbench.models.interface import Audio, SpeechRecogniser
@@ -104,6 +105,8 @@ def _scored(
     stats: Stats = {**asr_stats(sample.reference, text, normaliser=task.normaliser)}
     if BY_MEANING.intersection(task.metrics):
         stats |= translation_stats(sample.reference, text)
+    if "dnsmos" in task.metrics:
+        stats["dnsmos"] = speech_quality_without_reference(clip.samples, sampling_rate=clip.sampling_rate)
     try:
         if encoder is not None:
             stats["speaker_similarity"] = similarity = _similarity(planned, sample, clip, encoder)
