@@ -348,6 +348,9 @@ class Probe(SpeechTask):
 
     kind: Literal["probe"]
     metrics: tuple[Literal["probe_acc", "probe_acc_last"], ...] = Field(min_length=1)
+    unseen: str | None = None
+    """Column, such as ``speaker``, of which the probe is asked about values that it was not fitted on; None
+    for recordings that it was not fitted on."""
 
     @property
     def capability(self) -> Capability:
