@@ -56,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_label_must_be_read_in_a_voice_that_was_not_heard(folder: Path) -> None:
-    """Features that hold the speaker and nothing else name each language of a known voice, and of no other."""
+    """Features that hold the speaker and nothing else name the language of a known voice, and of no other."""
     rows = []
     for i in range(40):
         level, language = 0.1 + 0.01 * (i % 4), "xy"[i % 4 // 2]
