@@ -45,6 +45,13 @@ class Ears(Made):
         i = round(len(samples) / 160) - 10
         return "mumble" if i % 48 in self.rule["forgets"] or not samples.any() else f"question {i}"
 
+class Fragile(Ears):
+    """Fails on the questions that the rule forgets."""
+    def transcribe(self, audio, *, language):
+        if any(self.hear(a.samples) == "mumble" and a.samples.any() for a in audio):
+            raise RuntimeError("out of order")
+        return super().transcribe(audio, language=language)
+
 class Head(Made):
     """Answers question i, but for those that the rule forgets."""
     chat_template = None
@@ -56,6 +63,13 @@ class Head(Made):
     def say(self, prompt):
         known = [i for i in range(48) if prompt.endswith(f"question {i}") and i not in self.rule["forgets"]]
         return f"It is answer {known[0]}." if known else "I do not know"
+
+class Failing(Head):
+    """Fails on the questions that the rule forgets."""
+    def generate(self, requests):
+        if any(self.say(r.prompt) == "I do not know" and "question" in r.prompt for r in requests):
+            raise RuntimeError("out of order")
+        return super().generate(requests)
 
 class Templated(Head):
     """Has a chat template; keeps whether what it was asked went through it."""
@@ -78,6 +92,9 @@ def head(): return Head("head", forgets=())
 def templated(): return Templated("templated", forgets=())
 def duller(): return Head("duller", forgets=range(12, 30))
 def same_duller(): return Head("same duller", forgets=range(0, 12))
+def fragile(): return Fragile("fragile", forgets=range(0, 48, 2))
+def failing_even(): return Failing("failing even", forgets=range(0, 48, 2))
+def failing_odd(): return Failing("failing odd", forgets=range(1, 48, 2))
 def whole(): return Whole("whole", forgets=())
 def less(): return Whole("less", forgets=range(0, 12))
 def clean(): return Cleaner("clean", clean=lambda a: a)

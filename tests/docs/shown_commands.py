@@ -56,6 +56,14 @@ def shown_in_sentences() -> Iterator[Shown]:
             yield Shown(str(page.relative_to(ROOT)), " ".join(quoted.split()))
 
 
+def shown_in_tables() -> Iterator[Shown]:
+    """Yield the commands of docs/coverage.md, which are short for ``forgetbench …`` and complete."""
+    paths = {path[0] for path, _ in leaves(get_command(app))}
+    for quoted in re.findall(r"`([a-z]+ [^`]+)`", (ROOT / "docs" / "coverage.md").read_text("utf-8")):
+        if quoted.split()[0] in paths and " --" in quoted:
+            yield Shown("docs/coverage.md", f"forgetbench {quoted}")
+
+
 def shown_in_help() -> Iterator[Shown]:
     """Yield the examples that each command's help ends with."""
     for path, command in leaves(get_command(app)):

@@ -17,6 +17,7 @@ from shown_commands import (
     shown_in_blocks,
     shown_in_help,
     shown_in_sentences,
+    shown_in_tables,
 )
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -24,6 +25,7 @@ from typer.testing import CliRunner
 from forgetbench.cli.app import app
 
 COMPLETE = [*dict.fromkeys([*shown_in_blocks(), *shown_in_help()])]
+TABLED = [*dict.fromkeys(shown_in_tables())]
 QUOTED = [*dict.fromkeys(shown_in_sentences())]
 CHEAP = re.compile(r"forgetbench (tasks (ls|show)|recipe (ls|show)|env|schema)( [\w*'-]+| --json)*")
 INSTALL = ["--install-completion"]
@@ -40,7 +42,7 @@ def parse(words: list[str]) -> None:
         context = command.make_context(name, rest, parent=context)
 
 
-@pytest.mark.parametrize("shown", COMPLETE, ids=lambda shown: f"{shown.place}: {shown.line}")
+@pytest.mark.parametrize("shown", [*COMPLETE, *TABLED], ids=lambda shown: f"{shown.place}: {shown.line}")
 def test_a_command_that_is_shown_is_one_that_is_taken(shown: Shown) -> None:
     if shown.words == INSTALL:
         return
@@ -51,6 +53,12 @@ def test_a_command_that_is_shown_is_one_that_is_taken(shown: Shown) -> None:
         parse(shown.words)
     except typer.TyperException as error:
         pytest.fail(f"{shown.place} shows `{shown.line}`: {error}")
+
+
+@pytest.mark.parametrize("shown", TABLED, ids=lambda shown: shown.line)
+def test_a_command_of_the_coverage_names_a_model_and_what_it_is_asked_or_taught(shown: Shown) -> None:
+    assert "--model" in shown.words, shown.line
+    assert {"--tasks", "--data"}.intersection(shown.words), shown.line
 
 
 @pytest.mark.parametrize("shown", QUOTED, ids=lambda shown: f"{shown.place}: {shown.line}")

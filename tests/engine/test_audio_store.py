@@ -101,8 +101,8 @@ def test_several_channels_are_averaged_and_counted(axis: int) -> None:
     assert put(mono.audio, n_channels=mono.n_channels).n_channels == 2
 
 
-@pytest.mark.parametrize("rate", [0, -16_000, float("nan"), 10**9])
-def test_sound_at_a_rate_that_nothing_plays_is_kept_as_silence(rate: float) -> None:
+@pytest.mark.parametrize("rate", [0, -16_000, float("nan"), 10**9, None])
+def test_sound_at_a_rate_that_nothing_plays_is_kept_as_silence(rate: float | None) -> None:
     mono = as_mono(audio(noise(), rate), sampling_rate=16_000)
     assert len(mono.audio.samples) == len(noise()) and not mono.audio.samples.any()
     assert mono.audio.sampling_rate == 16_000
@@ -117,11 +117,16 @@ def test_any_floats_are_stored_as_float32(samples: Any) -> None:
     assert get(put(mono.audio)).samples.shape == (np.asarray(samples).size,)
 
 
+@pytest.mark.parametrize("returned", [None, audio(None)])
+def test_no_audio_is_an_empty_answer(returned: Any) -> None:
+    mono = as_mono(returned, sampling_rate=22_050)
+    assert (len(mono.audio.samples), mono.audio.sampling_rate) == (0, 22_050)
+
+
 @pytest.mark.parametrize(
     ("returned", "told"),
     [
         (np.zeros(4, np.float32), "ndarray, not Audio"),
-        (None, "NoneType, not Audio"),
         (audio(np.zeros(4, np.int16)), "int16 samples"),
         (audio(np.zeros(4, complex)), "complex128 samples"),
         (audio("speech"), "samples, not floats"),

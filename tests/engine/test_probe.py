@@ -27,6 +27,10 @@ def features(samples):
 def steady(): return Encoder("steady", features)
 def per_frame(): return Encoder("per frame", lambda samples: np.ones((2, len(samples) // 160)))
 def flat(): return Encoder("flat", lambda samples: np.ones(8))
+def voice(): return Encoder("voice", of_speaker)
+def of_speaker(samples):
+    """One of four, which has nothing in common with another."""
+    return np.stack([np.eye(4)[round(100 * samples[0]) - 10]] * 2)
 def fails_once(): return Encoder("fails once", once)
 def once(samples):
     if round(1e3 * samples[0]) == 103:
@@ -49,6 +53,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         primary="probe_acc",
     )  # fmt: skip
     return tmp_path
+
+
+def test_a_label_must_be_read_in_a_voice_that_was_not_heard(folder: Path) -> None:
+    """Features that hold the speaker and nothing else name the language of a known voice, and of no other."""
+    rows = []
+    for i in range(40):
+        level, language = 0.1 + 0.01 * (i % 4), "xy"[i % 4 // 2]
+        soundfile.write(folder / f"v{i}.wav", np.full(1_600 + i, level), 16_000, subtype="FLOAT")
+        rows.append({"id": f"v{i:02}", "audio": f"v{i}.wav", "label": language, "speaker": f"s{i % 4}"})
+
+    def right(**unseen: str) -> float | None:
+        write_task(
+            folder, "labels", rows, kind="probe", fields={"answer": "label"}, metrics=["probe_acc"],
+            primary="probe_acc", **unseen,
+        )  # fmt: skip
+        return run(folder, "voice").checkpoint.tasks[0].metrics["probe_acc"].value
+
+    known, unknown = right(), right(unseen="speaker")
+    assert known == 1.0
+    assert unknown is not None and unknown < 0.75
 
 
 def run(folder: Path, model: str) -> Result:

@@ -15,7 +15,7 @@ from forgetbench.engine.answers import MODEL_ERROR
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.question import Question, Told
-from forgetbench.engine.results import Result, read_samples
+from forgetbench.engine.results import Result, read_result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.models.checkpoint import resolve
 from forgetbench.schema.attribution import TaskAttribution
@@ -189,7 +189,8 @@ def test_two_components_split_the_loss(parts: Parts, ask_spoken: AskSpoken) -> N
     task = attributed(result)
     assert task.total.value == pytest.approx(30 / 48)
     assert {c.role: c.share.value for c in task.components} == pytest.approx({"asr": 12 / 48, "lm": 18 / 48})
-    assert task.lost_by == ("lm", "asr") and not task.interacts
+    assert task.lost_by == ("lm", "asr") and task.interacting == ()
+    assert (task.n, task.n_dropped) == (48, 0)
     assert sum(n for name, n in asked(base) if name in ("ears", "deafer")) == 96, "no recogniser hears twice"
     read = sum(n for name, n in asked(base) if name in ("head", "duller"))
     assert read == 2 * (48 + 12), "of each language model, 48 requests and 12 transcripts that differ"
@@ -198,9 +199,8 @@ def test_two_components_split_the_loss(parts: Parts, ask_spoken: AskSpoken) -> N
 def test_losses_of_the_same_questions_interact(parts: Parts, ask_spoken: AskSpoken) -> None:
     result = run(ask_spoken(parts("deafer", "same_duller"), parts("ears", "head"), attribute=True))
     task = attributed(result)
-    assert task.interaction is not None
-    assert task.interaction.value == pytest.approx(-12 / 48)
-    assert task.interacts
+    (both,) = task.interacting
+    assert (both.roles, both.effect.value) == (("asr", "lm"), pytest.approx(-12 / 48))
     assert {c.role: c.share.value for c in task.components} == pytest.approx({"asr": 6 / 48, "lm": 6 / 48})
 
 
@@ -224,8 +224,57 @@ def test_the_attribution_is_made_again_from_the_cache(parts: Parts, ask_spoken: 
 def test_without_a_base_there_is_nothing_to_swap(parts: Parts, ask_spoken: AskSpoken) -> None:
     from forgetbench.errors import UsageError
 
-    with pytest.raises(UsageError, match="no spoken task was run on two systems"):
-        run(ask_spoken(parts("ears", "head"), attribute=True))
+    with pytest.raises(UsageError, match="no spoken task is run on two systems"):
+        prepare(ask_spoken(parts("ears", "head"), attribute=True))
+
+
+def test_a_system_in_one_piece_and_one_in_stages_are_refused_before_anything_is_loaded(
+    parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    from forgetbench.errors import UsageError
+
+    whole, staged = parts("", "whole").removeprefix("lm="), parts("ears", "head")
+    with pytest.raises(UsageError, match=r"could not answer speech\. Give --model and --base in the same"):
+        prepare(ask_spoken(staged, whole, attribute=True))
+    assert asked(staged) == []
+    assert run(ask_spoken(staged, whole)).attribution is None
+
+
+def why_not(result: Result) -> str:
+    assert result.attribution is not None and result.attribution.tasks == ()
+    assert result.comparison is not None
+    assert read_result(result.directory).attribution == result.attribution
+    (reason,) = result.attribution.not_attributed
+    return reason
+
+
+def test_without_a_sample_in_common_there_is_no_attribution_and_the_document_is_read(
+    parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    request = ask_spoken(parts("ears", "failing_even"), parts("ears", "failing_odd"), attribute=True)
+    result = run(request)
+    assert {task_of(result).status, task_of(result).n_scored} == {"done", 24}
+    assert "not attributed" in why_not(result)
+    assert why_not(run(request)) == why_not(result), "the result is not locked out"
+
+
+def test_no_component_is_named_where_the_verdict_is_error(parts: Parts, ask_spoken: AskSpoken) -> None:
+    result = run(ask_spoken(parts("ears", "failing_odd"), parts("ears", "head"), attribute=True))
+    assert result.comparison is not None and result.comparison.rows[0].verdict == "error"
+    assert "its verdict is error: " in why_not(result)
+
+
+def test_no_component_is_named_where_a_mixed_system_fails(parts: Parts, ask_spoken: AskSpoken) -> None:
+    """The checkpoint's recogniser fails on speech, and the checkpoint's enhancer leaves it none."""
+    model, base = parts("fragile", "head", "mute"), parts("ears", "head")
+    result = run(ask_spoken(model, base, attribute=True))
+    assert task_of(result).n_scored == 48
+    assert "the system with the checkpoint's asr failed on 24 of 48 samples" in why_not(result)
+
+
+def test_samples_that_the_base_alone_failed_on_are_counted(parts: Parts, ask_spoken: AskSpoken) -> None:
+    task = attributed(run(ask_spoken(parts("ears", "duller"), parts("ears", "failing_odd"), attribute=True)))
+    assert (task.n, task.n_dropped) == (24, 24)
 
 
 class DeadWorkers:

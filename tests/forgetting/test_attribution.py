@@ -48,7 +48,7 @@ def test_independent_losses_are_each_components_own() -> None:
     )
     assert found.total.value == pytest.approx(0.5)
     assert (found.share["asr"].value, found.share["lm"].value) == pytest.approx((0.2, 0.3))
-    assert found.interaction is not None and found.interaction.value == 0
+    assert found.interactions[frozenset(("asr", "lm"))].value == 0
 
 
 def test_what_only_both_lose_is_interaction_and_is_shared() -> None:
@@ -64,8 +64,47 @@ def test_what_only_both_lose_is_interaction_and_is_shared() -> None:
     )
     assert [found.alone[role].value for role in ("asr", "lm")] == [0, 0]
     assert [found.share[role].value for role in ("asr", "lm")] == pytest.approx([0.25, 0.25])
-    assert found.interaction is not None and found.interaction.value == pytest.approx(0.5)
-    assert found.interaction.ci_low is not None and found.interaction.ci_low > 0
+    interaction = found.interactions[frozenset(("asr", "lm"))]
+    assert interaction.value == pytest.approx(0.5)
+    assert interaction.ci_low is not None and interaction.ci_low > 0
+
+
+def test_interactions_of_opposite_sign_do_not_cancel() -> None:
+    """Enhancer and recogniser lose 12 only together; recogniser and language model the same 12 twice."""
+    n = 40
+    lost: dict[str, Any] = {role: np.zeros(n) for role in ROLES}
+    lost["asr"][:12] = lost["lm"][:12] = 1
+    scores = {}
+    for swapped in systems(ROLES):
+        gone = np.zeros(n)
+        for role in swapped:
+            gone = np.maximum(gone, lost[role])
+        if {"enhancer", "asr"} <= swapped:
+            gone[12:24] = 1
+        scores[swapped] = 1 - gone
+    found = split(scores, ROLES)
+    values = {"+".join(r for r in ROLES if r in t): e.value for t, e in found.interactions.items()}
+    assert values == pytest.approx(
+        {"enhancer+asr": 12 / n, "enhancer+lm": 0.0, "asr+lm": -12 / n, "enhancer+asr+lm": 0.0}
+    )
+    assert sum(values.values()) == pytest.approx(0), "one number for all of them would be 0"
+    for together, sign in ((("enhancer", "asr"), 1), (("asr", "lm"), -1)):
+        effect = found.interactions[frozenset(together)]
+        assert effect.ci_low is not None and effect.ci_high is not None
+        assert min(sign * effect.ci_low, sign * effect.ci_high) > 0
+
+
+@given(st.integers(0, 10_000))
+def test_what_all_lose_is_the_sum_of_effects_alone_and_interactions(seed: int) -> None:
+    """Harsanyi's dividends: they add up to the loss, and a share is each one's part, divided evenly."""
+    found = split(drawn(seed, ROLES), ROLES)
+    assert len(found.interactions) == 4
+    dividends = {frozenset({r}): e.value for r, e in found.alone.items()}
+    dividends |= {together: e.value for together, e in found.interactions.items()}
+    assert sum(dividends.values()) == pytest.approx(found.total.value)
+    for role in ROLES:
+        parts = [value / len(together) for together, value in dividends.items() if role in together]
+        assert found.share[role].value == pytest.approx(sum(parts))
 
 
 @given(st.integers(0, 10_000), st.sampled_from([2, 3]))
@@ -100,7 +139,7 @@ def test_swapping_the_arms_flips_every_sign(seed: int) -> None:
 def test_of_a_rate_of_something_bad_more_is_a_loss() -> None:
     scores = {frozenset[str](): np.zeros(10), frozenset({"lm"}): np.ones(10)}
     found = split(scores, ("lm",), higher_is_better=False)
-    assert (found.total.value, found.share["lm"].value, found.interaction) == (1.0, 1.0, None)
+    assert (found.total.value, found.share["lm"].value, found.interactions) == (1.0, 1.0, {})
 
 
 def test_an_interval_does_not_collapse_where_nothing_flips() -> None:
@@ -140,4 +179,4 @@ def test_components_that_lost_beyond_chance_are_named_by_size() -> None:
         components=(component("enhancer", -0.1, 0.1), component("asr", 0.1, 0.2), component("lm", 0.1, 0.3)),
     )  # fmt: skip
     assert task.lost_by == ("lm", "asr")
-    assert not task.interacts
+    assert task.interacting == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forgetbench.metrics.linear_probe import FOLDS, probe_right, stratified_folds
+from forgetbench.metrics.linear_probe import FOLDS, probe_right, stratified_folds, unseen_folds
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -51,3 +51,16 @@ def test_features_that_are_no_numbers_or_never_vary_are_rubbish_not_errors() -> 
     labels = ["a", "b"] * 20
     assert probe_right(np.full((40, 3), np.nan), labels).mean() == 0.5
     assert not probe_right(np.ones((3, 2)), ["a", "b", "c"]).any()
+
+
+def test_a_speaker_is_in_one_fold_whole_and_each_language_in_several() -> None:
+    speakers = ["a", "b", "c", "d"] * 10
+    labels = ["de" if speaker in "ab" else "fr" for speaker in speakers]
+    folds = unseen_folds(labels, speakers)
+    assert {s: set(folds[np.array(speakers) == s]) for s in "abcd"} == {
+        "a": {0},
+        "b": {1},
+        "c": {0},
+        "d": {1},
+    }
+    assert len(set(unseen_folds(["x", "y"], ["one", "one"]))) == 1, "whatever it says"

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forgetbench.errors import SampleError
+from forgetbench.metrics.short_answer import contains_answer
 from forgetbench.metrics.text import bits_per_byte, exact_match, extract, multiple_choice_stats
 
 choice = st.tuples(st.text(min_size=1, max_size=20), st.floats(-50, 0, allow_nan=False))
@@ -94,3 +95,20 @@ def test_bits_of_an_impossible_text_are_an_error_not_a_number(logprob: float) ->
     with pytest.raises(SampleError) as caught:
         bits_per_byte(logprob, "text")
     assert caught.value.code == "nonfinite_score"
+
+
+@pytest.mark.parametrize(
+    ("output", "accepted", "right"),
+    [
+        ("It is Paris.", ["Paris"], 1.0),
+        ("C'est Paris, bien sûr.", ["Paris"], 1.0),
+        ("Paris " * 20, ["Paris"], 0.0),
+        ("Paris. I am here. " + "I am here. " * 20, ["Paris"], 0.0),
+        ("", ["Paris"], 0.0),
+        ("", [""], 0.0),
+        ("Paris", ["", "The"], 0.0),
+        ("Paris", ["", "Paris"], 1.0),
+    ],
+)
+def test_a_loop_and_no_words_are_no_answer(output: str, accepted: list[str], right: float) -> None:
+    assert contains_answer(output, accepted) == right

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from itertools import repeat
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from forgetbench.errors import CheckpointError
 from forgetbench.models.checkpoint import resolve
+from forgetbench.models.factory import MOST_PHRASES, FactoryEnhancer, FactorySpeech
 from forgetbench.models.interface import Audio, Enhancer, SpeechRecogniser, TextModel
 from forgetbench.models.load import load
 from forgetbench.schema.run import LoadSettings
+from forgetbench.schema.task import Capability
 
 SOURCE = """
 from forgetbench.models.interface import Loglikelihood, Output
@@ -112,6 +116,49 @@ def test_its_own_fingerprint_is_used_else_that_of_its_source(module: str, tmp_pa
     (tmp_path / f"{module}.py").write_text(SOURCE + "# changed\n")
     assert resolve(f"{module}:printed").fingerprint == own
     assert resolve(f"{module}:ears").fingerprint != source
+
+
+EACH_CAPABILITY: dict[str, dict[str, Any]] = {
+    "score_text": {}, "generate": {}, "score_audio": {}, "answer_audio": {}, "embed": {}, "enhance": {},
+    "transcribe": {"language": "en"}, "translate": {"language": "en"}, "identify_language": {},
+    "time_speech": {"language": "en"}, "convert": {"language": "en", "voices": None},
+    "separate": {"n_stems": 2}, "synthesize": {"language": "en"},
+    "clone_voice": {"voices": [], "language": "en"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("beside", ["", "generate"])
+@pytest.mark.parametrize("n", [2, 4, None], ids=["too few", "too many", "endless"])
+@pytest.mark.parametrize("capability", EACH_CAPABILITY)
+def test_a_batch_has_one_answer_for_each(
+    capability: str, n: int | None, beside: str, module: str, tmp_path: Path
+) -> None:
+    assert set(EACH_CAPABILITY) == set(get_args(Capability))
+    name = f"{module}_{capability}_{n}_{beside}"
+    (tmp_path / f"{name}.py").write_text(
+        "from itertools import repeat\n"
+        "class Made:\n"
+        f"    def {capability}(self, batch, **settings): return repeat([], *{[n] if n else []})\n"
+        + (f"    def {beside}(self, batch): return []\n" if beside not in ("", capability) else "")
+        + "made = Made\n"
+    )
+    (component,) = resolve(f"{name}:made").components.values()
+    model = load(component, LoadSettings())
+    with pytest.raises(ValueError, match="answers to 3 requests"):
+        getattr(model, capability)([1, 2, 3], **EACH_CAPABILITY[capability])
+
+
+def test_endless_phrases_and_stems_are_cut_off() -> None:
+    class Endless:
+        def time_speech(self, audio: Any, *, language: str) -> Any:
+            return [repeat(0) for _ in audio]
+
+        def separate(self, audio: Any, *, n_stems: int) -> Any:
+            return [repeat(0) for _ in audio]
+
+    clips: Any = [1]
+    assert len(FactorySpeech(Endless()).time_speech(clips, language="en")[0]) == MOST_PHRASES
+    assert len(FactoryEnhancer(Endless()).separate(clips, n_stems=2)[0]) == 3
 
 
 @pytest.mark.parametrize(

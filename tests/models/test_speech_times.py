@@ -40,22 +40,28 @@ def phrases(values: Sequence[float]) -> list[tuple[float, float]]:
 def test_right_boundaries_count_once_and_in_both_directions() -> None:
     assert boundary_f1(TRUE, TRUE, collar_s=0.5) == 1
     assert boundary_f1(TRUE, [(0.9, 1.6), (3.4, 4.1)], collar_s=0.5) == 1
-    assert boundary_f1(TRUE, [(0.5, 2.0)], collar_s=0.5) == pytest.approx(2 * 1 * 0.5 / 1.5)
-    assert boundary_f1(TRUE, [*TRUE, (6.0, 7.0), (8.0, 9.0)], collar_s=0.5) == pytest.approx(2 / 3)
-    assert boundary_f1(TRUE, [(0.5, 4.5)], collar_s=0.5) == pytest.approx(2 / 3)
+    assert boundary_f1(TRUE, [(0.5, 1.0), (3.0, 4.5)], collar_s=0.5) == pytest.approx(1 / 2)
+    assert boundary_f1(TRUE, [*TRUE, (6.0, 7.0), (8.0, 9.0)], collar_s=0.5) == pytest.approx(2 * 0.5 / 2)
     assert boundary_f1(TRUE, [], collar_s=0.5) == 0
     assert boundary_f1(TRUE, [(2.0, 0.5)], collar_s=0.5) == 0, "it ends before it begins"
+
+
+def test_one_phrase_over_the_whole_recording_finds_nothing() -> None:
+    assert boundary_f1(TRUE, [(0.0, 5.0)], collar_s=0.5) == 0
+    assert boundary_f1(TRUE, [(0.5, 4.5)], collar_s=0.5) == 0
+    assert boundary_f1([(0.5, 2.0)], [(0.0, 2.5)], collar_s=0.5) == 1, "it is one phrase"
+    assert boundary_f1([(0.5, 2.0)], TRUE, collar_s=0.5) == 0
 
 
 @given(moments, moments, st.floats(0.01, 5))
 def test_it_is_the_f1_of_the_largest_matching(one: list[float], other: list[float], collar_s: float) -> None:
     true, found = phrases(one), phrases(other)
     matched = 0
-    for side in (0, 1):
-        near = [[abs(t[side] - f[side]) <= collar_s for f in found] for t in true]
-        matched += int(np.array(near)[linear_sum_assignment(np.array(near), maximize=True)].sum())
-    n_true, n_found = 2 * len(true), 2 * len(found)
-    expected = 0 if not matched else 2 / (n_true / matched + n_found / matched)
+    for side, inner in ((0, slice(1, None)), (1, slice(None, -1))):
+        near = np.array([[abs(t[side] - f[side]) <= collar_s for f in found[inner]] for t in true[inner]])
+        matched += int(near[linear_sum_assignment(near, maximize=True)].sum()) if near.size else 0
+    n_true, n_found = 2 * (len(true) - 1), 2 * (len(found) - 1)
+    expected = 2 * matched / (n_true + n_found) if n_true + n_found else 1
     assert boundary_f1(true, found, collar_s=collar_s) == pytest.approx(expected)
 
 

@@ -299,7 +299,8 @@ RETURNED: dict[str, tuple[Callable[[Audio], Any], str]] = {
     "NaN": (lambda audio: replace(audio, samples=audio.samples * math.nan), "done"),
     "another rate": (lambda audio: replace(audio, sampling_rate=8_000), "done"),
     "no rate": (lambda audio: replace(audio, sampling_rate=0), "done"),
-    "no audio": (lambda audio: None, "error"),
+    "no audio": (lambda audio: None, "done"),
+    "no rate at all": (lambda audio: replace(audio, sampling_rate=None), "done"),
     "integers": (lambda audio: replace(audio, samples=(audio.samples * 32767).astype(int)), "error"),
 }
 

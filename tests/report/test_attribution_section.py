@@ -34,7 +34,8 @@ def test_the_table_names_components_shares_and_interaction(parts: Parts, ask_spo
     text = shown(attribution_table(result.attribution))
     assert "recogniser" in text and "language model" in text
     assert "the loss comes from the recogniser (+12.5) and the language model (+12.5)" in text
-    assert "together they lose 25.0 points less than the sum of each alone" in text
+    assert "language model together lose 25.0 points less than the sum of each alone (48 samples)." in text
+    assert "interaction: recogniser × language model" in text
     table = shown(verdict_table(result.comparison))
     assert "Cost of hearing" in table
     assert "heard “mumble”: I do not know" in table
@@ -46,6 +47,16 @@ def test_the_page_has_both_tables(parts: Parts, ask_spoken: AskSpoken) -> None:
     assert "the loss comes from the recogniser (+12.5) and the language model (+12.5)" in page
 
 
+def test_samples_that_do_not_join_are_counted_beside_the_components() -> None:
+    effect = Effect(value=0.5, ci_low=0.4, ci_high=0.6)
+    component = ComponentEffect(role="lm", base="a", checkpoint="b", alone=effect, share=effect)
+    task = TaskAttribution(
+        task="t", title="T", metric="contains_answer", higher_is_better=True, n=9, n_dropped=3, level=0.95,
+        total=effect, components=(component,),
+    )  # fmt: skip
+    assert sentence(task).endswith("(9 samples; 3 more were not scored by every system).")
+
+
 def test_a_loss_that_may_be_chance_names_nobody() -> None:
     effect = Effect(value=0.05, ci_low=-0.05, ci_high=0.15)
     component = ComponentEffect(role="lm", base="a", checkpoint="b", alone=effect, share=effect)
@@ -53,4 +64,4 @@ def test_a_loss_that_may_be_chance_names_nobody() -> None:
         task="t", title="T", metric="contains_answer", higher_is_better=True, n=9, level=0.95, total=effect,
         components=(component,),
     )  # fmt: skip
-    assert sentence(task) == "no component's part of the loss can be told from chance."
+    assert sentence(task) == "no component's part of the loss can be told from chance (9 samples)."

@@ -351,6 +351,8 @@ def _(
     name, text = _recording(row, fields.audio, thing), _field(row, column, thing)
     if not isinstance(text, str):
         raise DataError(thing, f"{column!r} is {type(text).__name__}, not text", "Write the transcript.")
+    if isinstance(task, Probe) and task.unseen is not None:
+        _field(row, task.unseen, thing)
     return name, text, 0.0
 
 

@@ -8,15 +8,18 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from forgetbench.engine.arm_run import ArmRun
+from forgetbench.engine.plan import Plan, PlannedTask
 from forgetbench.engine.results import RUN_FILE, Result, read_samples, write_document
 from forgetbench.engine.trajectories import TRAINING
 from forgetbench.errors import UsageError
-from forgetbench.forgetting.attribution import Decomposition, Swapped, decompose, systems
+from forgetbench.forgetting.attribution import Decomposition, Swapped, decompose, n_intervals, systems
 from forgetbench.forgetting.family import simultaneous_level
-from forgetbench.forgetting.join import KEYS
+from forgetbench.forgetting.join import KEYS, with_keys
+from forgetbench.forgetting.verdict import too_many_failures
 from forgetbench.models.component import ROLES, Checkpoint, Component, Role
 from forgetbench.models.pairing import Pair
-from forgetbench.schema.attribution import Attribution, ComponentEffect, TaskAttribution
+from forgetbench.schema.attribution import Attribution, ComponentEffect, Interaction, TaskAttribution
+from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import RunDocument, TaskResult
 
 if TYPE_CHECKING:
@@ -26,6 +29,20 @@ MIXED = "swapped"
 """Folder of a result with the runs of the mixed systems, each under the roles that were swapped."""
 
 Parts = Mapping[Role, Component]
+
+
+def check_attributable(pair: Pair, plan: Plan) -> None:
+    """Refuse what cannot be attributed, before a model is loaded.
+
+    Raises:
+        UsageError: There is no base, no spoken task, or a mixed system could not answer speech.
+    """
+    before, after = _parts(pair.base), _parts(pair.checkpoint)
+    if not before or not after or not _spoken(plan):
+        raise UsageError(
+            "--attribute", "no spoken task is run on two systems", "Give --base, and --tasks spoken-mini."
+        )
+    _mixed_systems(before, after)
 
 
 def attribute(
@@ -40,16 +57,12 @@ def attribute(
         document: Runs an arm.
 
     Raises:
-        UsageError: There is no base, no spoken task was run, or a mixed system cannot answer speech.
+        UsageError: As :func:`check_attributable`.
     """
+    check_attributable(pair, run.plan)
+    assert result.base is not None and result.comparison is not None
     before, after = _parts(pair.base), _parts(pair.checkpoint)
-    tasks = [t for t in run.plan.tasks if t.task.capability == "answer_audio" and t.skipped is None]
-    if result.base is None or not before or not after or not tasks:
-        raise UsageError(
-            "--attribute", "no spoken task was run on two systems", "Give --base, and --tasks spoken-mini."
-        )
-    changed = [role for role in ROLES if _print(before, role) != _print(after, role)]
-    mixed = {swapped: _mixed(before, after, swapped) for swapped in systems(changed)[1:-1]}
+    tasks, changed, mixed = _spoken(run.plan), _changed(before, after), _mixed_systems(before, after)
     reproduce = f"{result.checkpoint.reproduce} --attribute"
     documents: dict[Swapped, RunDocument] = {}
     samples: dict[Swapped, Mapping[str, pd.DataFrame]] = {}
@@ -72,17 +85,20 @@ def attribute(
         documents[swapped] = made.model_copy(update={"reproduce": reproduce, "measured": measured})
         write_document(folder / RUN_FILE["checkpoint"], documents[swapped])
         samples[swapped] = read_samples(folder, documents[swapped])
-    alpha = result.comparison.alpha if result.comparison else 0.05
     found: list[TaskAttribution] = []
     reasons: list[str] = []
     for planned in tasks:
         name = planned.task.name
         of_task = {swapped: _task(document, name) for swapped, document in documents.items()}
-        if reason := _why_not(of_task):
+        reason = _why_not(of_task, result.comparison, name)
+        if not reason:
+            primary = of_task[frozenset()].primary
+            scores = _joined({swapped: tables[name] for swapped, tables in samples.items()}, primary)
+            reason = _why_too_few(scores, list(of_task))
+        if reason:
             reasons.append(f"{planned.task.title or name}: {reason}")
             continue
-        scores = _joined({swapped: tables[name] for swapped, tables in samples.items()}, of_task)
-        found.append(_attributed(of_task, scores, changed, before, after, alpha=alpha))
+        found.append(_attributed(of_task, scores, changed, before, after, alpha=result.comparison.alpha))
     return Attribution(
         run_key=result.checkpoint.run_key,
         reproduce=reproduce,
@@ -101,8 +117,20 @@ def _parts(checkpoint: Checkpoint | None) -> Parts:
     return {part.role: part for part in assistant.parts or (assistant,)} if assistant else {}
 
 
+def _spoken(plan: Plan) -> list[PlannedTask]:
+    return [t for t in plan.tasks if t.task.capability == "answer_audio" and t.skipped is None]
+
+
+def _changed(before: Parts, after: Parts) -> list[Role]:
+    return [role for role in ROLES if _print(before, role) != _print(after, role)]
+
+
 def _print(parts: Parts, role: Role) -> str | None:
     return parts[role].fingerprint if role in parts else None
+
+
+def _mixed_systems(before: Parts, after: Parts) -> dict[Swapped, Checkpoint]:
+    return {s: _mixed(before, after, s) for s in systems(_changed(before, after))[1:-1]}
 
 
 def _mixed(before: Parts, after: Parts, swapped: Swapped) -> Checkpoint:
@@ -113,7 +141,10 @@ def _mixed(before: Parts, after: Parts, swapped: Swapped) -> Checkpoint:
     mixed = Checkpoint(name=name, components=components)
     if mixed.assistant is None:
         raise UsageError(
-            "--attribute", f"{name} cannot answer speech", "Swap systems of the same components."
+            "--attribute",
+            f"the mixed system {name} could not answer speech",
+            "Give --model and --base in the same form: both asr=…,lm=…, or both one model that hears; "
+            "or leave --attribute out.",
         )
     return mixed
 
@@ -122,24 +153,43 @@ def _task(document: RunDocument, name: str) -> TaskResult:
     return next(task for task in document.tasks if task.name == name)
 
 
-def _why_not(of_task: Mapping[Swapped, TaskResult]) -> str:
-    """Return why a task has no attribution: identical in both arms, or not measured by one of the systems."""
+def _why_not(of_task: Mapping[Swapped, TaskResult], comparison: Comparison, name: str) -> str:
+    """Return why a task has no attribution: identical, not measured by one system, or without a verdict."""
     statuses = {task.status for task in of_task.values()}
     if statuses == {"identical"}:
         return "identical, not run"
     bad = next((task for task in of_task.values() if task.status != "done"), None)
-    return f"{bad.status} in one of the systems: {bad.reason}" if bad else ""
+    if bad:
+        return f"not attributed, {bad.status} in one of the systems: {bad.reason}"
+    rows = (row for row in (*comparison.rows, *comparison.details) if row.name == name)
+    failed = next((row for row in rows if row.verdict == "error"), None)
+    return f"not attributed, its verdict is error: {failed.reason}" if failed else ""
 
 
-def _joined(tables: Mapping[Swapped, pd.DataFrame], of_task: Mapping[Swapped, TaskResult]) -> pd.DataFrame:
-    """Return the samples that all systems could score: a column of scores for each system."""
-    primary = of_task[frozenset()].primary
+def _joined(tables: Mapping[Swapped, pd.DataFrame], primary: str) -> pd.DataFrame:
+    """Return the samples of all systems: a column of scores for each, missing where it could not score."""
     parts = []
     for swapped, table in tables.items():
-        part = table[table["error"].isna() & table[primary].notna()].copy()
-        part["occurrence"] = part.groupby(KEYS[:-1], sort=False).cumcount()
-        parts.append(part[[*KEYS, "cluster", primary]].rename(columns={primary: _column(swapped)}))
-    return reduce(lambda left, right: left.merge(right, on=[*KEYS, "cluster"]), parts)
+        part = with_keys(table, [primary])
+        part["cluster"] = part["cluster"].fillna("")
+        part[_column(swapped)] = part[primary].where(part["scored"])
+        parts.append(part[[*KEYS, "cluster", _column(swapped)]])
+    return reduce(lambda left, right: left.merge(right, on=[*KEYS, "cluster"], how="outer"), parts)
+
+
+def _why_too_few(scores: pd.DataFrame, every: Sequence[Swapped]) -> str:
+    """Return why the samples that all systems scored may not speak for the task (METRICS §2)."""
+    base = scores[_column(frozenset())].notna()
+    for swapped in every:
+        failures = int((base & scores[_column(swapped)].isna()).sum())
+        if too_many_failures(failures, len(scores)):
+            names = "+".join(role for role in ROLES if role in swapped)
+            return (
+                f"not attributed, the system with the checkpoint's {names} failed on "
+                f"{failures} of {len(scores)} samples"
+            )
+    together = scores[[_column(swapped) for swapped in every]].notna().all(axis=1)
+    return "" if together.any() else "not attributed, no sample was scored by every system"
 
 
 def _column(swapped: Swapped) -> str:
@@ -157,25 +207,32 @@ def _attributed(
 ) -> TaskAttribution:
     task = of_task[frozenset()]
     metric = task.metrics[task.primary]
+    level = simultaneous_level(alpha, n_intervals(len(changed)))
+    columns = {swapped: _column(swapped) for swapped in of_task}
+    common = scores.dropna(subset=list(columns.values()))
     split = decompose(
-        {swapped: scores[_column(swapped)].to_numpy(float) for swapped in of_task},
+        {swapped: common[column].to_numpy(float) for swapped, column in columns.items()},
         changed,
         higher_is_better=metric.higher_is_better,
         binary=metric.type == "binary",
-        level=simultaneous_level(alpha, len(changed) + (len(changed) > 1)),
-        clusters=list(scores["cluster"].fillna("")),
-        units=list(scores["id"]),
+        level=level,
+        clusters=list(common["cluster"]),
+        units=list(common["id"]),
     )
     return TaskAttribution(
         task=task.name,
         title=task.title,
         metric=task.primary,
         higher_is_better=metric.higher_is_better,
-        n=len(scores),
-        level=simultaneous_level(alpha, len(changed) + (len(changed) > 1)),
+        n=len(common),
+        n_dropped=len(scores) - len(common),
+        level=level,
         total=split.total,
         components=tuple(_component(role, split, before, after) for role in changed),
-        interaction=split.interaction,
+        interactions=tuple(
+            Interaction(roles=tuple(role for role in changed if role in together), effect=effect)
+            for together, effect in split.interactions.items()
+        ),
     )
 
 

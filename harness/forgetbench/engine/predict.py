@@ -245,7 +245,8 @@ def _(
     prompting: Prompting,
 ) -> list[Answer]:
     answers = []
-    for output in model.synthesize([sample.input for sample in samples], language=task.language):
+    outputs = model.synthesize([sample.input for sample in samples], language=task.language)
+    for _, output in zip(samples, outputs, strict=True):
         mono, n_channels = as_mono(output, sampling_rate=model.sampling_rate)
         answers.append(Answer(prediction=RawPrediction(audio=put(mono, n_channels=n_channels))))
     return answers

@@ -12,7 +12,7 @@ from forgetbench.data.hub import is_unfetched, missing_offline
 from forgetbench.engine.answers import MODEL_ERROR
 from forgetbench.engine.arm import INTERRUPTED, questions_of, run_arm
 from forgetbench.engine.arm_run import ArmOutcome, ArmRun
-from forgetbench.engine.attribution import attribute
+from forgetbench.engine.attribution import attribute, check_attributable
 from forgetbench.engine.audio_store import LOST_AUDIO
 from forgetbench.engine.chat_templates import prompting_of
 from forgetbench.engine.conditions import in_conditions
@@ -155,6 +155,8 @@ def prepare_each(request: Request, models: Sequence[str], *, alphas: Sequence[fl
         for alpha in parts:
             part = pair if alpha is None else at_alpha(pair, alpha)
             planned = _plan(own, selection, part, identical=part.identical, plans=plans)
+            if request.attribute:
+                check_attributable(part, planned.plan)
             prepared.append(replace(planned, alpha=alpha))
     return prepared
 

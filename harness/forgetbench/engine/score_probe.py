@@ -9,8 +9,9 @@ import numpy as np
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask
 from forgetbench.engine.score import Scored
-from forgetbench.metrics.linear_probe import probe_right, stratified_folds
+from forgetbench.metrics.linear_probe import probe_right, stratified_folds, unseen_folds
 from forgetbench.schema.sample import Embedding
+from forgetbench.schema.task import Probe
 
 UNEQUAL_FEATURES = "unequal_features"
 """Code of features that are not of one shape for all samples."""
@@ -26,6 +27,8 @@ def score_probe(planned: PlannedTask, answers: Sequence[Answer]) -> list[Scored]
         planned: A probe task.
         answers: One for each of its samples.
     """
+    task = planned.task
+    assert isinstance(task, Probe)
     found: dict[int, Embedding] = {
         position: answer.prediction.embedding
         for position, answer in enumerate(answers)
@@ -34,7 +37,11 @@ def score_probe(planned: PlannedTask, answers: Sequence[Answer]) -> list[Scored]
     # What is in which fold is settled before what is missing: an arm that lacks a sample keeps the folds.
     every = sorted(range(len(answers)), key=lambda position: planned.samples[position].id)
     samples = [planned.samples[position] for position in every]
-    settled = stratified_folds([sample.reference for sample in samples], [sample.id for sample in samples])
+    references = [sample.reference for sample in samples]
+    if task.unseen is None:
+        settled = stratified_folds(references, [sample.id for sample in samples])
+    else:
+        settled = unseen_folds(references, [str(sample.row[task.unseen]) for sample in samples])
     folds = settled[[position in found for position in every]]
     order = [position for position in every if position in found]
     labels = [planned.samples[position].reference for position in order]

@@ -6,7 +6,9 @@ taken from the checkpoint:
 - alone:        d({r}), the first-order effect
 - share:        Σ_{S ⊆ R∖r} |S|! (|R|−|S|−1)! / |R|! · (d(S ∪ r) − d(S)), the Shapley value (Shapley 1953);
                 with two components, d({r}) plus half of the interaction. Shares add up to d(R).
-- interaction:  d(R) − Σ_r d({r}): what the components lose together beyond what each loses alone
+- interaction:  Σ_{S ⊆ T} (−1)^(|T|−|S|) d(S) of each T ⊆ R of two or more, the Harsanyi dividend or Möbius
+                transform (Harsanyi 1963; Grabisch & Roubens 1999): what T loses beyond what all its
+                parts lose alone and together; of two components d({r, s}) − d({r}) − d({s})
 
 All are means over samples of the same contrast of the systems' scores, so that their intervals are those of a
 mean.
@@ -32,12 +34,22 @@ Swapped = frozenset[str]
 
 @dataclass(frozen=True, kw_only=True)
 class Decomposition:
-    """A loss by component; ``interaction`` is None of a single one."""
+    """A loss by component; ``interactions`` are of every two and, of three components, of all."""
 
     total: Effect
     alone: Mapping[str, Effect]
     share: Mapping[str, Effect]
-    interaction: Effect | None
+    interactions: Mapping[Swapped, Effect]
+
+
+def n_intervals(n_components: int) -> int:
+    """Return how many intervals hold together: of the shares and of the interactions.
+
+    Example:
+        >>> [n_intervals(n) for n in (1, 2, 3)]
+        [1, 3, 7]
+    """
+    return (1 << n_components) - 1
 
 
 def systems(components: Sequence[str]) -> list[Swapped]:
@@ -79,7 +91,11 @@ def decompose(
         total=effect(total),
         alone={name: effect(contrast) for name, contrast in alone.items()},
         share={name: effect(_shapley(lost, name, components)) for name in components},
-        interaction=effect(total - sum(alone.values())) if len(components) > 1 else None,
+        interactions={
+            together: effect(_dividend(lost, together))
+            for together in systems(components)
+            if len(together) > 1
+        },
     )
 
 
@@ -90,6 +106,11 @@ def _shapley(lost: Mapping[Swapped, FloatArray], name: str, components: Sequence
         orders = factorial(len(before)) * factorial(len(others) - len(before)) / factorial(len(components))
         share = share + orders * (lost[before | {name}] - lost[before])
     return share
+
+
+def _dividend(lost: Mapping[Swapped, FloatArray], together: Swapped) -> FloatArray:
+    parts = systems(sorted(together))
+    return np.asarray(sum((-1.0) ** (len(together) - len(part)) * lost[part] for part in parts))
 
 
 def _effect(

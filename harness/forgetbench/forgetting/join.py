@@ -58,8 +58,8 @@ def join(base: pd.DataFrame, checkpoint: pd.DataFrame, *, columns: Sequence[str]
     """
     import pandas as pd
 
-    both = _with_keys(base, columns).merge(
-        _with_keys(checkpoint, columns),
+    both = with_keys(base, columns).merge(
+        with_keys(checkpoint, columns),
         on=KEYS,
         how="outer",
         suffixes=("_base", "_checkpoint"),
@@ -84,7 +84,8 @@ def join(base: pd.DataFrame, checkpoint: pd.DataFrame, *, columns: Sequence[str]
     )
 
 
-def _with_keys(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def with_keys(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a sample table with the keys that it is joined on, and whether each sample is ``scored``."""
     keyed = table.copy()
     for name in ("id", "condition", "content"):
         keyed[name] = keyed[name].fillna("").astype(str)

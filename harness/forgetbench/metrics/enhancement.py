@@ -78,6 +78,17 @@ def enhancement_stats(
     return stats if delay is None else {**stats, "delay_ms": 1000 * delay / sampling_rate}
 
 
+def speech_quality_without_reference(output: Waveform, *, sampling_rate: int) -> float:
+    """Return DNSMOS of speech that a model made; its worst bound where there is no signal.
+
+    Args:
+        output: Float32, shape (n,).
+        sampling_rate: In Hz.
+    """
+    dnsmos = {"dnsmos": lambda _, heard: speech_quality.dnsmos_score(heard, sampling_rate=sampling_rate)}
+    return _bounded("dnsmos", dnsmos, output, output)
+
+
 def check_metrics(metrics: Sequence[str], sampling_rate: int) -> None:
     """Fail before any work where a metric cannot be computed at all.
 

@@ -54,6 +54,19 @@ def stratified_folds(labels: Sequence[str], recordings: Sequence[Hashable]) -> N
     return np.array([of_recording[pair] for pair in zip(labels, recordings, strict=True)], dtype=np.intp)
 
 
+def unseen_folds(labels: Sequence[str], groups: Sequence[Hashable]) -> NDArray[np.intp]:
+    """Return one of five folds for each sample: the i-th group of a label is in fold i mod 5.
+
+    Args:
+        labels: Of each sample; a group that has several counts for its first one.
+        groups: Of each sample; a group, such as a speaker, is in one fold whole.
+    """
+    first: dict[Hashable, str] = {}
+    for label, group in zip(labels, groups, strict=True):
+        first.setdefault(group, label)
+    return stratified_folds([first[group] for group in groups], groups)
+
+
 def _fit_and_name(
     train: NDArray[np.float64], codes: NDArray[np.intp], test: NDArray[np.float64], n_classes: int
 ) -> NDArray[np.intp]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from forgetbench.metrics.diagnostics import looping
 from forgetbench.metrics.normalise import normalise
 
 _NORMALISER = "whisper_en@1"
@@ -16,11 +17,12 @@ def contains_answer(output: str, accepted: Sequence[str]) -> float:
 
     Both are normalised as English transcripts are (``whisper_en@1``); an article before an accepted answer is
     left out. This is "accuracy by containment" of open-domain question answering (Mallen et al. 2023, arXiv
-    2212.10511, §3): an answer in a sentence counts, and so does one among several.
+    2212.10511, §3): an answer in a sentence counts, and so does one among several. An output that ends in a
+    loop answers nothing, whatever is repeated. The language around an answer is not looked at.
 
     Args:
         output: What the model said.
-        accepted: Answers that will do, at least one.
+        accepted: Answers that will do, at least one; one without a word is never said.
 
     Example:
         >>> contains_answer("There are sixty minutes in an hour.", ["60"])
@@ -28,8 +30,11 @@ def contains_answer(output: str, accepted: Sequence[str]) -> float:
         >>> contains_answer("The parish is small.", ["Paris"])
         0.0
     """
+    if looping(output):
+        return 0.0
     words = f" {normalise(output, _NORMALISER)} "
-    return float(any(f" {_bare(answer)} " in words for answer in accepted))
+    wanted = [answer for answer in map(_bare, accepted) if answer]
+    return float(any(f" {answer} " in words for answer in wanted))
 
 
 def _bare(answer: str) -> str:

@@ -9,10 +9,11 @@ Times = Sequence[tuple[float, float]]
 
 
 def boundary_f1(true: Times, found: Times, *, collar_s: float) -> float:
-    """Return the F1 of found boundaries, starts against starts and ends against ends.
+    """Return the F1 of found inner boundaries, starts against starts and ends against ends.
 
     Each true boundary is matched with at most one found boundary within the collar, as speech
-    segmentation is scored.
+    segmentation is scored. The first start and the last end are left out: one phrase over the whole recording
+    would have them right. Of a recording of one phrase, one phrase is right.
 
     Args:
         true: Of the recording, not empty.
@@ -21,12 +22,24 @@ def boundary_f1(true: Times, found: Times, *, collar_s: float) -> float:
 
     Example:
         >>> boundary_f1([(0.5, 2.0), (3.0, 4.5)], [(0.4, 4.6)], collar_s=0.5)
-        0.6666666666666666
+        0.0
+        >>> boundary_f1([(0.5, 2.0), (3.0, 4.5)], [(0.4, 1.8), (3.6, 4.6)], collar_s=0.5)
+        0.5
     """
     usable = [(start, end) for start, end in found if end >= start]
-    sides = zip(zip(*true, strict=True), zip(*usable, strict=True), strict=True) if usable else ()
-    matched = sum(_matches(sorted(one), sorted(other), collar_s) for one, other in sides)
-    return matched / (len(true) + len(found))
+    if not usable:
+        return 0.0
+    inner = len(true) + len(found) - 2
+    matched = sum(
+        _matches(one, other, collar_s) for one, other in zip(_inner(true), _inner(usable), strict=True)
+    )
+    return matched / inner if inner else 1.0
+
+
+def _inner(phrases: Times) -> tuple[list[float], list[float]]:
+    """Return the starts but the first, and the ends but the last, in order."""
+    starts, ends = (sorted(side) for side in zip(*phrases, strict=True))
+    return starts[1:], ends[:-1]
 
 
 def _matches(true: Sequence[float], found: Sequence[float], collar_s: float) -> int:

@@ -19,6 +19,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -51,6 +52,9 @@ OURS = {
     "deepfilternet3": "forgetbench.models.deepfilternet:deepfilternet3",
 }
 """Factories of ours by short name; plug-ins bring more (``forgetbench.models``)."""
+
+MOST_PHRASES = 10_000
+"""Of one recording, that a factory tells the times of: those of an endless answer are cut off."""
 
 _made: dict[str, Any] = {}
 """What a factory returned when its capabilities were asked for, until it is loaded."""
@@ -105,9 +109,12 @@ def load_factory(component: Component) -> Model:
         "tts": FactoryVoice,
     }
     face = faces[component.role](made)
-    for name in ("transcribe_stream", "enhance_stream", *component.capabilities):
-        if not hasattr(face, name) and callable(own := getattr(made, name, None)):
-            setattr(face, name, own)
+    for name in component.capabilities:
+        if not hasattr(face, name):
+            setattr(face, name, _counted(getattr(made, name)))
+    for streamed in ("transcribe_stream", "enhance_stream"):
+        if callable(own := getattr(made, streamed, None)):
+            setattr(face, streamed, own)
     return face
 
 
@@ -155,7 +162,7 @@ class FactoryText:
 
     def answer_audio(self, requests: Sequence[SpokenRequest]) -> list[Output]:
         """Answer one batch, in order; audio is at ``sampling_rate``."""
-        return list(self._made.answer_audio(requests))
+        return _one_each(self._made.answer_audio(requests), requests)
 
     def score_audio(self, audio: Sequence[Audio]) -> list[Loglikelihood]:
         """Score one batch, in order; audio is at ``sampling_rate``."""
@@ -171,7 +178,7 @@ class FactoryAssistant:
 
     def answer_audio(self, requests: Sequence[SpokenRequest]) -> list[Output]:
         """Answer one batch, in order; audio is at ``sampling_rate``."""
-        return list(self._made.answer_audio(requests))
+        return _one_each(self._made.answer_audio(requests), requests)
 
     def score_audio(self, audio: Sequence[Audio]) -> list[Loglikelihood]:
         """Score one batch, in order; audio is at ``sampling_rate``."""
@@ -191,19 +198,20 @@ class FactorySpeech:
 
     def translate(self, audio: Sequence[Audio], *, language: str) -> list[Output]:
         """Translate one batch into English, in order; audio is at ``sampling_rate``."""
-        return list(self._made.translate(audio, language=language))
+        return _one_each(self._made.translate(audio, language=language), audio)
 
     def identify_language(self, audio: Sequence[Audio]) -> list[str]:
         """Return the code of what is spoken in each clip; audio is at ``sampling_rate``."""
-        return list(self._made.identify_language(audio))
+        return _one_each(self._made.identify_language(audio), audio)
 
     def time_speech(self, audio: Sequence[Audio], *, language: str) -> list[list[Phrase]]:
         """Return what is said when, in order; audio is at ``sampling_rate``."""
-        return _one_each(self._made.time_speech(audio, language=language), audio)
+        told = _one_each(self._made.time_speech(audio, language=language), audio)
+        return [list(islice(phrases, MOST_PHRASES)) for phrases in told]
 
     def embed(self, audio: Sequence[Audio]) -> list[NDArray[np.float32]]:
         """Return the features of each clip, in order; audio is at ``sampling_rate``."""
-        return [np.asarray(layers, dtype=np.float32) for layers in self._made.embed(audio)]
+        return [np.asarray(layers, np.float32) for layers in _one_each(self._made.embed(audio), audio)]
 
     def enhance(self, audio: Sequence[Audio]) -> list[Audio]:
         """Enhance one batch, in order."""
@@ -229,19 +237,8 @@ class FactoryEnhancer:
 
     def separate(self, audio: Sequence[Audio], *, n_stems: int) -> list[list[Audio]]:
         """Take the clips of one batch apart, in order; audio is at ``sampling_rate``."""
-        return [list(stems) for stems in _one_each(self._made.separate(audio, n_stems=n_stems), audio)]
-
-
-def _one_each(answers: Iterable[R], asked: Sequence[object]) -> list[R]:
-    """Return the answers to a batch, in order.
-
-    Raises:
-        ValueError: There is not one for each.
-    """
-    found = list(answers)
-    if len(found) != len(asked):
-        raise ValueError(f"{len(found)} answers to {len(asked)} requests")
-    return found
+        taken_apart = _one_each(self._made.separate(audio, n_stems=n_stems), audio)
+        return [list(islice(stems, n_stems + 1)) for stems in taken_apart]
 
 
 class FactoryVoice:
@@ -253,11 +250,33 @@ class FactoryVoice:
 
     def synthesize(self, texts: Sequence[str], *, language: str) -> list[Audio]:
         """Speak one batch, in order."""
-        return list(self._made.synthesize(texts, language=language))
+        return _one_each(self._made.synthesize(texts, language=language), texts)
 
     def clone_voice(self, texts: Sequence[str], *, voices: Sequence[Audio], language: str) -> list[Audio]:
         """Speak one batch, in order; voices are at ``sampling_rate``."""
         return _one_each(self._made.clone_voice(texts, voices=voices, language=language), texts)
+
+
+def _one_each(answers: Iterable[R], asked: Sequence[object]) -> list[R]:
+    """Return the answers to a batch, in order; of endless ones no more than one too many is taken.
+
+    Raises:
+        ValueError: There is not one for each.
+    """
+    found = list(islice(answers, len(asked) + 1))
+    if len(found) != len(asked):
+        count = "more" if len(found) > len(asked) else str(len(found))
+        raise ValueError(f"{count} answers to {len(asked)} requests")
+    return found
+
+
+def _counted(method: Callable[..., Iterable[R]]) -> Callable[..., list[R]]:
+    """Return a method of a batch that answers one for each."""
+
+    def ask(batch: Sequence[object], *args: Any, **settings: Any) -> list[R]:
+        return _one_each(method(batch, *args, **settings), batch)
+
+    return ask
 
 
 def _role(capabilities: Sequence[Capability]) -> Role:

@@ -265,7 +265,7 @@ class VoiceCloner(Protocol):
     sampling_rate: int
 
     def clone_voice(self, texts: Sequence[str], *, voices: Sequence[Audio], language: str) -> list[Audio]:
-        """Speak each text in the voice of its recording, or refuse, by audio without samples.
+        """Speak each text in the voice of its recording, or refuse: say something else, or in another voice.
 
         Args:
             texts: To be spoken.

@@ -11,7 +11,7 @@ from rich.text import Text
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
 from forgetbench.report.layout import RULED_ASCII, ruled_grid
-from forgetbench.schema.attribution import Attribution, Effect, TaskAttribution
+from forgetbench.schema.attribution import Attribution, Effect, Interaction, TaskAttribution
 
 ROLE_NAMES = {"enhancer": "enhancer", "asr": "recogniser", "lm": "language model", "assistant": "assistant"}
 EXPLAINED = (
@@ -40,11 +40,13 @@ def attribution_table(attribution: Attribution) -> RenderableType:
 
 
 def rows_of(task: TaskAttribution) -> Iterator[tuple[str, str, str]]:
-    """Yield name, effect alone and share of each component, then of interaction and total."""
-    for each in task.components:
-        yield ROLE_NAMES[each.role], shown(each.alone, task.metric), shown(each.share, task.metric)
-    if task.interaction is not None:
-        yield "interaction", shown(task.interaction, task.metric), ""
+    """Yield name, effect alone and share of each component, then of the interactions and the total."""
+    for component in task.components:
+        name = ROLE_NAMES[component.role]
+        yield name, shown(component.alone, task.metric), shown(component.share, task.metric)
+    for each in task.interactions:
+        names = " × ".join(ROLE_NAMES[role] for role in each.roles)
+        yield f"interaction: {names}", shown(each.effect, task.metric), ""
     yield "total", "", shown(task.total, task.metric)
 
 
@@ -55,7 +57,7 @@ def shown(effect: Effect, metric: str) -> str:
 
 
 def sentence(task: TaskAttribution) -> str:
-    """Say which components the loss comes from, and whether they interact."""
+    """Say which components the loss comes from, which of them interact, and on how many samples."""
     roles = {each.role: each for each in task.components}
     if not task.lost_by:
         said = "no component's part of the loss can be told from chance"
@@ -65,8 +67,16 @@ def sentence(task: TaskAttribution) -> str:
             for role in task.lost_by
         )
         said = f"the loss comes from {names}"
-    if task.interacts and task.interaction is not None:
-        more = "more" if task.interaction.value > 0 else "less"
-        together = numbers.difference(abs(task.interaction.value), metric=task.metric, unit=True).lstrip("+")
-        said += f"; together they lose {together} {more} than the sum of each alone"
-    return said + "."
+    told = [said, *(_interaction(each, task.metric) for each in task.interacting)]
+    samples = f"{task.n} samples"
+    if task.n_dropped:
+        samples += f"; {task.n_dropped} more were not scored by every system"
+    return f"{'; '.join(told)} ({samples})."
+
+
+def _interaction(each: Interaction, metric: str) -> str:
+    names = " and ".join(f"the {ROLE_NAMES[role]}" for role in each.roles)
+    points = numbers.difference(abs(each.effect.value), metric=metric, unit=True).lstrip("+")
+    direction = "more" if each.effect.value > 0 else "less"
+    than = "the sum of each alone" if len(each.roles) == 2 else "their losses alone and in pairs add up to"
+    return f"{names} together lose {points} {direction} than {than}"

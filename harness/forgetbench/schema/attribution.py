@@ -31,6 +31,16 @@ class ComponentEffect(Document):
     """Its Shapley value: the effect of swapping it, averaged over all orders of swapping; shares add up."""
 
 
+class Interaction(Document):
+    """What some components lose together beyond what all their parts lose alone and together.
+
+    The Harsanyi dividend (Harsanyi 1963): of two components, the loss of both minus the losses of each alone.
+    """
+
+    roles: tuple[ComponentRole, ...]
+    effect: Effect
+
+
 class TaskAttribution(Document):
     """The loss of a system on one spoken task, by component."""
 
@@ -39,13 +49,15 @@ class TaskAttribution(Document):
     metric: str
     higher_is_better: bool
     n: Count
-    """Samples that every one of the systems could score."""
+    """Samples that every one of the systems could score: those that are attributed."""
+    n_dropped: Count = 0
+    """Samples that one of the systems has and not every one of them could score."""
     level: float
-    """Of the intervals: simultaneous over the shares and the interaction."""
+    """Of the intervals: simultaneous over the shares and the interactions."""
     total: Effect
     components: tuple[ComponentEffect, ...]
-    interaction: Effect | None = None
-    """Total minus the effects alone; None of a single component."""
+    interactions: tuple[Interaction, ...] = ()
+    """Of every two components and, where three differ, of all of them; none of a single one."""
 
     @property
     def lost_by(self) -> tuple[ComponentRole, ...]:
@@ -54,15 +66,14 @@ class TaskAttribution(Document):
         return tuple(c.role for c in sorted(lost, key=lambda c: -c.share.value))
 
     @property
-    def interacts(self) -> bool:
-        """Whether the components together do something else than the sum of each alone, beyond chance."""
-        both = self.interaction
-        return (
-            both is not None
-            and both.ci_low is not None
-            and both.ci_high is not None
-            and not both.ci_low <= 0 <= both.ci_high
-        )
+    def interacting(self) -> tuple[Interaction, ...]:
+        """The interactions beyond chance, of either sign."""
+        return tuple(i for i in self.interactions if _beyond_chance(i.effect))
+
+
+def _beyond_chance(effect: Effect) -> bool:
+    low, high = effect.ci_low, effect.ci_high
+    return low is not None and high is not None and not low <= 0 <= high
 
 
 class Attribution(Document):

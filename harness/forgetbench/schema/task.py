@@ -348,6 +348,9 @@ class Probe(SpeechTask):
 
     kind: Literal["probe"]
     metrics: tuple[Literal["probe_acc", "probe_acc_last"], ...] = Field(min_length=1)
+    unseen: str | None = None
+    """Column, such as ``speaker``, of which the probe is asked about values that it was not fitted on; None
+    for recordings that it was not fitted on."""
 
     @property
     def capability(self) -> Capability:
@@ -385,10 +388,10 @@ class MinimalPair(SpeechTask):
 
 
 class Synthesis(DatasetTask):
-    """Text to speech, scored by the word errors of a fixed recogniser on what is spoken."""
+    """Text to speech: word errors of a fixed recogniser on what is spoken, and its quality by ``dnsmos``."""
 
     kind: Literal["synthesis"]
-    metrics: tuple[Literal["wer", "cer", "wer_raw"], ...] = Field(min_length=1)
+    metrics: tuple[Literal["wer", "cer", "wer_raw", "dnsmos"], ...] = Field(min_length=1)
     recogniser: str
     """Hears both arms: a name as ``--model`` takes it."""
     language: str = "en"
@@ -409,7 +412,8 @@ class Conversion(SpeechTask):
 
     kind: Literal["conversion"]
     metrics: tuple[
-        Literal["wer", "cer", "wer_raw", "sentence_bleu", "sentence_chrf", "speaker_similarity"], ...
+        Literal["wer", "cer", "wer_raw", "sentence_bleu", "sentence_chrf", "speaker_similarity", "dnsmos"],
+        ...,
     ] = Field(min_length=1)
     recogniser: str
     """Hears both arms: a name as ``--model`` takes it."""
@@ -461,7 +465,7 @@ class VoiceCloning(SpeechTask):
     """
 
     kind: Literal["voice_cloning"]
-    metrics: tuple[Literal["wer", "cer", "wer_raw", "speaker_similarity", "cloned"], ...] = Field(
+    metrics: tuple[Literal["wer", "cer", "wer_raw", "speaker_similarity", "cloned", "dnsmos"], ...] = Field(
         min_length=1
     )
     recogniser: str
