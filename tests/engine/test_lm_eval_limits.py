@@ -5,11 +5,7 @@ The files are written here.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,48 +16,9 @@ from forgetbench.engine.results import Result
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.gate import Gate
 from forgetbench.schema.policy import Policy
+from lm_eval_runs import write_run
 
 RIGHT = [1.0] * 900 + [0.0] * 100
-
-
-def write_run(
-    folder: Path,
-    tasks: dict[str, tuple[Sequence[float], int]],
-    *,
-    date: str = "2026-01-01T00-00-00.000000",
-    lost: Sequence[int] = (),
-) -> Path:
-    """Write what lm-eval writes: accuracy of each document, and how many there are without a limit.
-
-    Args:
-        folder: Where.
-        tasks: Scores and full size by task.
-        date: Of the results file.
-        lost: Positions of samples that are scored and missing in the samples file.
-    """
-    folder.mkdir(exist_ok=True)
-    results: dict[str, Any] = {
-        "config": {"model": "hf", "limit": None, "batch_size": "1", "random_seed": 0},
-        "model_name": folder.name,
-        "configs": {name: {"dataset_path": name, "output_type": "multiple_choice"} for name in tasks},
-        "versions": dict.fromkeys(tasks, 1.0),
-        "n-shot": dict.fromkeys(tasks, 0),
-        "higher_is_better": {name: {"acc": True} for name in tasks},
-        "n-samples": {n: {"original": full, "effective": len(s)} for n, (s, full) in tasks.items()},
-        "group_subtasks": {name: [] for name in tasks},
-    }
-    (folder / f"results_{date}.json").write_text(json.dumps(results))
-    for name, (scores, _) in tasks.items():
-        lines = [_line(f"{name} {i}", score) for i, score in enumerate(scores) if i not in lost]
-        (folder / f"samples_{name}_{date}.jsonl").write_text("\n".join(lines))
-    return folder
-
-
-def _line(document: str, score: float) -> str:
-    digest = hashlib.sha256(document.encode()).hexdigest()
-    hashes = {"doc_hash": digest, "prompt_hash": digest, "target_hash": "same"}
-    said = {"resps": [[["-1.0", "False"]]], "filter": "none", "metrics": ["acc"], "acc": score}
-    return json.dumps({"doc_id": 0, "target": "0", "arguments": {}, **said, **hashes})
 
 
 def judged(base: Path, checkpoint: Path, *required: str, margin: float = 0.02) -> tuple[Result, Gate]:
