@@ -87,6 +87,30 @@ def test_a_checkpoint_that_lost_most_of_its_samples_is_an_error(tmp_path: Path) 
     assert (other_way.rows[0].verdict, other_way.rows[0].coverage) == ("retained", 0.3)
 
 
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_score_that_is_missing_leaves_a_score_of_0_and_1_what_it_is(
+    tmp_path: Path, missing: float | None
+) -> None:
+    base = write_run(tmp_path / "base", {"facts": (RIGHT, 1000)})
+    checkpoint = write_run(tmp_path / "checkpoint", {"facts": ([missing, *RIGHT[1:]], 1000)})
+    result, _ = judged(base, checkpoint)
+    assert result.comparison is not None
+    (row,) = result.comparison.rows
+    assert row.transitions is not None and row.method == "McNemar mid-p, Tango score interval"
+    assert row.ci_low is not None and row.ci_low < 0 < (row.ci_high or 0.0), "[0, 0] is Wald's"
+    assert (row.n, row.unpaired) == (999, 1)
+
+
+def test_missing_scores_beyond_one_percent_are_an_error_with_their_worst_case(tmp_path: Path) -> None:
+    base = write_run(tmp_path / "base", {"facts": (RIGHT, 1000)})
+    checkpoint = write_run(tmp_path / "checkpoint", {"facts": ([*[None] * 20, *RIGHT[20:]], 1000)})
+    result, gated = judged(base, checkpoint)
+    assert result.comparison is not None
+    (row,) = result.comparison.rows
+    assert (row.verdict, gated.exit_code) == ("error", 100)
+    assert "worse by 0.02 if each of them is lost" in row.reason
+
+
 def test_samples_that_were_never_asked_for_are_no_failures(tmp_path: Path) -> None:
     base = write_run(tmp_path / "base", {"quiz": (RIGHT, 1000)})
     part = write_run(tmp_path / "part", {"quiz": (RIGHT[:500], 1000)})

@@ -192,7 +192,7 @@ def _metrics(
         higher = _is_higher_better(task, name.partition(",")[0])
         if higher is None:
             continue
-        values = {record.stats.get(name) for record in records.values()}
+        values = {record.stats[name] for record in records.values() if name in record.stats}
         kind: MetricType = "mean"
         if any(isinstance(value, tuple) for value in values):
             kind = "ratio"
