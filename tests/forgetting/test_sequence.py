@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from forgetbench.forgetting.decathlon import DECANLP
 from forgetbench.forgetting.sequence import make_sequence
@@ -144,14 +146,22 @@ def test_the_published_ability_delta_is_over_the_general_tasks_that_no_stage_tra
     assert found["safety ability delta", "safety"].value == pytest.approx(-0.3)
 
 
-def test_the_forgetting_score_of_biderman_is_there_of_the_base_and_each_stage() -> None:
-    names = ("hellaswag", "arc_challenge", "winogrande")
+SUITE_OF_BIDERMAN = ("biderman2024_hellaswag", "biderman2024_arc_challenge", "biderman2024_winogrande")
+
+
+@pytest.mark.parametrize("names", [("hellaswag", "arc_challenge", "winogrande"), SUITE_OF_BIDERMAN])
+def test_the_forgetting_score_of_biderman_is_there_of_the_base_and_each_stage(names: Sequence[str]) -> None:
     scores: Scores = {name: [0.6 + i / 10, 0.5 + i / 10] for i, name in enumerate(names)}
     found = figures(make_sequence(compared(scores)))["forgetting score", ", ".join(names)]
     assert found.by_stage == pytest.approx((0.7, 0.6))
-    del scores["winogrande"]
+    del scores[names[2]]
     lacking = figures(make_sequence(compared(scores)))["forgetting score", ", ".join(names)]
-    assert (lacking.value, lacking.reason) == (None, "not measured: winogrande")
+    assert (lacking.value, lacking.reason) == (None, f"not measured: {names[2]}")
+
+
+def test_the_tasks_of_the_suite_of_biderman_have_the_names_that_make_its_score() -> None:
+    path = Path(__file__).parents[2] / "tasks" / "papers" / "biderman2024" / "forgetting.yaml"
+    assert set(yaml.safe_load(path.read_text())["tasks"]) == set(SUITE_OF_BIDERMAN)
 
 
 def test_the_published_deca_score_needs_all_ten_tasks() -> None:
