@@ -197,3 +197,14 @@ def test_the_workflow_parses_and_its_command_judges(made: Path, tiny_tasks: Path
     word = {0: "SHIP", 3: "NEED MORE", 100: "DO NOT SHIP"}[done.returncode]
     assert f" {word}: " in done.stdout.splitlines()[-1]
     assert list(tmp_path.glob("results/lora/*/*/*/comparison.json"))
+
+
+def test_rescoring_by_a_judge_that_cannot_be_read_exits_with_1(
+    run: Call, cli: Call, tiny_tasks: Path, made: Path, tmp_path: Path
+) -> None:
+    given = directory(run(tasks="refusals,choices"))
+    more = ("--include-path", str(tiny_tasks), "--output-path", str(tmp_path / "again"))
+    done = cli("rescore", given, "--judge", f"chat:{made / 'other'}", *more)
+    assert "unparsable_verdict" in str(done.exception)
+    assert getattr(done.exception, "exit_code", done.exit_code) == 1
+    assert cli("rescore", given, "--judge", "gcg29", *more).exit_code == 0

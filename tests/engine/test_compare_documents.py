@@ -11,6 +11,7 @@ import pytest
 from forgetbench.engine.compare import compare_runs
 from forgetbench.engine.results import RUN_FILE
 from forgetbench.errors import UsageError
+from lm_eval_runs import write_run
 from report_results import write_report_result
 
 OUT = "../../../../../outside"
@@ -56,3 +57,11 @@ def test_runs_of_another_budget_are_compared_by_what_both_answered(
     change(runs[1], run_key="other", settings={**settings, "limits": {"facts": 60}})
     comparison = compare_runs(*runs, output=tmp_path / "out").comparison
     assert comparison is not None and len(comparison.rows) > 1
+
+
+def test_two_runs_without_a_common_task_are_no_comparison(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, {name: ([1.0] * 30, 30)}) for name in ("one", "other")]
+    with pytest.raises(UsageError, match="other: the base's run does not have it") as refused:
+        compare_runs(*runs, output=tmp_path / "results")
+    assert refused.value.exit_code == 2
+    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").rglob("*.json"))

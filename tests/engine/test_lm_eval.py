@@ -214,6 +214,27 @@ def test_whole_documents_pool_to_lm_evals_numbers(
     assert [row.metric for row in result.comparison.rows] == ["bits_per_byte"]
 
 
+def test_a_score_that_one_sample_lacks_leaves_the_others_binary(
+    made: Path, ask: Callable[..., Request], stock: Path
+) -> None:
+    (stock / "lm_eval" / "metrics.py").write_text(
+        "asked = []\n"
+        "def score(doc, results):\n"
+        "    asked.append(doc)\n"
+        "    return {'acc': float('nan') if doc == asked[0] else 1.0, 'f1': 1.0}\n"
+    )
+    definition = (stock / "lm_eval" / "stock_answers.yaml").read_text()
+    definition = definition.replace("{metric: exact_match}", "{metric: acc}, {metric: f1}")
+    (stock / "lm_eval" / "stock_partly.yaml").write_text(
+        definition.replace("stock_answers", "stock_partly") + "process_results: !function metrics.score\n"
+    )
+    adopted = (stock / "stock_answers.yaml").read_text().replace("stock_answers", "stock_partly")
+    (stock / "stock_partly.yaml").write_text(adopted)
+    result = evaluate(prepare(ask(made / "lora", "stock_partly", include_paths=[stock])))
+    (task,) = result.checkpoint.tasks
+    assert (task.metrics["acc"].type, task.metrics["acc"].n) == ("binary", 11)
+
+
 def test_a_group_is_one_row_with_its_tasks_as_details(
     made: Path, ask: Callable[..., Request], stock: Path
 ) -> None:

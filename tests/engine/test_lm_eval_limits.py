@@ -5,11 +5,7 @@ The files are written here.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,48 +16,9 @@ from forgetbench.engine.results import Result
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.gate import Gate
 from forgetbench.schema.policy import Policy
+from lm_eval_runs import write_run
 
 RIGHT = [1.0] * 900 + [0.0] * 100
-
-
-def write_run(
-    folder: Path,
-    tasks: dict[str, tuple[Sequence[float], int]],
-    *,
-    date: str = "2026-01-01T00-00-00.000000",
-    lost: Sequence[int] = (),
-) -> Path:
-    """Write what lm-eval writes: accuracy of each document, and how many there are without a limit.
-
-    Args:
-        folder: Where.
-        tasks: Scores and full size by task.
-        date: Of the results file.
-        lost: Positions of samples that are scored and missing in the samples file.
-    """
-    folder.mkdir(exist_ok=True)
-    results: dict[str, Any] = {
-        "config": {"model": "hf", "limit": None, "batch_size": "1", "random_seed": 0},
-        "model_name": folder.name,
-        "configs": {name: {"dataset_path": name, "output_type": "multiple_choice"} for name in tasks},
-        "versions": dict.fromkeys(tasks, 1.0),
-        "n-shot": dict.fromkeys(tasks, 0),
-        "higher_is_better": {name: {"acc": True} for name in tasks},
-        "n-samples": {n: {"original": full, "effective": len(s)} for n, (s, full) in tasks.items()},
-        "group_subtasks": {name: [] for name in tasks},
-    }
-    (folder / f"results_{date}.json").write_text(json.dumps(results))
-    for name, (scores, _) in tasks.items():
-        lines = [_line(f"{name} {i}", score) for i, score in enumerate(scores) if i not in lost]
-        (folder / f"samples_{name}_{date}.jsonl").write_text("\n".join(lines))
-    return folder
-
-
-def _line(document: str, score: float) -> str:
-    digest = hashlib.sha256(document.encode()).hexdigest()
-    hashes = {"doc_hash": digest, "prompt_hash": digest, "target_hash": "same"}
-    said = {"resps": [[["-1.0", "False"]]], "filter": "none", "metrics": ["acc"], "acc": score}
-    return json.dumps({"doc_id": 0, "target": "0", "arguments": {}, **said, **hashes})
 
 
 def judged(base: Path, checkpoint: Path, *required: str, margin: float = 0.02) -> tuple[Result, Gate]:
@@ -128,6 +85,30 @@ def test_a_checkpoint_that_lost_most_of_its_samples_is_an_error(tmp_path: Path) 
     other_way = compare_runs(lossy, base, output=tmp_path / "results").comparison
     assert other_way is not None
     assert (other_way.rows[0].verdict, other_way.rows[0].coverage) == ("retained", 0.3)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_score_that_is_missing_leaves_a_score_of_0_and_1_what_it_is(
+    tmp_path: Path, missing: float | None
+) -> None:
+    base = write_run(tmp_path / "base", {"facts": (RIGHT, 1000)})
+    checkpoint = write_run(tmp_path / "checkpoint", {"facts": ([missing, *RIGHT[1:]], 1000)})
+    result, _ = judged(base, checkpoint)
+    assert result.comparison is not None
+    (row,) = result.comparison.rows
+    assert row.transitions is not None and row.method == "McNemar mid-p, Tango score interval"
+    assert row.ci_low is not None and row.ci_low < 0 < (row.ci_high or 0.0), "[0, 0] is Wald's"
+    assert (row.n, row.unpaired) == (999, 1)
+
+
+def test_missing_scores_beyond_one_percent_are_an_error_with_their_worst_case(tmp_path: Path) -> None:
+    base = write_run(tmp_path / "base", {"facts": (RIGHT, 1000)})
+    checkpoint = write_run(tmp_path / "checkpoint", {"facts": ([*[None] * 20, *RIGHT[20:]], 1000)})
+    result, gated = judged(base, checkpoint)
+    assert result.comparison is not None
+    (row,) = result.comparison.rows
+    assert (row.verdict, gated.exit_code) == ("error", 100)
+    assert "worse by 0.02 if each of them is lost" in row.reason
 
 
 def test_samples_that_were_never_asked_for_are_no_failures(tmp_path: Path) -> None:

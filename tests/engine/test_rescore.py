@@ -145,6 +145,16 @@ def test_an_unknown_judge_is_named(made: Path, ask: Ask, tiny_tasks: Path, tmp_p
         again(result, tiny_tasks, tmp_path / "again", changes={"judge": "nobody"})
 
 
+def test_a_judge_that_is_not_here_is_an_error_of_the_command(
+    made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path
+) -> None:
+    result = evaluate(prepare(ask(made / "lora", "refusals,choices")))
+    with pytest.raises(UsageError, match="hf download org/no-such-judge") as refused:
+        again(result, tiny_tasks, tmp_path / "again", changes={"judge": "classifier:org/no-such-judge"})
+    assert refused.value.exit_code == 2
+    assert not list((tmp_path / "again").rglob("*.json"))
+
+
 def test_distributions_that_were_compared_are_scored_again(
     made: Path, ask: Ask, tiny_tasks: Path, tmp_path: Path, no_model: Callable[[], None]
 ) -> None:

@@ -1,6 +1,6 @@
 """The comparison as a whole: two run documents and their sample tables in, one document out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -511,6 +511,43 @@ def test_a_suite_row_sums_transitions_and_averages_what_was_forgotten(
     assert row.degradation == pytest.approx(parts.forgetting - parts.backward_transfer)
     unknown = [make_run(arm, tasks[0], make_task("b"), suite_rows=[info]) for arm in ("base", "checkpoint")]
     assert only_row(compare(*unknown, *tables)).samplewise is None
+
+
+def false_alarms(
+    make_task: Make, make_run: Make, make_table: Make, *, inputs: Mapping[str, str], n_runs: int = 150
+) -> float:
+    """Share of runs in which a row of two tasks, which fail on the same samples, leaves zero out."""
+    info = SuiteRowInfo(name="both", title="Both", role="general", margin=0.02, tasks=("a", "b"))
+    rng, alarms, n = np.random.default_rng(0), 0, 120
+    types = {"a": "binary", "b": "mean"}
+    for _ in range(n_runs):
+        change = rng.choice([-1.0, 0.0, 1.0], n, p=[0.15, 0.7, 0.15])
+        arms = {
+            "a": ((change < 0).astype(float), (change > 0).astype(float)),
+            "b": (rng.normal(0.5, 0.01, n), 0.5 + change / 2),
+        }
+        tables = [
+            {
+                name: make_table({"acc": arms[name][arm]}, input=[f"{text} {i}" for i in range(n)])
+                for name, text in inputs.items()
+            }
+            for arm in (0, 1)
+        ]
+        tasks = [make_task(name, metric_type=types[name]) for name in inputs]
+        runs = [make_run(arm, *tasks, suite_rows=[info]) for arm in ("base", "checkpoint")]
+        row = only_row(compare(*runs, *tables))
+        alarms += row.ci_low > 0 or row.ci_high < 0
+    return alarms / n_runs
+
+
+def test_tasks_about_the_same_samples_are_one_mean_over_samples(
+    make_task: Make, make_run: Make, make_table: Make
+) -> None:
+    made = make_task, make_run, make_table
+    assert false_alarms(*made, inputs={"a": "question", "b": "question"}) < 0.08
+    assert false_alarms(*made, inputs={"a": "question", "b": "another"}) > 0.1, (
+        "so the samples are what counts"
+    )
 
 
 def test_a_gain_within_the_noise_floor_is_no_gain(make_task: Make, make_run: Make, make_table: Make) -> None:

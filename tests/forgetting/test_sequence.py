@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from forgetbench.forgetting.decathlon import DECANLP
 from forgetbench.forgetting.sequence import make_sequence
@@ -114,7 +116,7 @@ def test_other_measures_of_which_less_is_better_have_no_published_figure() -> No
 
 
 def test_fg_is_over_the_tasks_of_a_set_and_not_the_final_drop() -> None:
-    """Luo et al. 2023: domain knowledge of BLOOMZ-7.1b, 33.08 before and 25.61 after five stages."""
+    """33.08 and 25.61 are of Luo et al. 2023; the scores of the stages between are made, to give 18.37."""
     stages = [33.08, 27.24, 26.64, 27.54, 27.98, 25.61]
     details: Scores = {name: [each / 100 for each in stages] for name in ("law", "medicine")}
     sequence = make_sequence(
@@ -144,14 +146,22 @@ def test_the_published_ability_delta_is_over_the_general_tasks_that_no_stage_tra
     assert found["safety ability delta", "safety"].value == pytest.approx(-0.3)
 
 
-def test_the_forgetting_score_of_biderman_is_there_of_the_base_and_each_stage() -> None:
-    names = ("hellaswag", "arc_challenge", "winogrande")
+SUITE_OF_BIDERMAN = ("biderman2024_hellaswag", "biderman2024_arc_challenge", "biderman2024_winogrande")
+
+
+@pytest.mark.parametrize("names", [("hellaswag", "arc_challenge", "winogrande"), SUITE_OF_BIDERMAN])
+def test_the_forgetting_score_of_biderman_is_there_of_the_base_and_each_stage(names: Sequence[str]) -> None:
     scores: Scores = {name: [0.6 + i / 10, 0.5 + i / 10] for i, name in enumerate(names)}
     found = figures(make_sequence(compared(scores)))["forgetting score", ", ".join(names)]
     assert found.by_stage == pytest.approx((0.7, 0.6))
-    del scores["winogrande"]
+    del scores[names[2]]
     lacking = figures(make_sequence(compared(scores)))["forgetting score", ", ".join(names)]
-    assert (lacking.value, lacking.reason) == (None, "not measured: winogrande")
+    assert (lacking.value, lacking.reason) == (None, f"not measured: {names[2]}")
+
+
+def test_the_tasks_of_the_suite_of_biderman_have_the_names_that_make_its_score() -> None:
+    path = Path(__file__).parents[2] / "tasks" / "papers" / "biderman2024" / "forgetting.yaml"
+    assert set(yaml.safe_load(path.read_text())["tasks"]) == set(SUITE_OF_BIDERMAN)
 
 
 def test_the_published_deca_score_needs_all_ten_tasks() -> None:

@@ -8,7 +8,6 @@ from forgetbench.forgetting.matrices import (
     ability_delta,
     deca_score,
     final_relative_drop,
-    luo_fg,
     wer_backward_transfer,
 )
 
@@ -67,12 +66,10 @@ def test_decascore(scores: list[float], published: float) -> None:
     assert deca_score(scores) == pytest.approx(published, abs=1e-9)
 
 
-def test_the_final_drop_of_luo_is_not_their_fg() -> None:
-    """Luo et al. 2023, arXiv 2308.08747: BLOOMZ-7.1b, domain knowledge 33.08 → 25.61; published FG 18.37 %.
+def test_the_final_relative_drop_of_luos_scores() -> None:
+    """Luo et al. 2023, arXiv 2308.08747: BLOOMZ-7.1b, domain knowledge 33.08 → 25.61.
 
-    The scores between are in a figure only. Whatever they are, FG is the mean drop over all five stages: four
-    earlier ones that lost 17.32 % on average.
+    Their FG of it, 18.37 %, is not checked: the scores of the stages between are in a figure only. FG by its
+    definition is in ``tests/forgetting/test_matrices.py``.
     """
     assert final_relative_drop([[33.08], [25.61]]) == pytest.approx(22.58, abs=0.005)
-    between = [[33.08 * (1 - 0.173175)]] * 4
-    assert luo_fg([[33.08], *between, [25.61]]) == pytest.approx(18.37, abs=0.005)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forgetbench.cli import options as o
-from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.errors import UsageError
 
 EPILOG = (
     "[bold]Examples[/bold]\n\n"
@@ -43,19 +43,13 @@ def compare(
 ) -> None:
     """Compare two runs that exist already: results of forgetbench, or plain output of lm-eval."""
     roles, margins = o.assignments("--role", role), _margins(margin)
-    from forgetbench.cli.run import show
+    from forgetbench.cli.run import fail_where_rows_are_errors, show
     from forgetbench.engine.compare import compare_runs
 
     result = compare_runs(base, checkpoint, output=output_path, roles=roles, margins=margins)
     show(result, as_json=json)
-    assert result.comparison is not None
-    failed = [row for row in result.comparison.rows if row.verdict == "error"]
-    if failed:
-        raise ForgetbenchError(
-            f"task {', '.join(row.name for row in failed)}",
-            f"could not be compared ({failed[0].name}: {failed[0].reason})",
-            "Run both models with the same settings; the other rows stand.",
-        )
+    way_out = "Run both models with the same settings; the other rows stand."
+    fail_where_rows_are_errors(result, way_out=way_out)
 
 
 def _margins(values: list[str] | None) -> dict[str, float]:

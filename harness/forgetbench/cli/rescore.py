@@ -49,7 +49,7 @@ def rescore(
 ) -> None:
     """Score the stored predictions of a result again, without a model: another normaliser or judge."""
     from forgetbench.cli.progress import Bars
-    from forgetbench.cli.run import show
+    from forgetbench.cli.run import fail_where_nothing_was_measured, fail_where_rows_are_errors, show
     from forgetbench.engine.rescore import Rescoring
     from forgetbench.engine.rescore import rescore as score_again
 
@@ -67,3 +67,6 @@ def rescore(
     with Bars() as bars:
         done = score_again(request, progress=bars)
     show(done, as_json=json)
+    fail_where_nothing_was_measured(done)
+    way_out = "The old result and the other rows stand; another --judge or --normaliser may work."
+    fail_where_rows_are_errors(done, way_out=way_out)

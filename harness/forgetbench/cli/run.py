@@ -273,7 +273,7 @@ def finish(
     if mlflow:
         _log(result, request, as_json=as_json)
     if gated is None:
-        _fail_where_nothing_was_measured(result)
+        fail_where_nothing_was_measured(result)
         return
     from forgetbench.cli.console import console
     from forgetbench.report.gate import findings
@@ -367,7 +367,28 @@ def result_json(result: Result, gated: Gate | None = None) -> dict[str, Any]:
     }
 
 
-def _fail_where_nothing_was_measured(result: Result) -> None:
+def fail_where_rows_are_errors(result: Result, *, way_out: str) -> None:
+    """Fail where a row of a comparison is an error.
+
+    Raises:
+        ForgetbenchError: It names the rows.
+    """
+    rows = result.comparison.rows if result.comparison is not None else ()
+    failed = [row for row in rows if row.verdict == "error"]
+    if failed:
+        raise ForgetbenchError(
+            f"task {', '.join(row.name for row in failed)}",
+            f"could not be compared ({failed[0].name}: {failed[0].reason})",
+            way_out,
+        )
+
+
+def fail_where_nothing_was_measured(result: Result) -> None:
+    """Fail where a task of either arm is an error.
+
+    Raises:
+        ForgetbenchError: It names the tasks.
+    """
     documents = [document for document in (result.checkpoint, result.base) if document is not None]
     failed = {
         task.name: task.reason for document in documents for task in document.tasks if task.status == "error"

@@ -66,12 +66,14 @@ def compare_runs(
         margins: Margin by suite, task name or glob, in the primary metric's units.
 
     Raises:
-        UsageError: Something is no result, both are the same run, or a name matches nothing.
+        UsageError: Something is no result, both are the same run, no task can be compared, or a name matches
+            nothing.
         DataError: A file of lm-eval is damaged.
     """
     check_writable(output, "--output-path")
     arms = _aligned(_read(base, "base"), _read(checkpoint, "checkpoint"))
     _check_different(base, checkpoint, arms)
+    _check_any(base, checkpoint, arms)
     arms = {
         arm: replace(scored, document=_overridden(scored.document, roles or {}, margins or {}))
         for arm, scored in arms.items()
@@ -233,6 +235,17 @@ def _check_different(base: Path, checkpoint: Path, arms: Mapping[Arm, Scored]) -
             f"{base} and {checkpoint}",
             "are runs of the same checkpoint",
             "Give the run of the base first, then that of the checkpoint.",
+        )
+
+
+def _check_any(base: Path, checkpoint: Path, arms: Mapping[Arm, Scored]) -> None:
+    tasks = [task for scored in arms.values() for task in scored.document.tasks]
+    if all(task.status == "skipped" for task in tasks):
+        reasons = "; ".join(dict.fromkeys(f"{task.name}: {task.reason.rstrip('.')}" for task in tasks))
+        raise UsageError(
+            f"{base} and {checkpoint}",
+            f"have no task that can be compared ({reasons[:300]})",
+            "Measure both models on the same tasks.",
         )
 
 

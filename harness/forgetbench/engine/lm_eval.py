@@ -9,7 +9,7 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 from forgetbench.data.hub import check_reach, is_unfetched, knock, record_fetch
 from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
+from forgetbench.engine.lm_eval_direction import WAY_OUT, is_higher_better, unstated
 from forgetbench.engine.lm_eval_files import LOG, choices_among, logged
 from forgetbench.engine.plan import PlannedTask, plan_batches
 from forgetbench.errors import DataError, TaskError, UsageError
@@ -196,15 +197,16 @@ class LmEvalTask:
         """The metrics that its definition lists, in that order."""
         return tuple(self.task.higher_is_better())
 
-    def metric(self, name: str) -> MetricSpec:
-        """Return a metric's type, and the direction that lm-eval states for it."""
-        if self.is_rolling:
-            return MetricSpec(name=name, type="ratio", higher_is_better=False)
+    def metric(self, name: str) -> MetricSpec | None:
+        """Return a metric's type and direction; None where the direction is not known."""
         metric = name.partition(",")[0]
-        if metric.removeprefix(LOG) in self._logprobs:
-            return MetricSpec(name=name, type="mean", higher_is_better=False)
-        better = bool(self.task.higher_is_better().get(metric, True))
-        return MetricSpec(name=name, type="mean", higher_is_better=better)
+        if self.is_rolling or metric.removeprefix(LOG) in self._logprobs:
+            higher: bool | None = False
+        else:
+            higher = is_higher_better(metric, self.task.higher_is_better())
+        if higher is None:
+            return None
+        return MetricSpec(name=name, type="ratio" if self.is_rolling else "mean", higher_is_better=higher)
 
 
 def check_trusted(definition: Definition, *, trust_remote_code: bool) -> None:
@@ -288,7 +290,8 @@ def load_lm_eval_task(
         trust_remote_code: The user trusts the author of lm-eval's files that the task brings.
 
     Raises:
-        DataError: The task's data cannot be had, or it runs code without consent.
+        DataError: The task's data cannot be had, it runs code without consent, or nobody states whether a
+            higher score is better.
     """
     task = definition.task
     assert isinstance(task, LmEval)
@@ -299,6 +302,10 @@ def load_lm_eval_task(
         raise DataError(
             f"task {task.name}", "runs code that the model wrote", "Consent with --confirm-run-unsafe-code."
         )
+    asked = LmEvalTask(task=built, instances={})
+    primary = task.primary or next(iter(asked.reported), None)
+    if primary is not None and asked.metric(primary) is None:
+        raise DataError(f"task {task.name}", unstated(primary), f"{WAY_OUT}.")
     with _quiet():
         every = [str(i) for i, _ in enumerate(built.eval_docs)]
         ids = choose(every, settings.limit_of(task.name), settings.seed)
@@ -315,7 +322,7 @@ def load_lm_eval_task(
         batches=plan_batches(samples, settings.batch_size),
         dataset=str(built.config.dataset_path or task.lm_eval),
         revision=f"sha256:{digest}",
-        lm_eval=LmEvalTask(task=built, instances=instances),
+        lm_eval=replace(asked, instances=instances),
     )
 
 

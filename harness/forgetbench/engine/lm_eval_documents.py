@@ -6,11 +6,12 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from forgetbench import __version__
+from forgetbench.engine.lm_eval_direction import WAY_OUT, is_higher_better, unstated
 from forgetbench.engine.lm_eval_files import (
     LOG,
     LoggedRun,
@@ -112,18 +113,22 @@ def _task(task: LoggedTask, known: LmEval | None) -> tuple[TaskResult, pd.DataFr
         "prompting": _prompting(task),
     }
     records = _records(task)
-    specs = _metrics(task, records)
-    if not specs:
+    scored = _scored_metrics(task, records)
+    if not scored:
         reason = (
             "no samples were logged" if task.samples is None else "none of its metrics has a score per sample"
         )
         return TaskResult(status="skipped", reason=reason, primary="", **fields), None
+    primary = definition.primary if definition.primary in scored else scored[0]
+    specs = _metrics(task, scored, records)
+    if primary not in {spec.name for spec in specs}:
+        reason = f"{unstated(primary)}. {WAY_OUT}, or in the results file."
+        return TaskResult(status="skipped", reason=reason, primary=primary, **fields), None
     table = sample_table(list(records.values()), specs)
     for name in HASHES:
         hashes = {str(sample["doc_hash"]): sample.get(name) for sample in reversed(task.samples or ())}
         found = (hashes[content] for content in table["content"])
         table[name] = [None if value is None else str(value) for value in found]
-    primary = definition.primary if definition.primary in {spec.name for spec in specs} else specs[0].name
     planned = max(_count(task, "effective") or 0, len(records))
     lost = planned - len(records)
     result = TaskResult(
@@ -174,22 +179,33 @@ def _are_two(values: list[Any]) -> bool:
     return len(values) == 2 and all(isinstance(v, int | float) and abs(v) < _LARGEST for v in values)
 
 
-def _metrics(task: LoggedTask, records: Mapping[Any, SampleRecord]) -> tuple[MetricSpec, ...]:
-    directions = task.fact("higher_is_better") or {}
+def _scored_metrics(task: LoggedTask, records: Mapping[Any, SampleRecord]) -> list[str]:
+    return [name for name in task.metrics if any(name in record.stats for record in records.values())]
+
+
+def _metrics(
+    task: LoggedTask, scored: Sequence[str], records: Mapping[Any, SampleRecord]
+) -> tuple[MetricSpec, ...]:
+    """Return the metrics whose direction is known."""
     specs = []
-    for name in task.metrics:
-        values = {record.stats.get(name) for record in records.values()}
-        if values == {None}:
+    for name in scored:
+        higher = _is_higher_better(task, name.partition(",")[0])
+        if higher is None:
             continue
+        values = {record.stats[name] for record in records.values() if name in record.stats}
         kind: MetricType = "mean"
         if any(isinstance(value, tuple) for value in values):
             kind = "ratio"
         elif values <= {0.0, 1.0}:
             kind = "binary"
-        metric = name.partition(",")[0]
-        higher = directions.get(metric) is not False and not task.is_logprob(metric.removeprefix(LOG))
         specs.append(MetricSpec(name=name, type=kind, higher_is_better=higher))
     return tuple(specs)
+
+
+def _is_higher_better(task: LoggedTask, metric: str) -> bool | None:
+    if task.is_logprob(metric.removeprefix(LOG)):
+        return False
+    return is_higher_better(metric, task.fact("higher_is_better") or {})
 
 
 def _prediction(sample: Mapping[str, Any], output_type: str) -> RawPrediction | None:

@@ -74,7 +74,7 @@ def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
 
     Raises:
         UsageError: It is no result, its tasks are not the ones that are defined now, no task has a key that
-            changes, or the new result would be the old one.
+            changes, a task cannot be scored with the new value, or the new result would be the old one.
         DataError: Predictions that a task needs are not stored any more.
     """
     check_writable(request.output, "--output-path")
@@ -82,8 +82,10 @@ def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
     _check_own(request, old.checkpoint)
     documents = {d.arm: d for d in (old.base, old.checkpoint) if d is not None}
     selection = _selection(request, old.checkpoint)
-    _check_same(request, old.checkpoint, _plan(request, selection, old.checkpoint, old.base))
+    unchanged = _plan(request, selection, old.checkpoint, old.base)
+    _check_same(request, old.checkpoint, unchanged)
     plan = _plan(request, _changed(selection, request), old.checkpoint, old.base)
+    _check_able(request, unchanged, plan)
     directory = result_directory(
         request.output,
         old.checkpoint.checkpoint.name,
@@ -231,6 +233,16 @@ def _check_same(request: Rescoring, document: RunDocument, plan: Plan) -> None:
         f"the tasks or their data are not those of the run ({named})",
         "Give --include-path, --target and --condition as for the run.",
     )
+
+
+def _check_able(request: Rescoring, before: Plan, plan: Plan) -> None:
+    """Make sure that what was asked for can score every task: a judge that is not here scores none."""
+    able = {planned.task.name for planned in before.tasks if planned.skipped is None}
+    unable = [planned for planned in plan.tasks if planned.skipped and planned.task.name in able]
+    if unable:
+        asked = " ".join(f"--{key} {value}" for key, value in request.changes.items())
+        reason = unable[0].skipped or ""
+        raise UsageError(f"{asked}, task {unable[0].task.name}", "cannot be scored", reason)
 
 
 def _changed(selection: Selection, request: Rescoring) -> Selection:

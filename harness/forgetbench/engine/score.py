@@ -214,7 +214,7 @@ def _(task: LmEval, planned: PlannedTask, sample: Sample, prediction: RawPredict
 
 
 def metrics_of(planned: PlannedTask, found: Sequence[str]) -> tuple[MetricSpec, ...]:
-    """Return the metrics that a task reports.
+    """Return the metrics that a task reports; of lm-eval's those whose direction is known.
 
     Args:
         planned: The task.
@@ -225,7 +225,7 @@ def metrics_of(planned: PlannedTask, found: Sequence[str]) -> tuple[MetricSpec, 
         beside = [name for asked in task.metrics for name in ALWAYS_BESIDE.get(asked, ()) if name in found]
         return tuple(lookup(name) for name in dict.fromkeys([*task.metrics, *beside]))
     assert planned.lm_eval is not None
-    return tuple(planned.lm_eval.metric(name) for name in found)
+    return tuple(spec for name in found if (spec := planned.lm_eval.metric(name)) is not None)
 
 
 def primary_of(planned: PlannedTask, found: Sequence[str]) -> str:

@@ -98,8 +98,8 @@ def task_result(planned: PlannedTask, **fields: object) -> TaskResult:
 
 
 def _binary_where_all_are(spec: MetricSpec, records: Sequence[SampleRecord]) -> MetricSpec:
-    """lm-eval does not say which of its metrics are binary; the values do."""
-    values = {record.stats.get(spec.name) for record in records if record.stats}
+    """lm-eval does not say which of its metrics are binary; the values that are there do."""
+    values = {record.stats[spec.name] for record in records if spec.name in record.stats}
     return (
         spec.model_copy(update={"type": "binary"}) if spec.type == "mean" and values <= {0.0, 1.0} else spec
     )

@@ -107,7 +107,7 @@ def _join(
     if base_samples is None or checkpoint_samples is None:
         return _error(checkpoint, "the sample records are missing")
     metric_type = _shared_type(base.metrics[primary].type, metric.type)
-    if metric_type is None:
+    if metric_type is None or base.metrics[primary].higher_is_better != metric.higher_is_better:
         return _error(checkpoint, f"the arms scored {primary!r} in different ways")
     metric = metric.model_copy(update={"type": metric_type})
     columns = stat_columns(primary, metric_type)

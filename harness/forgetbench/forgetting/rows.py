@@ -20,6 +20,7 @@ from forgetbench.forgetting.paired_ratio import draws_needed
 from forgetbench.forgetting.power import detectable, samples_needed
 from forgetbench.forgetting.samplewise import mean_samplewise, samplewise_of_task, summed_transitions
 from forgetbench.forgetting.scope import HEARING_METRICS
+from forgetbench.forgetting.shared_samples import shared_effect
 from forgetbench.forgetting.suite_row import mean_of_members
 from forgetbench.forgetting.verdict import MIN_N, Judged, judge, too_many_failures
 from forgetbench.schema.comparison import Row
@@ -256,7 +257,9 @@ def suite_row(
     inside = tuple(task_row(member, own_family) for member in members)
     failed = [f"{built.row.name}: {built.row.reason}" for built in inside if built.row.verdict == "error"]
     failed += [f"{name}: not run" for name in absent]
-    estimate = mean_of_members([built.estimate for built in inside], level=judging.level)
+    estimate = mean_of_members(
+        [built.estimate for built in inside], level=judging.level, shared_effect=shared_effect(members)
+    )
     if failed:
         estimate = PairedEstimate(level=judging.level, method=estimate.method, n=estimate.n)
         judged = Judged("error", failed[0])

@@ -34,6 +34,8 @@ MCCANN = "McCann et al. 2018, arXiv 1806.08730"
 ERROR_RATES = frozenset({"wer", "cer"})
 ABILITIES: tuple[Role, ...] = ("general", "safety")
 BIDERMAN_TASKS = ("hellaswag", "arc_challenge", "winogrande")
+BIDERMAN_SETS = (BIDERMAN_TASKS, tuple(f"biderman2024_{name}" for name in BIDERMAN_TASKS))
+"""lm-eval's tasks by their own names, and those of the suite of the paper."""
 _NOT_PART: frozenset[Role] = frozenset({"cost", "distribution"})
 
 Tasks = Sequence[SequenceTask]
@@ -69,7 +71,7 @@ def make_sequence(
             *_transfer(tasks, trained_on, untrained),
             *_relative(tasks, trained_on),
             *_abilities(tasks, trained_on),
-            *_biderman(tasks),
+            *(figure for names in BIDERMAN_SETS for figure in _biderman(tasks, names)),
             *_decathlon(tasks),
         ),
     )
@@ -194,18 +196,18 @@ def _is_of(task: SequenceTask, role: Role, trained_on: Sequence[str]) -> bool:
     return task.role == role and task.inside is None and task.name not in trained_on
 
 
-def _biderman(tasks: Tasks) -> Iterator[SequenceFigure]:
-    found = [task for name in BIDERMAN_TASKS for task in tasks if task.name == name]
+def _biderman(tasks: Tasks, names: Sequence[str]) -> Iterator[SequenceFigure]:
+    found = [task for name in names for task in tasks if task.name == name]
     if not found:
         return
     known = {task.name: task.scores for task in found}
-    lacking = [name for name in BIDERMAN_TASKS if name not in known]
+    lacking = [name for name in names if name not in known]
     by_stage = tuple(
-        None if lacking else forgetting_score(*(known[name][stage] for name in BIDERMAN_TASKS))
+        None if lacking else forgetting_score(*(known[name][stage] for name in names))
         for stage in range(len(found[0].scores))
     )
     reason = f"not measured: {', '.join(lacking)}" if lacking else _missing(found)
-    over = ", ".join(BIDERMAN_TASKS)
+    over = ", ".join(names)
     figure = _figure("forgetting score", found, by_stage[-1], reason, BIDERMAN, over=over)
     yield figure.model_copy(update={"by_stage": by_stage})
 

@@ -14,7 +14,9 @@ from forgetbench.forgetting.paired import PairedEstimate
 from forgetbench.forgetting.stratified import Strata, score_p, score_upper
 
 
-def mean_of_members(members: Sequence[PairedEstimate], *, level: float) -> PairedEstimate:
+def mean_of_members(
+    members: Sequence[PairedEstimate], *, level: float, shared_effect: float = 1.0
+) -> PairedEstimate:
     """Return the mean degradation of K tasks, with SE = √ΣSE²/K (METRICS §2).
 
     Binary members share one score interval (``stratified.score_interval``); members of other metrics keep
@@ -26,10 +28,12 @@ def mean_of_members(members: Sequence[PairedEstimate], *, level: float) -> Paire
     metric. A missing member makes the row missing: it is not a mean over the others.
 
     Args:
-        members: Estimates of independent sets of samples; one that is ``identical`` in both arms
-            has degradation 0 and SE 0.
+        members: Estimates; one that is ``identical`` in both arms has degradation 0 and SE 0.
         level: Confidence level of the interval.
+        shared_effect: By how much samples that members share raise the variance
+            (:func:`~forgetbench.forgetting.shared_samples.shared_effect`); 1 for independent sets.
     """
+    members = [_with_variance(member, shared_effect) for member in members]
     known = PairedEstimate(
         level=level,
         method=f"mean of {len(members)} tasks, score interval",
@@ -60,6 +64,19 @@ def mean_of_members(members: Sequence[PairedEstimate], *, level: float) -> Paire
         p=mover_p(fmean(degradations), parts),
         ci_low=interval.low,
         ci_high=interval.high,
+    )
+
+
+def _with_variance(member: PairedEstimate, effect: float) -> PairedEstimate:
+    """Return an estimate with so many times its variance."""
+    if effect == 1.0 or member.degradation is None or member.se is None:
+        return member
+    factor, centre = math.sqrt(effect), member.degradation
+    low, high = (
+        end if end is None else centre + factor * (end - centre) for end in (member.ci_low, member.ci_high)
+    )
+    return replace(
+        member, design_effect=member.design_effect * effect, se=member.se * factor, ci_low=low, ci_high=high
     )
 
 
