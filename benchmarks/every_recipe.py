@@ -86,6 +86,7 @@ def run(case: Case, folder: Path, steps: int) -> dict[str, Any]:
     """Train, measure, and return the figures of a line."""
     from forgetbench.api.evaluate import evaluate
     from forgetbench.models.recipe_facts import read_facts
+    from forgetbench.recipes.base import checkpoint_name, locate_base
     from forgetbench.recipes.contamination import check_contamination
     from forgetbench.recipes.make import make_recipe
     from forgetbench.recipes.run import run_recipe
@@ -102,7 +103,12 @@ def run(case: Case, folder: Path, steps: int) -> dict[str, Any]:
     first = read_facts(output / f"checkpoint-{recipe.saved[0]}")
     assert facts is not None and first is not None
     result = evaluate(
-        output, tasks=TASKS[case.model], limit=LIMITS[case.model], output=folder / "results", offline=True
+        checkpoint_name(output, recipe.family),
+        base=checkpoint_name(locate_base(case.model).path, "enhancer") if case.model == ENHANCER else None,
+        tasks=TASKS[case.model],
+        limit=LIMITS[case.model],
+        output=folder / "results",
+        offline=True,
     )
     assert result.comparison is not None
     rows = {row.name: row for row in result.comparison.rows}
