@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from curve_results import PER_RANK, STEPS, gained, lost
 from forgetbench.engine.trajectories import curve_of, find_results
 from forgetbench.errors import UsageError
+from forgetbench.report.curves import curves_table
 from forgetbench.schema.curve import Curve, Training
 
 
@@ -67,6 +70,18 @@ def test_methods_are_compared_at_equal_gain_from_the_base_on(curve: Curve) -> No
     assert found[1].forgetting_first == pytest.approx(lost(4, 320), abs=0.004)
     assert found[1].difference is not None and found[1].difference < -0.05
     assert found[1].ci_low is None  # one run of r4
+
+
+@pytest.mark.parametrize(
+    ("n_runs", "said"),
+    [((1, 3), "(one run of either: no interval)"), ((2, 3), "(the runs do not differ: no interval)")],
+)
+def test_methods_without_an_interval_say_why(curve: Curve, n_runs: tuple[int, int], said: str) -> None:
+    update = {"n_runs": n_runs, "ci_low": None, "ci_high": None}
+    matched = tuple(found.model_copy(update=update) for found in curve.matched_gain)
+    console = Console(width=400, record=True, file=io.StringIO())
+    console.print(curves_table(curve.model_copy(update={"matched_gain": matched})))
+    assert said in console.export_text()
 
 
 def test_the_front_is_not_empty_and_holds_no_dominated_point(curve: Curve) -> None:
