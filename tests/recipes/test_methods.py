@@ -381,7 +381,9 @@ def test_a_field_that_the_training_would_not_read_is_refused(
 def test_a_field_of_language_models_is_refused_for_whisper(
     tiny_whisper: Path, manifest: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="max_length is for the family causal_lm, and this is whisper"):
+    with pytest.raises(
+        UsageError, match="max_length is for the family causal_lm or unit_lm, and this is whisper"
+    ):
         run_recipe(causal("full", tiny_whisper, manifest, tmp_path / "out", max_length=64))
     assert not (tmp_path / "out").exists()
 

@@ -442,10 +442,16 @@ def test_audio_beyond_thirty_seconds_is_refused(tiny_whisper: Path, tmp_path: Pa
 
 
 def test_a_loss_that_is_not_finite_stops_training(tiny_causal: Path, pairs: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_causal, broken)
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"] = torch.full_like(weights["model.norm.weight"], math.nan)
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ForgetbenchError, match=r"the loss is nan at step \d+"):
-        run_recipe(
-            causal_recipe(tiny_causal, pairs, tmp_path / "out", steps=20, learning_rate=1e30, save_steps=())
-        )
+        run_recipe(causal_recipe(broken, pairs, tmp_path / "out", steps=20, save_steps=()))
 
 
 def test_weights_that_broke_after_a_good_loss_are_no_checkpoint(

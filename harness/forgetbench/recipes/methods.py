@@ -34,10 +34,10 @@ _OF_METHODS: dict[str, tuple[Method, ...]] = {
     "n_completions": ("grpo",),
 }
 """Fields that no other method reads: given to one, they would change nothing, and nobody would know."""
-_OF_FAMILIES: dict[str, Family] = {
-    "distillation_beta": "causal_lm",
-    "max_length": "causal_lm",
-    "language": "whisper",
+_OF_FAMILIES: dict[str, tuple[Family, ...]] = {
+    "distillation_beta": ("causal_lm",),
+    "max_length": ("causal_lm", "unit_lm"),
+    "language": ("whisper",),
 }
 """The same of families."""
 
@@ -90,9 +90,9 @@ def _check_nothing_ignored(recipe: Recipe, thing: str) -> None:
         if recipe.method not in methods and _is_changed(recipe, field):
             cause = f"{field} is for {' and '.join(methods)}, and this is {recipe.method}"
             raise UsageError(thing, cause, f"Use the recipe {methods[0]}, or leave {field} out.")
-    for field, family in _OF_FAMILIES.items():
-        if recipe.family != family and _is_changed(recipe, field):
-            cause = f"{field} is for the family {family}, and this is {recipe.family}"
+    for field, families in _OF_FAMILIES.items():
+        if recipe.family not in families and _is_changed(recipe, field):
+            cause = f"{field} is for the family {' or '.join(families)}, and this is {recipe.family}"
             raise UsageError(thing, cause, f"Leave {field} out.")
 
 
