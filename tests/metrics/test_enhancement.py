@@ -226,8 +226,7 @@ def test_haspi_and_hasqi_equal_pyclarity_with_the_same_seed_and_fall_with_hearin
             np.random.seed(7)
             expected[metric] = float(index_of(clean, RATE, noisy, RATE, ear, level1=level1)[0])
         found[name] = worn(clean, noisy, audiogram)
-        # the same operations, but a processor may round them otherwise from one call to the next
-        assert found[name] == pytest.approx({**expected, "delay_ms": 0.0}, rel=1e-9)
+        assert found[name] == {**expected, "delay_ms": 0.0}
     assert found["N4"]["haspi"] < found["N1"]["haspi"]
     assert found["N4"]["hasqi"] < found["N1"]["hasqi"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,7 +82,7 @@ def level_of_full_scale(clean: Waveform) -> float:
     heard with the same gain: a model that lowers the level loses audibility, a quiet recording does not.
     Clarity's own data is calibrated to 100 dB SPL instead.
     """
-    return PRESENTATION_DB_SPL - 20 * float(np.log10(np.sqrt(np.mean(clean.astype(np.float64) ** 2))))
+    return PRESENTATION_DB_SPL - 20 * math.log10(np.sqrt(np.mean(clean.astype(np.float64) ** 2)))
 
 
 def _index(
