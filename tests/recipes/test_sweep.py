@@ -152,6 +152,26 @@ def test_a_grid_that_grew_measures_only_what_is_new(write_grid: Write, tmp_path:
 
 
 @pytest.mark.slow
+def test_a_checkpoint_that_still_is_its_base_costs_the_others_nothing(
+    write_grid: Write, tmp_path: Path
+) -> None:
+    fields = {"steps": 4, "save_steps": [1, 2, 4], "learning_rate": 0.01, "warmup_steps": 2}
+    alone = {"recipe": "full", "interpolation": [0.5, 1]}
+    grid = read_grid(write_grid(common=fields, grid=[alone, {"recipe": "lora", "rank": 1}]))
+    said = Heard()
+    outcome = run_sweep(plan_sweep(grid, tmp_path / "out"), progress=said)
+    assert outcome.failures == []
+    assert sum("after step 1 it still is its base" in line for line in said.said) == 1
+    steps = [(point.group, point.training.steps) for point in curve_of(outcome.results).points]
+    assert sorted(steps) == [
+        ("full", 2), ("full", 4), ("full α 0.5", 2), ("full α 0.5", 4), ("lora", 1), ("lora", 2), ("lora", 4)
+    ]  # fmt: skip
+    again = plan_sweep(grid, tmp_path / "out")
+    assert [cell.left for cell in again.cells] == [[], []]
+    assert run_sweep(again).results == outcome.results
+
+
+@pytest.mark.slow
 def test_another_measurement_in_the_same_folder_is_refused(write_grid: Write, tmp_path: Path) -> None:
     curve(read_grid(write_grid()), tmp_path / "out")
     with pytest.raises(UsageError, match="measured differently"):

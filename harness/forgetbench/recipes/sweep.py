@@ -193,7 +193,8 @@ def run_sweep(
             record = _read_record(output, plan.record.measurement)
             if not plan.grid.keep_weights and cell.key not in failed:
                 shutil.rmtree(cell.recipe.output, ignore_errors=True)
-    read = [_read(output / measured.directory) for measured in _in_order(plan, record)]
+    measured = _in_order(plan, record)
+    read = [_read(output / one.directory) for one in measured if one.directory is not None]
     results = [result for result in read if isinstance(result, Result)]
     return Outcome(results, [failure for failures in failed.values() for failure in failures])
 
@@ -232,6 +233,11 @@ def _measure(
 ) -> None:
     """Measure what is left of a training, and note each result at once."""
     output = plan.request.output
+    for step in sorted(_unchanged(cell, plan)):
+        progress.say(f"{cell.recipe.name}: after step {step} it still is its base, byte for byte: no result")
+        same = [Measured(training=cell.key, step=step, alpha=alpha, directory=None) for alpha in cell.alphas]
+        new = [one for one in same if one not in record.measured]
+        record = _noted(record.model_copy(update={"measured": (*record.measured, *new)}), output)
     for (step, alpha), prepared in _prepared(cell, plan).items():
         start = time.perf_counter()
         result = evaluate(prepared, progress=progress, resident=resident, workers=workers)
@@ -247,14 +253,35 @@ def _measure(
 
 def _prepared(cell: Cell, plan: SweepPlan) -> dict[tuple[int, float], Prepared]:
     """Return what is left to measure of the checkpoints that a training has saved, by step and part."""
-    folders = {step: Path(cell.recipe.output) / f"checkpoint-{step}" for step in cell.recipe.saved}
-    there = {step: folder for step, folder in folders.items() if read_facts(folder) is not None}
-    if not there:
+    unchanged = _unchanged(cell, plan)
+    names = {step: name for step, name in _saved(cell).items() if step not in unchanged}
+    if not names:
         return {}
-    names = [checkpoint_name(folder, cell.recipe.family) for folder in there.values()]
-    everything = prepare_each(plan.request, names, alphas=cell.alphas)
-    places = [(step, alpha) for step in there for alpha in cell.alphas]
+    everything = prepare_each(plan.request, list(names.values()), alphas=cell.alphas)
+    places = [(step, alpha) for step in names for alpha in cell.alphas]
     return {place: one for place, one in zip(places, everything, strict=True) if place in cell.left}
+
+
+def _saved(cell: Cell) -> dict[int, str]:
+    """Return the checkpoints that a training has saved, by step, as ``--model`` takes them."""
+    folders = {step: Path(cell.recipe.output) / f"checkpoint-{step}" for step in cell.recipe.saved}
+    return {
+        step: checkpoint_name(folder, cell.recipe.family)
+        for step, folder in folders.items()
+        if read_facts(folder) is not None
+    }
+
+
+def _unchanged(cell: Cell, plan: SweepPlan) -> set[int]:
+    """Return the steps after which a training had not changed a weight, as under a warm-up from 0."""
+    request = plan.request
+
+    def fingerprint(name: str) -> str:
+        how = {"offline": request.offline, "trust_remote_code": request.trust_remote_code}
+        return resolve(name, adapter_base=request.base, **how).fingerprint
+
+    base = fingerprint(request.model)
+    return {step for step, name in _saved(cell).items() if fingerprint(name) == base}
 
 
 def _ask_ahead(cells: Sequence[Cell], plan: SweepPlan, workers: Workers, progress: Progress) -> None:
@@ -268,7 +295,8 @@ def _ask_ahead(cells: Sequence[Cell], plan: SweepPlan, workers: Workers, progres
 
 def _mean(record: SweepRecord, seconds: float) -> float:
     """Return the mean time of an evaluation with a new one; the first scored the base too, and is dropped."""
-    n, known = len(record.measured), record.seconds_per_result
+    n = sum(measured.directory is not None for measured in record.measured)
+    known = record.seconds_per_result
     if known is None or n == 1:
         return round(seconds, 2)
     return round(known + (seconds - known) / n, 2)
@@ -288,7 +316,8 @@ def _read(directory: Path) -> Result | str:
 
 
 def _is_of(run_key: str, measured: Measured) -> bool:
-    return Path(measured.directory).name == run_key
+    """Say whether it was measured by the tasks as they are now; that nothing changed holds for any."""
+    return measured.directory is None or Path(measured.directory).name == run_key
 
 
 def _in_order(plan: SweepPlan, record: SweepRecord) -> list[Measured]:
@@ -328,12 +357,11 @@ def _cell(
 ) -> Cell:
     recipe = training.recipe
     key = recipe_key(recipe, inputs_of(recipe, locate_base(recipe.model)))
+    mine = [one for one in record.measured if one.training == key and _is_of(run_key, one)]
     found = {
-        measured: _read(output / measured.directory)
-        for measured in record.measured
-        if measured.training == key
-        and _is_of(run_key, measured)
-        and (output / measured.directory / COMPARISON_FILE).is_file()
+        one: _read(output / one.directory)
+        for one in mine
+        if one.directory is not None and (output / one.directory / COMPARISON_FILE).is_file()
     }
     folder = output_folder(cache_root(), recipe, key)
     placed = recipe.model_copy(update={"output": str(folder)})
@@ -341,7 +369,7 @@ def _cell(
         recipe=placed,
         key=key,
         alphas=training.alphas,
-        done=tuple(measured for measured, result in found.items() if isinstance(result, Result)),
+        done=tuple(one for one in mine if one.directory is None or isinstance(found.get(one), Result)),
         damaged=tuple(result for result in found.values() if isinstance(result, str)),
         seconds=0.0,
         contamination=contamination,

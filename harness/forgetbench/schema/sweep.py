@@ -52,8 +52,8 @@ class Measured(Document):
     """Key of the recipe with everything that it depends on."""
     step: int
     alpha: float
-    directory: str
-    """Of the result, relative to the sweep's."""
+    directory: str | None
+    """Of the result, relative to the sweep's; None where the checkpoint still was its base, byte for byte."""
 
 
 class SweepRecord(Document):
