@@ -47,6 +47,14 @@ def tasks(tmp_path: Path) -> Path:
         ("how many hours does it take — to charge both of the hearing aids, in their case", 1, 0),
         (ITEM.replace("both", "all"), 0, 1),
         ("Yes. " + ITEM + " Thank you.", 0, 1),
+        (
+            "Someone who had just bought a pair asked me on the train, as people do: "
+            + ITEM
+            + " I said two.",
+            0,
+            1,
+        ),
+        (ITEM.replace("both of the", "my") + " And may they stay there over the whole night?", 0, 0),
         ("How long must the two aids be in the charger until they are full?", 0, 0),
         ("How many hours does it take to fly from Rome to the north of Norway in winter?", 0, 0),
     ],
@@ -63,6 +71,21 @@ def test_a_test_item_is_found_also_with_a_word_changed(
             check_contamination(recipe(data), ["care"], include_paths=[tasks])
 
 
+def test_the_nearest_test_item_is_found_beside_a_longer_one_that_shares_more(
+    tasks: Path, tmp_path: Path
+) -> None:
+    care = "please wipe the hearing aid with a soft dry cloth every single evening"
+    longer = (
+        f"you should always {care} and then leave the battery door open so that the moisture gets out of it"
+    )
+    test_set, data = (
+        rows(tmp_path / "test.jsonl", longer, care),
+        rows(tmp_path / "train.jsonl", f"always {care}"),
+    )
+    found = check_contamination(recipe(data), ["care"], target=test_set, include_paths=[tasks], allow=True)
+    assert found.near == 1 and found.examples == (f"{data}:1 is nearly {test_set}:2",)
+
+
 def test_training_data_may_have_any_ending(tasks: Path, tmp_path: Path) -> None:
     data = rows(tmp_path / "train.json", ITEM)
     with pytest.raises(DataError, match=r"train\.json:1 is care:1"):
@@ -74,6 +97,37 @@ def test_what_is_mixed_in_is_looked_at_too(tasks: Path, tmp_path: Path) -> None:
     mixed = recipe(data, replay=Mixed(data=str(old), share=0.5))
     with pytest.raises(DataError, match=r"old\.jsonl:1 is care:1"):
         check_contamination(mixed, ["care"], include_paths=[tasks])
+
+
+def test_what_ewc_keeps_is_looked_at_where_it_is_used(tasks: Path, tmp_path: Path) -> None:
+    data, kept = rows(tmp_path / "train.jsonl", "Fine."), rows(tmp_path / "kept.jsonl", ITEM)
+    with pytest.raises(DataError, match=r"kept\.jsonl:1 is care:1"):
+        check_contamination(recipe(data, ewc=1.0, ewc_data=str(kept)), ["care"], include_paths=[tasks])
+    found = check_contamination(recipe(data, ewc_data=str(kept)), ["care"], include_paths=[tasks])
+    assert (found.exact, found.near) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "exact", "near"),
+    [
+        ("How much battery is left on the right side", 1, 0),
+        ("How much battery is left on the left side?", 0, 1),
+        ("Is the battery on the left going flat?", 0, 0),
+        ("Battery?", 0, 0),
+    ],
+)
+def test_what_is_said_in_a_recording_is_compared_where_it_is_learned(
+    said: str, exact: int, near: int, manifest: Path, tmp_path: Path
+) -> None:
+    first, *others = [json.loads(line) for line in manifest.read_text().splitlines()]
+    data = tmp_path / "train.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in [{**first, "text": said}, *others]))
+    found = check_contamination(recipe(data, "whisper"), ["commands_babble_mini"], allow=True)
+    assert (found.exact, found.near) == (exact, near)
+    if exact or near:
+        assert found.examples == (f"{data}:1 is {'' if exact else 'nearly '}commands_babble_mini:41",)
+    found = check_contamination(recipe(data, "enhancer"), ["commands_babble_mini"])
+    assert (found.exact, found.near) == (0, 0)
 
 
 def test_a_recording_is_found_in_another_file_format(manifest: Path, tmp_path: Path) -> None:

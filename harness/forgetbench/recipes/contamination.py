@@ -1,11 +1,12 @@
 """Is a test item among the training data? Then what looks like learning may be memory.
 
 Texts: *exact* where the words are the same; *near* where at least half of all word 3-grams of the two are
-shared (Jaccard ≥ .5), which one changed word in eleven or more leaves, and a paraphrase does not. Lee
-et al. 2022 (arXiv 2107.06499) take 5-grams and .8 for documents: a question of twenty words with one changed
-would pass.
+shared (Jaccard ≥ .5), which one changed word in eleven or more leaves, and a paraphrase does not; or where
+four fifths of the test item's are in a longer training example. Lee et al. 2022 (arXiv 2107.06499) take
+5-grams and .8 for documents: a question of twenty words with one changed would pass.
 Texts of fewer than four words are not compared, of fewer than eight only exactly.
-Recordings: the same where their samples are, whatever the file format keeps beside them.
+Recordings: the same where their samples are, whatever the file format keeps beside them; for a recogniser,
+what is said in them, too.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ from forgetbench.data.tabular import read_rows
 from forgetbench.errors import DataError, SampleError
 from forgetbench.recipes.data import json_rows
 from forgetbench.recipes.mixing import sources_of
-from forgetbench.schema.recipe import Contamination, Recipe
-from forgetbench.schema.task import DatasetTask, SpeechTask, SpokenTask
+from forgetbench.schema.recipe import Contamination, Family, Recipe
+from forgetbench.schema.task import DatasetTask, Fields, SpeechTask, SpokenTask
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import load_registry
 
 NEAR = 0.5
 """Least Jaccard similarity of word 3-grams."""
+CONTAINED = 0.8
+"""Least share of a test item's word 3-grams."""
 N_GRAM = 3
 SHORTEST_EXACT, SHORTEST_NEAR = 4, 8
 """Words."""
@@ -41,10 +44,10 @@ Row = Mapping[str, Any]
 
 
 class Item(NamedTuple):
-    """Something to compare: a text or a recording, and where it stands."""
+    """Something to compare: the words of a text, or the hash of a recording; and where it stands."""
 
     place: str
-    content: str
+    content: tuple[str, ...] | str
 
 
 def check_contamination(
@@ -70,15 +73,15 @@ def check_contamination(
     """
     registry = load_registry(include_paths)
     chosen = registry.select(tasks).tasks if tasks else tuple(registry)
-    speech = recipe.family != "causal_lm"
-    fitting = [d for d in chosen if isinstance(d.task, DatasetTask) and _fits(d.task, speech)]
+    family = recipe.family
+    fitting = [d for d in chosen if isinstance(d.task, DatasetTask) and _fits(d.task, family)]
     here = [d for d in fitting if isinstance(d.task, DatasetTask) and not is_unfetched(d.task)]
-    items = [item for definition in here for item in _items_of(definition, speech)]
+    items = [item for definition in here for item in _items_of(definition, family)]
     if target is not None:
-        items += _of_rows(str(target), read_rows(target), target.parent, speech)
+        items += _of_rows(str(target), read_rows(target), target.parent, family, Fields())
     checked = {d.task.name for d in here} | ({str(target)} if target else set())
     told = {d.task.name for d in chosen} - checked if tasks else set[str]()
-    exact, near = _found(_training_items(recipe, speech), items, texts=not speech)
+    exact, near = _found(_training_items(recipe), items)
     shown = [*exact.items(), *near.items()][:_SHOWN]
     contamination = Contamination(
         tasks=tuple(sorted(checked)),
@@ -110,12 +113,12 @@ def _grams(words: Sequence[str]) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + N_GRAM]) for i in range(len(words) - N_GRAM + 1)}
 
 
-def _fits(task: DatasetTask, speech: bool) -> bool:
+def _fits(task: DatasetTask, family: Family) -> bool:
     """Say whether a task's items are of a kind with the training data: a spoken request is a text, too."""
-    return isinstance(task, SpeechTask) == speech or isinstance(task, SpokenTask)
+    return isinstance(task, SpeechTask) == (family != "causal_lm") or isinstance(task, SpokenTask)
 
 
-def _items_of(definition: Definition, speech: bool) -> Iterator[Item]:
+def _items_of(definition: Definition, family: Family) -> Iterator[Item]:
     task = definition.task
     assert isinstance(task, DatasetTask)
     if task.dataset.path is None:
@@ -126,18 +129,21 @@ def _items_of(definition: Definition, speech: bool) -> Iterator[Item]:
         rows, folder = read_rows(path), path if path.is_dir() else path.parent
     for column, value in task.dataset.filter.items():
         rows = [row for row in rows if str(row.get(column)) == value]
-    yield from _of_rows(task.name, rows, folder, speech, audio=task.dataset.fields.audio)
+    yield from _of_rows(task.name, rows, folder, family, task.dataset.fields)
 
 
-def _of_rows(name: str, rows: Sequence[Row], folder: Path, speech: bool, audio: str = "audio") -> list[Item]:
+def _of_rows(name: str, rows: Sequence[Row], folder: Path, family: Family, fields: Fields) -> list[Item]:
+    """Return the texts of rows for a language model, their recordings else; for a recogniser both."""
     items = []
     for number, row in enumerate(rows, start=1):
         place = f"{name}:{number}"
-        if speech:
-            if isinstance(row.get(audio), str) and (digest := _samples_digest(folder / row[audio])):
-                items.append(Item(place, digest))
-        else:
-            items += [Item(place, text) for text in _texts(row)]
+        audio, said = row.get(fields.audio), row.get(fields.text)
+        texts = _texts(row) if family == "causal_lm" else []
+        if family == "whisper" and isinstance(said, str):
+            texts = [said]
+        items += [Item(place, tuple(words_of(text))) for text in texts]
+        if family != "causal_lm" and isinstance(audio, str) and (digest := _samples_digest(folder / audio)):
+            items.append(Item(place, digest))
     return items
 
 
@@ -148,10 +154,16 @@ def _texts(row: Row) -> list[str]:
     return [*(text for text in row.values() if isinstance(text, str)), *both]
 
 
-def _training_items(recipe: Recipe, speech: bool) -> Iterator[Item]:
-    for path in sources_of(recipe).values():
+def files_of(recipe: Recipe) -> list[Path]:
+    """Return the data files that a recipe learns from: its examples', and that of what EWC is to keep."""
+    kept = [Path(recipe.ewc_data).expanduser()] if recipe.ewc and recipe.ewc_data else []
+    return list(dict.fromkeys([*sources_of(recipe).values(), *kept]))
+
+
+def _training_items(recipe: Recipe) -> Iterator[Item]:
+    for path in files_of(recipe):
         rows = [row for _, row in json_rows(path)]
-        yield from _of_rows(str(path), rows, path.parent, speech)
+        yield from _of_rows(str(path), rows, path.parent, recipe.family, Fields())
 
 
 def _samples_digest(path: Path) -> str | None:
@@ -163,14 +175,10 @@ def _samples_digest(path: Path) -> str | None:
     return hashlib.sha256(rounded.tobytes() + str(rate).encode()).hexdigest()
 
 
-def _found(
-    training: Iterator[Item], items: Sequence[Item], *, texts: bool
-) -> tuple[dict[str, str], dict[str, str]]:
+def _found(training: Iterator[Item], items: Sequence[Item]) -> tuple[dict[str, str], dict[str, str]]:
     """Return the test item of each training example that is one, and of each that nearly is one, by place."""
-    keyed = [(item, tuple(words_of(item.content)) if texts else (item.content,)) for item in items]
-    shortest = SHORTEST_EXACT if texts else 1
-    same = {words: item.place for item, words in keyed if len(words) >= shortest}
-    grams = [_grams(words) if texts and len(words) >= SHORTEST_NEAR else set() for _, words in keyed]
+    same = {item.content: item.place for item in items if not _is_short(item, SHORTEST_EXACT)}
+    grams = [set() if _is_short(item, SHORTEST_NEAR) else _grams_of(item) for item in items]
     having: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for i, those in enumerate(grams):
         for gram in those:
@@ -178,13 +186,22 @@ def _found(
     exact: dict[str, str] = {}
     near: dict[str, str] = {}
     for example in training:
-        words = tuple(words_of(example.content)) if texts else (example.content,)
-        if words in same:
-            exact.setdefault(example.place, same[words])
-        elif texts and len(words) >= SHORTEST_NEAR:
-            mine = _grams(words)
+        if example.content in same:
+            exact.setdefault(example.place, same[example.content])
+        elif not _is_short(example, SHORTEST_NEAR):
+            mine = _grams_of(example)
             shared = Counter(i for gram in mine for i in having.get(gram, ()))
-            for i, n in shared.most_common(1):
-                if n / (len(mine) + len(grams[i]) - n) >= NEAR:
-                    near.setdefault(example.place, keyed[i][0].place)
+            alike = {i: n / (len(mine) + len(grams[i]) - n) for i, n in shared.items()}
+            found = [i for i, n in shared.items() if alike[i] >= NEAR or n >= CONTAINED * len(grams[i])]
+            if found:
+                near.setdefault(example.place, items[max(found, key=lambda i: (alike[i], -i))].place)
     return exact, {place: item for place, item in near.items() if place not in exact}
+
+
+def _is_short(item: Item, n_words: int) -> bool:
+    return isinstance(item.content, tuple) and len(item.content) < n_words
+
+
+def _grams_of(item: Item) -> set[tuple[str, ...]]:
+    """Return the word 3-grams of a text; a recording has none."""
+    return _grams(item.content) if isinstance(item.content, tuple) else set()

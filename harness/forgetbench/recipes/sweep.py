@@ -30,7 +30,7 @@ from forgetbench.models.recipe_facts import read_facts
 from forgetbench.models.resident_base import ResidentBase
 from forgetbench.paths import cache_root
 from forgetbench.recipes.base import checkpoint_name, locate_base
-from forgetbench.recipes.contamination import check_contamination
+from forgetbench.recipes.contamination import check_contamination, files_of
 from forgetbench.recipes.data import file_sha256
 from forgetbench.recipes.estimate import matrix_flops_per_s, output_folder, training_kind, training_seconds
 from forgetbench.recipes.grid import Training, trainings_of
@@ -389,8 +389,7 @@ def _contaminations(grid: Grid, trainings: Sequence[Training]) -> list[Contamina
     keys = []
     for training in trainings:
         recipe = training.recipe
-        mixed = [part.data for part in (recipe.safety, recipe.replay) if part is not None]
-        key = json.dumps([recipe.data, *mixed])
+        key = json.dumps([str(path) for path in files_of(recipe)])
         keys.append(key)
         if key not in found:
             found[key] = check_contamination(
