@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ def _main(arguments: Sequence[str]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows a "?"
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises on import, whoever imports it
     _stop_as_ctrl_c()
     import typer
 
