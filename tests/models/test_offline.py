@@ -112,12 +112,13 @@ def test_every_offline_switch_is_one_for_models_and_data(
     assert not models.is_offline()
 
 
-def test_a_speech_language_model_comes_from_the_hub_with_its_codec_and_without_other_folders(
+def test_a_model_comes_from_the_hub_with_its_codec_or_vocoder_and_without_other_folders(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: list[Any]
 ) -> None:
     repo, cache = tmp_path / "repo", tmp_path / "snapshots" / ("c" * 40)
     shutil.copytree(made / "llama", repo)
-    for folder in ("codec", "onnx"):
+    (repo / "speaker_embedding.npy").write_bytes(b"a speaker")
+    for folder in ("codec", "vocoder", "onnx"):
         shutil.copytree(made / "llama", repo / folder)
     cache.mkdir(parents=True)
 
@@ -144,4 +145,6 @@ def test_a_speech_language_model_comes_from_the_hub_with_its_codec_and_without_o
     serve(monkeypatch, download)
     path = resolve("acme/units").components["lm"].path
     assert path == cache
-    assert (cache / "codec" / "model.safetensors").is_file() and not (cache / "onnx").exists()
+    for part in ("codec/model.safetensors", "vocoder/model.safetensors", "speaker_embedding.npy"):
+        assert (cache / part).is_file()
+    assert not (cache / "onnx").exists()

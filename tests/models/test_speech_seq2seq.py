@@ -167,9 +167,9 @@ def test_a_missing_sentencepiece_is_named_with_the_command(
         loaded(path)
 
 
-def test_a_text_to_speech_model_is_refused(speech_models: Models, tmp_path: Path) -> None:
-    path = Path(shutil.copytree(speech_models("speecht5"), tmp_path / "tts"))
-    config = json.loads((path / "config.json").read_text()) | {"architectures": ["SpeechT5ForTextToSpeech"]}
+def test_a_speech_to_speech_model_is_refused(speech_models: Models, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(speech_models("speecht5"), tmp_path / "sts"))
+    config = json.loads((path / "config.json").read_text()) | {"architectures": ["SpeechT5ForSpeechToSpeech"]}
     (path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="is SpeechT5ForTextToSpeech, which"):
+    with pytest.raises(CheckpointError, match="is SpeechT5ForSpeechToSpeech, which"):
         resolve(str(path))

@@ -8,13 +8,22 @@ from forgetbench.models.component import Role
 from forgetbench.schema.task import Capability
 
 Loader = Literal[
-    "whisper", "ctc", "speech_seq2seq", "speech_encoder", "audio_lm", "codec", "vits", "unit_lm", "causal_lm"
+    "whisper",
+    "ctc",
+    "speech_seq2seq",
+    "speech_encoder",
+    "audio_lm",
+    "codec",
+    "vits",
+    "speecht5_voice",
+    "unit_lm",
+    "causal_lm",
 ]
 
 SUPPORTED = (
     "Supported are Whisper, CTC models (Wav2Vec2, Wav2Vec2-Conformer, HuBERT, WavLM, MMS), Speech2Text, "
-    "Moonshine, SpeechT5 (speech to text), encoders without a head (Wav2Vec2, Wav2Vec2-Conformer, HuBERT, "
-    "WavLM), Qwen2-Audio, VITS, the codecs EnCodec, DAC and Mimi, and causal "
+    "Moonshine, SpeechT5 (speech to text, text to speech), encoders without a head (Wav2Vec2, "
+    "Wav2Vec2-Conformer, HuBERT, WavLM), Qwen2-Audio, VITS, the codecs EnCodec, DAC and Mimi, and causal "
     "language models (…ForCausalLM, …LMHeadModel), of text or of an EnCodec's codes; all else by a Python "
     "factory, package.module:function."
 )
@@ -30,6 +39,8 @@ class Family(NamedTuple):
 
 UNIT_LM = Family("lm", "UnitLM", ("score_audio",))
 """A causal language model with a folder ``codec`` in its directory; see ``models/unit_lm.py``."""
+SPEECHT5_VOICE = Family("tts", "SpeechT5ForTextToSpeech", ("synthesize",))
+"""With a vocoder and a speaker embedding in its directory; see ``models/speecht5_voice.py``."""
 _SPEECH: dict[str, tuple[str, Loader]] = {
     "whisper": ("WhisperForConditionalGeneration", "whisper"),
     "wav2vec2": ("Wav2Vec2ForCTC", "ctc"),
@@ -54,6 +65,7 @@ _LOADERS: dict[str, Loader] = {
     **dict(_SPEECH.values()),
     **dict.fromkeys(_ENCODERS, "speech_encoder"),
     UNIT_LM.architecture: "unit_lm",
+    SPEECHT5_VOICE.architecture: "speecht5_voice",
 }
 
 
@@ -66,6 +78,8 @@ def family_of(model_type: str, architecture: str) -> Family | None:
     """
     if architecture in _ENCODERS:
         return Family("asr", architecture, ("embed",))
+    if architecture == SPEECHT5_VOICE.architecture:
+        return SPEECHT5_VOICE
     if model_type in _SPEECH:
         known, loader = _SPEECH[model_type]
         if architecture not in ({known, ""} if loader == "whisper" else {known}):

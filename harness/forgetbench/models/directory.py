@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetbench.errors import CheckpointError
-from forgetbench.models.architectures import SUPPORTED, UNIT_LM, Family, family_of
+from forgetbench.models.architectures import SPEECHT5_VOICE, SUPPORTED, UNIT_LM, Family, family_of
 from forgetbench.models.component import Component, Format
 from forgetbench.models.fingerprint import (
     chat_template,
@@ -19,6 +19,7 @@ from forgetbench.models.fingerprint import (
     text_digest,
 )
 from forgetbench.models.safetensors_file import all_zero, read_header
+from forgetbench.models.speaker_embedding import fingerprint_speaker, has_speaker
 from forgetbench.models.whisper_tokens import MULTILINGUAL_VOCABULARY
 from forgetbench.schema.task import Capability
 
@@ -26,6 +27,9 @@ _MULTILINGUAL: tuple[Capability, ...] = ("translate", "identify_language")
 """What a multilingual Whisper can do beside what any Whisper can."""
 CODEC = "codec"
 """Folder of the codec beside a language model over its codes."""
+VOCODER = "vocoder"
+"""Folder of the vocoder beside a SpeechT5 that speaks: its architecture is :data:`VOCODER_ARCHITECTURE`."""
+VOCODER_ARCHITECTURE = "SpeechT5HifiGan"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -62,13 +66,16 @@ def read_model(path: Path, origin: Origin) -> Component:
     family = _family(path, config)
     weights = weight_files(path, "model")
     template = chat_template(path)
+    fingerprint = directory_fingerprint(path, weights)
+    if family is SPEECHT5_VOICE:
+        fingerprint = combine({"tts": fingerprint, **_voice_parts(path, config)})
     return Component(
         role=family.role,
         source=origin.source,
         format=origin.format,
         path=path,
         architecture=family.architecture,
-        fingerprint=directory_fingerprint(path, weights),
+        fingerprint=fingerprint,
         capabilities=(*family.capabilities, *(_MULTILINGUAL if _is_multilingual(path, config) else ())),
         revision=origin.revision,
         unpinned=origin.unpinned,
@@ -96,6 +103,27 @@ def directory_fingerprint(path: Path, weights: list[Path]) -> str:
     return combine({"lm": own, "codec": fingerprint_model(codec, weight_files(codec, "model"))})
 
 
+def _voice_parts(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fingerprints of what a SpeechT5 needs to be heard: its vocoder, and who it speaks as.
+
+    Raises:
+        CheckpointError: One is not there, or does not fit.
+    """
+    vocoder = path / VOCODER
+    save = f"SpeechT5HifiGan.from_pretrained(NAME).save_pretrained(DIRECTORY/{VOCODER})"
+    if not (vocoder / "config.json").is_file():
+        cause = f"has no folder {VOCODER}: SpeechT5 predicts spectrograms, which a vocoder turns into sound"
+        raise CheckpointError(str(path), cause, f"Save one there: {save}.")
+    named = read_json(vocoder / "config.json").get("architectures")
+    if named != [VOCODER_ARCHITECTURE]:
+        cause = f"is {named}, and the vocoder of SpeechT5 is a {VOCODER_ARCHITECTURE}"
+        raise CheckpointError(str(vocoder), cause, f"Save one there: {save}.")
+    return {
+        "vocoder": fingerprint_model(vocoder, weight_files(vocoder, "model")),
+        "speaker": fingerprint_speaker(path, config),
+    }
+
+
 def _is_multilingual(path: Path, config: Mapping[str, Any]) -> bool:
     """Say whether a directory holds a Whisper that knows other languages than English."""
     if config.get("model_type") != "whisper":
@@ -114,13 +142,17 @@ def read_adapter(path: Path, origin: Origin, base: Component) -> Component:
     weights = weight_files(path, "adapter_model")
     added = _count_parameters(weights)
     own = chat_template(path)
+    fingerprint = fingerprint_adapter(path, weights, base=base.fingerprint)
+    if base.architecture == SPEECHT5_VOICE.architecture and has_speaker(path) and base.path is not None:
+        speaker = fingerprint_speaker(path, read_json(base.path / "config.json"))
+        fingerprint = combine({"adapter": fingerprint, "speaker": speaker})
     return Component(
         role=base.role,
         source=origin.source,
         format="peft",
         path=path,
         architecture=base.architecture,
-        fingerprint=fingerprint_adapter(path, weights, base=base.fingerprint),
+        fingerprint=fingerprint,
         capabilities=base.capabilities,
         revision=origin.revision,
         unpinned=origin.unpinned,

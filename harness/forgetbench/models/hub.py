@@ -12,11 +12,11 @@ from forgetbench.offline import HUB_TIMEOUT_S, hub_answers, is_offline
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_ALLOW = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md"]
+_ALLOW = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md", "speaker_embedding.npy"]
 _IGNORE = ["*/*", "*.fp32*", "*.fp16*"]
 _UNREACHED = "is not in the local Hugging Face cache, and the hub cannot be reached"
-_CODEC = ["codec/*.safetensors", "codec/*.json"]
-"""Of a speech language model, see models/unit_lm.py."""
+_PARTS = [f"{folder}/{files}" for folder in ("codec", "vocoder") for files in ("*.safetensors", "*.json")]
+"""Of a speech language model, and of a voice: see models/unit_lm.py and models/speecht5_voice.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def _download(name: str) -> Located | str:
             etag_timeout=HUB_TIMEOUT_S,
         )
         commit = Path(path).name
-        snapshot_download(repo, revision=commit, allow_patterns=_CODEC, etag_timeout=HUB_TIMEOUT_S)
+        snapshot_download(repo, revision=commit, allow_patterns=_PARTS, etag_timeout=HUB_TIMEOUT_S)
     except GatedRepoError:
         return f"is gated: accept its licence at https://huggingface.co/{repo} and set HF_TOKEN"
     except RevisionNotFoundError:

@@ -92,6 +92,10 @@ def _load(
             from forgetbench.models.vits import VitsVoice
 
             return VitsVoice.load(component, settings, merge=merge)
+        case "speecht5_voice":
+            from forgetbench.models.speecht5_voice import SpeechT5Voice
+
+            return SpeechT5Voice.load(component, settings, merge=merge)
         case "codec":
             from forgetbench.models.codec import Codec
 
