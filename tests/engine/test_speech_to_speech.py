@@ -11,9 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from forgetbench.engine.plan import PlannedTask
 from forgetbench.engine.results import Result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
+from forgetbench.engine.trial import try_task
+from forgetbench.errors import DataError, TaskError
 from forgetbench.models import factory
+from forgetbench.schema.task import Synthesis
+from forgetbench.tasks.definition import read_definition
 from tiny_tasks import write_task
 
 RATE = 16_000
@@ -77,6 +82,8 @@ class Voice(Made):
     def synthesize(self, texts, *, language):
         return self.rule([sound(np.full(160 * len(t), 0.1)) for t in texts])
 def speaks(): return Voice("speaks", lambda clips: clips)
+def speaks_on(): return Voice("speaks on", lambda clips: clips)
+def speaks_up(): return Voice("speaks up", lambda clips: [sound(9 * c.samples) for c in clips])
 def one_short(): return Voice("one short", lambda clips: clips[1:])
 def one_over(): return Voice("one over", lambda clips: [*clips, clips[0]])
 def for_ever(): return Voice("for ever", lambda clips: cycle(clips))
@@ -196,6 +203,111 @@ def test_a_voice_that_does_not_speak_each_text_once_is_a_model_error(
     result = run(model, "speaks")
     assert result.base is not None and result.base.tasks[0].metrics["wer"].value == 0
     assert result.checkpoint.tasks[0].errors == {"model_error": len(sentences)}
+
+
+def in_a_voice(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> None:
+    fields: dict[str, Any] = {"metrics": ["speaker_similarity", "wer"], "primary": "speaker_similarity"}
+    write_task(
+        folder, "own_voice", rows, kind="synthesis", recogniser="ears-of-this-test",
+        **{**fields, "voice": "audio", **changes},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "similarity", "verdict"),
+    [("speaks_up", 0.0, "regressed"), ("nothing", 0.0, "regressed"), ("speaks_on", 1.0, "retained")],
+)
+def test_a_voice_is_compared_with_the_one_that_is_wanted(
+    run: Run, tmp_path: Path, sentences: Any, model: str, similarity: float, verdict: str
+) -> None:
+    """In a quiet voice: one that speaks up is understood, and is another's; no sound is nobody's."""
+    in_a_voice(tmp_path, sentences)
+    result = run(model, base="speaks")
+    assert result.base is not None and result.comparison is not None
+    base, checkpoint = result.base.tasks[0], result.checkpoint.tasks[0]
+    assert (base.metrics["speaker_similarity"].value, base.metrics["wer"].value) == (1.0, 0.0)
+    assert checkpoint.metrics["speaker_similarity"].value == similarity
+    assert checkpoint.metrics["wer"].value == (1.0 if model == "nothing" else 0.0)
+    assert [row.verdict for row in result.comparison.rows] == [verdict]
+    assert "rtfx" not in result.checkpoint.measured["tasks"]["own_voice"], "a text has no duration"
+
+
+def test_the_voice_that_is_wanted_is_part_of_the_sample(run: Run, tmp_path: Path, sentences: Any) -> None:
+    in_a_voice(tmp_path, sentences)
+    before = run("speaks")
+    for row in sentences:
+        soundfile.write(tmp_path / row["audio"], np.full(RATE // 4, 0.9), RATE, subtype="FLOAT")
+    after = run("speaks")
+    assert before.checkpoint.run_key != after.checkpoint.run_key
+    assert after.checkpoint.tasks[0].metrics["speaker_similarity"].value == 0.0
+
+
+def test_a_wanted_voice_that_is_silent_or_missing_drops_its_pair(
+    run: Run, tmp_path: Path, sentences: Any
+) -> None:
+    soundfile.write(tmp_path / "said3.wav", np.zeros(8_000), RATE)
+    (tmp_path / "said4.wav").unlink()
+    in_a_voice(tmp_path, [*sentences[:-1], {**sentences[-1], "audio": None}])
+    (task,) = run("speaks").checkpoint.tasks
+    assert (task.n_scored, task.errors) == (21, {"unusable_reference": 1, "missing_audio": 2})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"voice": None}, "key `voice`: is missing: 'speaker_similarity' compares with the voice"),
+        ({"metrics": ["wer"], "primary": "wer"}, "key `voice`: is compared with nothing.*voice_cloning"),
+    ],
+)
+def test_a_wanted_voice_and_its_similarity_belong_together(
+    run: Run, tmp_path: Path, sentences: Any, changes: dict[str, Any], message: str
+) -> None:
+    in_a_voice(tmp_path, sentences, **changes)
+    with pytest.raises(TaskError, match=message):
+        run("speaks")
+
+
+def test_a_row_without_the_column_of_the_wanted_voice_is_named(
+    run: Run, tmp_path: Path, sentences: Any
+) -> None:
+    in_a_voice(tmp_path, sentences, voice="speaker")
+    with pytest.raises(DataError, match="sample 's0': lacks the field 'speaker'"):
+        run("speaks")
+
+
+def test_a_trial_reads_the_voice_that_is_wanted(run: Run, tmp_path: Path, sentences: Any) -> None:
+    in_a_voice(tmp_path, sentences)
+    definition = read_definition(tmp_path / "own_voice.yaml")
+    assert len(try_task(definition).samples) == 3
+    for row in sentences:
+        (tmp_path / row["audio"]).write_bytes(b"no sound")
+    with pytest.raises(TaskError, match="cannot be used"):
+        try_task(definition)
+
+
+def test_synthesis_without_a_wanted_voice_has_the_keys_that_it_had() -> None:
+    """Results and cached answers from before there were wanted voices stay valid."""
+    task = read_definition(Path("tasks/hearing/mini/synthesis_mini.yaml")).task
+    assert isinstance(task, Synthesis)
+    planned = PlannedTask(task=task)
+    assert planned.definition_sha256 == "701b90d1bc92fa654289ff23af4e983dac58aefc901fec73d33ae7c2b1b6242d"
+    assert "voice" not in planned.prediction_key
+    voiced = task.model_copy(update={"voice": "voice"})
+    assert PlannedTask(task=voiced).prediction_key["voice"] == "voice"
+
+
+def test_a_model_that_is_given_the_recording_loses_the_voice(
+    run: Run, tmp_path: Path, sentences: Any
+) -> None:
+    """By ``voice_cloning``: the same data for a model that needs the recording to speak in a voice."""
+    write_task(
+        tmp_path, "imitated", sentences, kind="voice_cloning", recogniser="ears-of-this-test",
+        metrics=["speaker_similarity", "wer"], primary="speaker_similarity",
+    )  # fmt: skip
+    result = run("own_voice", base="clones")
+    assert result.base is not None and result.comparison is not None
+    assert result.base.tasks[0].metrics["speaker_similarity"].value == 1.0
+    assert [row.verdict for row in result.comparison.rows] == ["regressed"]
 
 
 @pytest.mark.parametrize("model", ["nothing", "unrated"])

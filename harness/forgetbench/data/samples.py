@@ -121,7 +121,7 @@ def load_samples(
     rows, name, revision = _rows(task, folder, offline=offline)
     keyed = _with_ids(task, rows, name)
     speech = None
-    if isinstance(task, SpeechTask):
+    if isinstance(task, SpeechTask | Synthesis) and task.recordings:
         manifest = folder / task.dataset.path if task.dataset.path else folder
         audio_folder = manifest if manifest.is_dir() else manifest.parent
         speech = SpeechSet(task, keyed, audio_folder, task_folder=folder, seed=seed, root=root)
@@ -251,8 +251,7 @@ def _samples_of(
     cluster = _text(row.get(cluster_column)) if cluster_column else ""
     conditions: Sequence[Condition | None] = getattr(task, "conditions", ()) or (None,)
     fields = task.dataset.fields
-    others = task.other_recordings if isinstance(task, SpeechTask) else ()
-    excluded = {fields.id, *((fields.audio, fields.clean, *others) if speech else ())}
+    excluded = {fields.id, *task.recordings}
     content = {
         column: value
         for column, value in row.items()
@@ -265,7 +264,7 @@ def _samples_of(
             row=row,
             input=shown_input,
             reference=reference,
-            size=speech.duration_s(key) if speech else size,
+            size=speech.duration_s(key) if speech and isinstance(task, SpeechTask) else size,
             cluster=cluster,
             condition=condition,
             groups={column: _text(row.get(column)).strip() for column in groupings},
@@ -390,6 +389,8 @@ def _(task: Synthesis, row: Mapping[str, Any], thing: str) -> tuple[str, str, fl
     text = _field(row, task.dataset.fields.text, thing)
     if not isinstance(text, str) or not text.strip():
         raise DataError(thing, f"{task.dataset.fields.text!r} holds no text", "Write what is to be spoken.")
+    if task.voice is not None:
+        _recording(row, task.voice, thing)
     return text, text, float(len(text))
 
 

@@ -21,7 +21,15 @@ from forgetbench.data.scene import make_scene
 from forgetbench.data.waveform_cache import WaveformCache
 from forgetbench.errors import SampleError
 from forgetbench.metrics.audiogram import Audiogram
-from forgetbench.schema.task import Condition, Conversion, Enhancement, Separation, SpeechTask, VoiceCloning
+from forgetbench.schema.task import (
+    Condition,
+    Conversion,
+    Enhancement,
+    Separation,
+    SpeechTask,
+    Synthesis,
+    VoiceCloning,
+)
 
 Waveform = NDArray[np.float32]
 
@@ -51,7 +59,7 @@ class SpeechSet:
 
     def __init__(
         self,
-        task: SpeechTask,
+        task: SpeechTask | Synthesis,
         rows: Mapping[str, Mapping[str, Any]],
         folder: Path,
         *,
@@ -64,7 +72,7 @@ class SpeechSet:
         self._refused: dict[str, str] = {}
         self._scenes = {
             condition: make_scene(condition, task_folder, sampling_rate=task.sampling_rate, seed=seed)
-            for condition in task.conditions
+            for condition in getattr(task, "conditions", ())
         }
         self._source_rates: dict[str, int] = {}
         self._cache = WaveformCache()
@@ -168,6 +176,7 @@ class SpeechSet:
         Raises:
             SampleError: One of them cannot be used.
         """
+        assert isinstance(self._task, SpeechTask)
         columns = (None, *self._task.other_recordings)
         return [self._decoded(key, self._task.sampling_rate, column) for column in columns]
 
@@ -181,11 +190,10 @@ class SpeechSet:
 
     def _digest(self, key: str) -> str:
         """Return the sha256 of each recording of a row."""
-        fields = self._task.dataset.fields
-        others = self._task.other_recordings
-        columns = [fields.audio, *([fields.clean] if fields.clean else []), *others]
         try:
-            digests = [hashlib.sha256(self._bytes(key, column)).hexdigest() for column in columns]
+            digests = [
+                hashlib.sha256(self._bytes(key, column)).hexdigest() for column in self._task.recordings
+            ]
         except SampleError as error:
             self._refused[key] = error.code
             return "missing"

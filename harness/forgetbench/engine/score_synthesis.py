@@ -31,7 +31,7 @@ from forgetbench.models.interface import Audio, SpeechRecogniser
 from forgetbench.models.load import load
 from forgetbench.schema.run import Settings
 from forgetbench.schema.sample import AudioFile, RawPrediction
-from forgetbench.schema.task import Conversion, HeardByRecogniser, VoiceCloning
+from forgetbench.schema.task import HeardByRecogniser, VoiceCloning
 
 if TYPE_CHECKING:
     from forgetbench.models.speaker_encoder import SpeakerEncoder
@@ -189,8 +189,8 @@ def _similarity(planned: PlannedTask, sample: Sample, clip: Audio, encoder: Spea
         SampleError: ``unusable_reference``: the voice that was wanted is silent.
     """
     task, speech, rate = planned.task, planned.speech, encoder.sampling_rate
-    assert isinstance(task, Conversion | VoiceCloning) and speech is not None
-    column = task.voice if isinstance(task, Conversion) else None
+    assert isinstance(task, HeardByRecogniser) and speech is not None
+    column = None if isinstance(task, VoiceCloning) else task.voice
     wanted = encoder.embed(speech.waveform(sample.id, None, rate, column=column))
     if not np.any(wanted):
         raise SampleError("unusable_reference", sample.id, "has a voice that is silent")

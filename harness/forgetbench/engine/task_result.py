@@ -18,7 +18,7 @@ from forgetbench.models.component import Component
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import TaskResult
 from forgetbench.schema.sample import SampleRecord
-from forgetbench.schema.task import LmEval
+from forgetbench.schema.task import LmEval, SpeechTask
 
 
 def scored_result(
@@ -114,7 +114,7 @@ def measurements(
         "scoring_seconds": round(scoring_seconds, 3),
         "samples_computed": float(computed),
     }
-    if planned.speech is not None and computed:
+    if isinstance(planned.task, SpeechTask) and computed:
         audio_s = sum(sample.size for sample in planned.samples) * computed / max(len(planned.samples), 1)
         measured["rtfx"] = round(audio_s / seconds, 3)
     return measured

@@ -13,7 +13,7 @@ from forgetbench.metrics.judges import is_model_judge, judge
 from forgetbench.metrics.registry import find
 from forgetbench.metrics.requirements import check_installed
 from forgetbench.schema.sample import RawPrediction
-from forgetbench.schema.task import Asr, DatasetTask, Generate, Refusal, SpeechTask, Task
+from forgetbench.schema.task import Asr, DatasetTask, Generate, Refusal, SpeechTask, Synthesis, Task
 from forgetbench.tasks.definition import Definition
 
 SAMPLES = 3
@@ -68,6 +68,8 @@ def _try_sample(definition: Definition, task: Task, found: SampleSet, sample: Sa
     try:
         if found.speech is not None and isinstance(task, SpeechTask):
             found.speech.waveform(sample.id, sample.condition, task.sampling_rate)
+        if found.speech is not None and isinstance(task, Synthesis):
+            found.speech.waveform(sample.id, None, task.sampling_rate, column=task.voice)
         if isinstance(task, Generate | Asr):
             stats = score(task, planned, sample, RawPrediction(text=sample.reference))
             _check_best(thing, task, stats.get(task.primary))

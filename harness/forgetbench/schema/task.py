@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer, model_validator
 
 from forgetbench.schema.document import Document
 from forgetbench.schema.number import Margin
@@ -151,6 +151,11 @@ class DatasetTask(TaskBase):
     primary: str
     """The metric that the verdict is about; one of ``metrics``."""
 
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """Columns that hold recordings; none for a task of text alone."""
+        return ()
+
 
 class MultipleChoice(DatasetTask):
     """The choice with the highest log-likelihood after the prompt."""
@@ -287,6 +292,12 @@ class SpeechTask(DatasetTask):
         return self
 
     @property
+    def recordings(self) -> tuple[str, ...]:
+        """``audio``, ``clean`` where there is one, and the others."""
+        fields = self.dataset.fields
+        return (fields.audio, *([fields.clean] if fields.clean else []), *self.other_recordings)
+
+    @property
     def other_recordings(self) -> tuple[str, ...]:
         """Columns with further recordings of a row, beside ``audio`` and ``clean``."""
         return ()
@@ -388,14 +399,38 @@ class MinimalPair(SpeechTask):
 
 
 class Synthesis(DatasetTask):
-    """Text to speech: word errors of a fixed recogniser on what is spoken, and its quality by ``dnsmos``."""
+    """Text to speech: word errors of a fixed recogniser on what is spoken, and its quality by ``dnsmos``.
+
+    With a recording of the voice that the model should speak with, ``speaker_similarity`` to it. The model is
+    not given the recording; one that needs it is asked by :class:`VoiceCloning`.
+    """
 
     kind: Literal["synthesis"]
-    metrics: tuple[Literal["wer", "cer", "wer_raw", "dnsmos"], ...] = Field(min_length=1)
+    metrics: tuple[Literal["wer", "cer", "wer_raw", "speaker_similarity", "dnsmos"], ...] = Field(
+        min_length=1
+    )
     recogniser: str
     """Hears both arms: a name as ``--model`` takes it."""
     language: str = "en"
     normaliser: Normaliser = "whisper_en@1"
+    voice: str | None = None
+    """Column with a recording of the voice that is wanted, for ``speaker_similarity``."""
+
+    @model_serializer(mode="wrap")
+    def _as_before_there_were_voices(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a ``voice`` that is not wanted: the keys of earlier runs stay valid."""
+        written: dict[str, Any] = serialise(self)
+        return {key: value for key, value in written.items() if key != "voice" or value is not None}
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """The voice that is wanted."""
+        return (self.voice,) if self.voice else ()
+
+    @property
+    def sampling_rate(self) -> int:
+        """In Hz, at which the voice that is wanted is read."""
+        return 16_000
 
     @property
     def capability(self) -> Capability:

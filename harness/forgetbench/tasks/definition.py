@@ -20,6 +20,7 @@ from forgetbench.schema.task import (
     Refusal,
     SpeechTask,
     SuiteRow,
+    Synthesis,
     Task,
 )
 from forgetbench.tasks.strict_yaml import line_of, read_mapping
@@ -127,6 +128,8 @@ def check_fields(path: Path, task: Task | SuiteRow) -> None:
         _check_plugins(path, task)
     if isinstance(task, Asr):
         _check_normaliser(path, task)
+    if isinstance(task, Synthesis):
+        _check_voice(path, task)
     if isinstance(task, SuiteRow):
         return
     key, named = (
@@ -172,6 +175,19 @@ def _check_plugins(path: Path, task: DatasetTask) -> None:
                 raise TaskError(
                     f"{path}, key `{key}`", f"no installed plug-in brings {name!r}", "Install its package."
                 )
+
+
+def _check_voice(path: Path, task: Synthesis) -> None:
+    """A voice that is wanted is compared with, and what is compared needs one."""
+    compares = "speaker_similarity" in task.metrics
+    if compares and task.voice is None:
+        cause = "is missing: 'speaker_similarity' compares with the voice in that column"
+        way_out = "Name a column of recordings, or leave the metric out."
+        raise TaskError(f"{path}, key `voice`", cause, way_out)
+    if task.voice is not None and not compares:
+        cause = "is compared with nothing: 'speaker_similarity' is not among the metrics"
+        way_out = "Add it; to give a model the recording, take `kind: voice_cloning`."
+        raise TaskError(f"{path}, key `voice`", cause, way_out)
 
 
 def _check_normaliser(path: Path, task: Asr) -> None:
