@@ -19,7 +19,7 @@ from forgetbench.models.interface import Audio
 
 
 class Espeak:
-    """Speaks at a number of words a minute.
+    """Speaks at a number of words a minute, in the language's own voice or a variant of it.
 
     Attributes:
         sampling_rate: In Hz, that of eSpeak NG.
@@ -28,13 +28,15 @@ class Espeak:
 
     sampling_rate = 22_050
 
-    def __init__(self, words_per_minute: int) -> None:
+    def __init__(self, words_per_minute: int, *, variant: str = "") -> None:
         program = shutil.which("espeak-ng")
         if program is None:
             raise CheckpointError("espeak-ng", "is not installed", "Run: apt-get install espeak-ng")
+        self._variant = f"+{variant}" if variant else ""
         self._command = [program, "-s", str(words_per_minute), "--stdout"]
         version = subprocess.run([program, "--version"], capture_output=True, check=True).stdout.decode()
-        self.fingerprint = f"{version.partition('Data')[0].strip()}, {words_per_minute} words a minute"
+        spoken = f"{words_per_minute} words a minute{self._variant}"
+        self.fingerprint = f"{version.partition('Data')[0].strip()}, {spoken}"
 
     def synthesize(self, texts: Sequence[str], *, language: str) -> list[Audio]:
         """Speak each text in the language."""
@@ -42,7 +44,7 @@ class Espeak:
 
     def _speak(self, text: str, language: str) -> Audio:
         # The text goes through stdin: one that begins with a dash is no option.
-        command = [*self._command, "-v", language, "--stdin"]
+        command = [*self._command, "-v", f"{language}{self._variant}", "--stdin"]
         wav = subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout
         samples, rate = soundfile.read(io.BytesIO(wav), dtype="float32")
         return Audio(samples=samples, sampling_rate=rate)
@@ -51,6 +53,16 @@ class Espeak:
 def espeak() -> Espeak:
     """Return the voice at its usual speed."""
     return Espeak(175)
+
+
+def brisk() -> Espeak:
+    """Return it a little faster than usual."""
+    return Espeak(190)
+
+
+def woman() -> Espeak:
+    """Return another voice, at the usual speed."""
+    return Espeak(175, variant="f3")
 
 
 def fast() -> Espeak:
