@@ -86,6 +86,38 @@ def test_the_nearest_test_item_is_found_beside_a_longer_one_that_shares_more(
     assert found.near == 1 and found.examples == (f"{data}:1 is nearly {test_set}:2",)
 
 
+@pytest.mark.parametrize(
+    ("text", "exact", "near"),
+    [
+        ("補聴器の音量を二段階下げてください。", 1, 0),
+        ("補聴器の音量を三段階下げてください", 0, 1),
+        ("今日は公園まで歩いて行きましょう", 0, 0),
+    ],
+)
+def test_a_script_without_spaces_is_compared_by_its_characters(
+    text: str, exact: int, near: int, tasks: Path, tmp_path: Path
+) -> None:
+    test_set = rows(tmp_path / "test.jsonl", "補聴器の音量を二段階下げてください")
+    found = check_contamination(
+        recipe(rows(tmp_path / "train.jsonl", text)), ["care"], target=test_set, include_paths=[tasks],
+        allow=True,
+    )  # fmt: skip
+    assert (found.exact, found.near) == (exact, near)
+
+
+def test_the_choices_of_a_question_are_compared(tasks: Path, tmp_path: Path) -> None:
+    test_set = tmp_path / "test.jsonl"
+    row = {
+        "question": "Which?",
+        "choices": ["One that nobody has ever heard of, anywhere", "All of the above"],
+        "gold": 0,
+    }
+    test_set.write_text(json.dumps(row) + "\n")
+    data = rows(tmp_path / "train.jsonl", "One that nobody has ever heard of, anywhere.", "All of the above")
+    with pytest.raises(DataError, match=r"^\S*: 1 training .*train\.jsonl:1 is .*test\.jsonl:1"):
+        check_contamination(recipe(data), ["care"], target=test_set, include_paths=[tasks])
+
+
 def test_training_data_may_have_any_ending(tasks: Path, tmp_path: Path) -> None:
     data = rows(tmp_path / "train.json", ITEM)
     with pytest.raises(DataError, match=r"train\.json:1 is care:1"):

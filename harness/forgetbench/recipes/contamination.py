@@ -4,7 +4,9 @@ Texts: *exact* where the words are the same; *near* where at least half of all w
 shared (Jaccard ≥ .5), which one changed word in eleven or more leaves, and a paraphrase does not; or where
 four fifths of the test item's are in a longer training example. Lee et al. 2022 (arXiv 2107.06499) take
 5-grams and .8 for documents: a question of twenty words with one changed would pass.
-Texts of fewer than four words are not compared, of fewer than eight only exactly.
+Texts of fewer than four words are not compared, of fewer than eight only exactly; nor choices of fewer
+than eight, for many questions have "none of the above". In scripts that put no space between words each
+character counts as one.
 Recordings: the same where their samples are, whatever the file format keeps beside them; for a recogniser,
 what is said in them, too.
 """
@@ -39,6 +41,11 @@ N_GRAM = 3
 SHORTEST_EXACT, SHORTEST_NEAR = 4, 8
 """Words."""
 _SHOWN = 5
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Thai, Lao, Burmese, Khmer, kana and Chinese characters."""
+_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W_])+")
 
 Row = Mapping[str, Any]
 
@@ -105,8 +112,13 @@ def similarity(first: str, second: str) -> float:
 
 
 def words_of(text: str) -> list[str]:
-    """Return a text's words in small letters, without punctuation."""
-    return re.findall(r"[^\W_]+", text.lower())
+    """Return a text's words in small letters, without punctuation.
+
+    Example:
+        >>> words_of("It's 音量 2.")
+        ['it', 's', '音', '量', '2']
+    """
+    return _WORD.findall(text.lower())
 
 
 def _grams(words: Sequence[str]) -> set[tuple[str, ...]]:
@@ -148,10 +160,12 @@ def _of_rows(name: str, rows: Sequence[Row], folder: Path, family: Family, field
 
 
 def _texts(row: Row) -> list[str]:
-    """Return each text of a row, and question with answer: both may be too short to be compared alone."""
+    """Return each text of a row, choices too, and question with answer: a question may be too short alone."""
     asked, answer = row.get("prompt") or row.get("question"), row.get("answer")
     both = [f"{asked} {answer}"] if isinstance(asked, str) and isinstance(answer, str) else []
-    return [*(text for text in row.values() if isinstance(text, str)), *both]
+    texts = [text for text in (*row.values(), *both) if isinstance(text, str)]
+    listed = [text for value in row.values() if isinstance(value, list) for text in value]
+    return texts + [t for t in listed if isinstance(t, str) and len(words_of(t)) >= SHORTEST_NEAR]
 
 
 def files_of(recipe: Recipe) -> list[Path]:
