@@ -201,6 +201,9 @@ def test_no_part_of_the_change_is_the_base_and_the_whole_is_the_checkpoint_exact
     whole = at_alpha(pair, 1.0).checkpoint.components["lm"]
     scores = [load(c, LoadSettings()).score_text(asked) for c in (component, whole)]  # type: ignore[union-attr]
     assert scores[0] == scores[1]
+    none = at_alpha(pair, 0.0).checkpoint.components["lm"]  # the command line refuses it: it is the base
+    ends = [load(c, LoadSettings()).score_text(asked) for c in (none, pair.base.components["lm"])]  # type: ignore[union-attr]
+    assert ends[0] == ends[1] != scores[0]
     base = AutoModelForCausalLM.from_pretrained(tiny_causal)
     if kind == "full":
         model = AutoModelForCausalLM.from_pretrained(folder)
