@@ -211,6 +211,15 @@ def test_env_as_json_and_as_text_say_the_same(cli):
     assert f"python: {found['python']}" in said
 
 
+def test_env_names_what_is_missing_in_one_line_and_no_tools_of_developers(cli, monkeypatch):
+    monkeypatch.setattr("forgetbench.cli.env.requires", lambda name: [
+        "typer>=0.29", 'absent-a; extra == "gguf"', "absent-b; extra == 'ray'", 'ruff; extra == "dev"',
+    ])  # fmt: skip
+    said = cli("env").stdout
+    assert "  not installed: absent-a, absent-b\n" in said
+    assert "typer: " in said and "ruff" not in said
+
+
 @pytest.mark.parametrize("name", ["task", "run", "comparison", "sample", "metric", "cost", "curve", "policy"])
 def test_each_document_has_a_schema(cli, name):
     found = json.loads(cli("schema", name).stdout)

