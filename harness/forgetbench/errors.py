@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from forgetbench.redact import redact
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class ForgetbenchError(Exception):
@@ -87,6 +90,11 @@ def _restored(
 def first_line(error: BaseException) -> str:
     """Return the first line of what an exception says, or its type where it says nothing."""
     return redact(str(error).strip().splitlines()[0])[:200] if str(error).strip() else type(error).__name__
+
+
+def is_full(error: BaseException) -> bool:
+    """Say whether a disk is full or has turned read-only: nothing more can be kept there."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, n: int = 1, cutoff: float = 0.6) -> str:

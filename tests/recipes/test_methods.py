@@ -319,6 +319,22 @@ def test_an_adapter_on_four_bits_learns_after_it_was_measured(
     assert last.target_loss < first.target_loss - 0.01
 
 
+@pytest.mark.slow
+def test_an_interrupted_adapter_on_four_bits_ends_with_the_same_bytes(
+    tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    fields = {"load_in_4bit": True, "steps": 6, "save_steps": [2, 4, 6]}
+    whole = run_recipe(causal("lora", tiny_causal, pairs, tmp_path / "whole", **fields))
+    for after in (3, 5):
+        cut = causal("lora", tiny_causal, pairs, tmp_path / f"cut-{after}", **fields)
+        with pytest.raises(KeyboardInterrupt):
+            run_recipe(cut, progress=Interrupt(after=after))
+        resumed = run_recipe(cut)
+        assert [(folder / "adapter_model.safetensors").read_bytes() for folder in resumed] == [
+            (folder / "adapter_model.safetensors").read_bytes() for folder in whole
+        ]
+
+
 def test_four_bits_need_bitsandbytes(
     tiny_causal: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

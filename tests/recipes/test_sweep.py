@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Callable
@@ -13,8 +14,11 @@ import yaml
 
 from forgetbench.engine.ray_engine import ray_workers
 from forgetbench.engine.trajectories import curve_of
-from forgetbench.errors import DataError, ForgetbenchError, UsageError
+from forgetbench.errors import DataError, ForgetbenchError, StorageError, UsageError
 from forgetbench.recipes.grid import read_grid, trainings_of
+from forgetbench.recipes.make import make_recipe
+from forgetbench.recipes.methods import check_interpolation
+from forgetbench.recipes.run import run_recipe
 from forgetbench.recipes.sweep import RECORD, plan_sweep, run_sweep
 from forgetbench.schema.recipe import Recipe
 from forgetbench.schema.sweep import Grid
@@ -285,3 +289,79 @@ def out_of_memory(recipe: Recipe, **how: Any) -> None:
 def test_a_wrong_grid_is_one_line(changes: dict[str, Any], match: str, write_grid: Write) -> None:
     with pytest.raises(UsageError, match=match):
         trainings_of(read_grid(write_grid(**changes)))
+
+
+@pytest.mark.slow
+def test_an_unexpected_failure_stops_no_other_training(
+    write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = [{"recipe": "lora"}, {"recipe": "full", "steps": 1, "save_steps": [1]}]
+    plan = plan_sweep(read_grid(write_grid(grid=grid, target=None)), tmp_path / "out")
+    heard = Heard()
+    monkeypatch.setattr("forgetbench.recipes.sweep.run_recipe", failing(RuntimeError("no\nkernel"), "lora"))
+    outcome = run_sweep(plan, progress=heard)
+    assert [result.checkpoint.measured["training"]["method"] for result in outcome.results] == ["full"]
+    (failure,) = outcome.failures
+    assert type(failure) is ForgetbenchError and failure.cause == "unexpected RuntimeError: no"
+    assert isinstance(failure.__cause__, RuntimeError)
+    assert sum("unexpected RuntimeError: no" in line for line in heard.said) == 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [OSError(errno.ENOSPC, "No space left on device"), StorageError("x", "is full"), KeyboardInterrupt()],
+)
+def test_a_full_disk_or_an_interruption_ends_the_sweep(
+    end: BaseException, write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_sweep(read_grid(write_grid(target=None)), tmp_path / "out")
+    monkeypatch.setattr("forgetbench.recipes.sweep.run_recipe", failing(end))
+    with pytest.raises(type(end)):
+        run_sweep(plan)
+
+
+def failing(error: BaseException, which: str = "") -> Callable[..., Any]:
+    """A training that fails where the recipe's name begins so."""
+
+    def run(recipe: Recipe, **how: Any) -> Any:
+        if recipe.name.startswith(which):
+            raise error
+        return run_recipe(recipe, **how)
+
+    return run
+
+
+IA3 = {"recipe": "peft", "peft": {"peft_type": "IA3"}}
+DORA = {"recipe": "peft", "peft": {"peft_type": "lora", "use_dora": True, "target_modules": ["q_proj"]}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "match"),
+    [
+        ({**IA3, "interpolation": [0.5, 1]}, r"recipe ia3-s0, interpolation 0\.5: IA3 is no adapter whose"),
+        ({**DORA, "interpolation": 0.5}, "LORA is no adapter whose whole change is a plain LoRA"),
+        (
+            {"recipe": "lora", "load_in_4bit": True, "ewc": 1.0, "ewc_data": "x"},
+            "weights in 4 bits have none",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_by_the_plan(
+    entry: dict[str, Any], match: str, write_grid: Write, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=match):
+        plan_sweep(read_grid(write_grid(grid=[{"recipe": "full"}, entry])), tmp_path / "out")
+
+
+def test_a_plain_lora_in_pefts_words_has_parts(write_grid: Write, tmp_path: Path) -> None:
+    plain = {"peft_type": "lora", "r": 2, "target_modules": ["q_proj"]}
+    entries = [{"recipe": "peft", "peft": plain, "interpolation": 0.5}, IA3]
+    cells = plan_sweep(read_grid(write_grid(grid=entries)), tmp_path / "out").cells
+    assert [cell.alphas for cell in cells] == [(0.5,), (1.0,)]
+
+
+def test_an_enhancer_has_no_parts() -> None:
+    recipe = make_recipe("full", model="small-enhancer", data="d", output="o")
+    check_interpolation(recipe, [1.0])
+    with pytest.raises(UsageError, match="ONNX graph"):
+        check_interpolation(recipe, [0.5])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
@@ -12,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from forgetbench.errors import ForgetbenchError
+from forgetbench.errors import ForgetbenchError, is_full
 from forgetbench.redact import redact
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _LONGEST_NAME = 200
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -61,7 +59,7 @@ def _main(arguments: Sequence[str]) -> NoReturn:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and is_full(error):
             where = error.filename or "the disk"
             _fail(f"{where}: {error.strerror}. Make room there; the same command goes on from here", 1)
         if isinstance(error, OSError) and isinstance(error.filename, str | bytes):

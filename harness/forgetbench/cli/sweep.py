@@ -130,7 +130,7 @@ def _sweep(
             f"sweep {asked.name}",
             f"{len(failures)} of {len(plan.cells)} trainings failed: {failures[0]}",
             f"The {len(results)} results stay; the same command tries the rest again.",
-        )
+        ) from failures[0]
 
 
 def _lines(plan: SweepPlan) -> list[SweepLine]:

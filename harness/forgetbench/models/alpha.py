@@ -6,6 +6,7 @@ For a LoRA, whose change is a product of two matrices times a scale, the scale i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +46,18 @@ def at_alpha(pair: Pair, alpha: float) -> Pair:
     }
     name = f"{pair.checkpoint.name}@alpha={alpha:g}"
     return replace(pair, checkpoint=Checkpoint(name=name, components=components))
+
+
+def is_plain_lora(config: Mapping[str, Any]) -> bool:
+    """Say whether the whole change of an adapter is a LoRA's product, which its scale multiplies.
+
+    Args:
+        config: The adapter's ``adapter_config.json``.
+    """
+    from forgetbench.models.weights import leaves_base_whole
+
+    more = config.get("bias", "none") != "none" or any(config.get(key) for key in _NOT_LINEAR)
+    return config.get("peft_type") == "LORA" and not more and leaves_base_whole(config)
 
 
 def scale_adapter(adapted: Any, alpha: float) -> None:
@@ -97,11 +110,7 @@ def _scaled(component: Component, base: Component, alpha: float) -> Component:
         component, source=f"{component.source}@alpha={alpha:g}", fingerprint=combine(parts), alpha=alpha
     )
     if component.format == "peft" and component.path is not None:
-        config = read_json(component.path / "adapter_config.json")
-        from forgetbench.models.weights import leaves_base_whole
-
-        more = config.get("bias", "none") != "none" or any(config.get(key) for key in _NOT_LINEAR)
-        if config.get("peft_type") != "LORA" or more or not leaves_base_whole(config):
+        if not is_plain_lora(read_json(component.path / "adapter_config.json")):
             raise UsageError(
                 f"--alpha {alpha:g}",
                 f"{component.source} is no adapter whose whole change is a plain LoRA",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from forgetbench.errors import UsageError
+from forgetbench.models.alpha import is_plain_lora
 from forgetbench.schema.recipe import Family, Method, Recipe
 
 _TEXT_ONLY = "learns from texts that are chosen or written by a language model"
@@ -60,6 +63,9 @@ def check_method(recipe: Recipe) -> None:
         )
     if recipe.load_in_4bit and recipe.weights == "full":
         raise UsageError(thing, "weights in 4 bits are frozen", "Use weights=lora for QLoRA.")
+    if recipe.load_in_4bit and recipe.ewc:
+        cause = "ewc needs the gradients of the base's weights, and weights in 4 bits have none"
+        raise UsageError(thing, cause, "Use l2_to_base, or leave load_in_4bit out.")
     if recipe.weights == "peft" and recipe.peft is None:
         raise UsageError(thing, "weights=peft needs a PEFT configuration", "Give peft.peft_type=IA3.")
     if recipe.family == "enhancer" and recipe.weights != "full":
@@ -76,6 +82,30 @@ def check_method(recipe: Recipe) -> None:
     if unused:
         raise UsageError(thing, "ewc_data is given and ewc is 0", "Give ewc=λ.")
     _check_nothing_ignored(recipe, thing)
+
+
+def check_interpolation(recipe: Recipe, alphas: Sequence[float]) -> None:
+    """Refuse parts of a change that cannot be made of what a recipe will save.
+
+    Args:
+        recipe: What will be trained.
+        alphas: Parts α of the change; 1 is what is saved.
+
+    Raises:
+        UsageError: It will be no plain LoRA and no whole model in the transformers layout.
+    """
+    parts = [alpha for alpha in alphas if alpha != 1]
+    if not parts:
+        return
+    thing = f"recipe {recipe.name}, interpolation {parts[0]:g}"
+    if recipe.family == "enhancer":
+        cause = "an enhancer is saved as an ONNX graph, which has no part of a change"
+        raise UsageError(thing, cause, "Leave interpolation out.")
+    adapter = recipe.peft or {}
+    kind = str(adapter.get("peft_type", "")).upper()
+    if recipe.weights == "peft" and not is_plain_lora({**adapter, "peft_type": kind}):
+        cause = f"{kind} is no adapter whose whole change is a plain LoRA"
+        raise UsageError(thing, cause, "Use weights=lora or full, or leave interpolation out.")
 
 
 def _check_nothing_ignored(recipe: Recipe, thing: str) -> None:

@@ -23,6 +23,7 @@ from forgetbench.recipes.output import (
     last_complete_checkpoint,
     write_facts,
 )
+from forgetbench.recipes.trainable import train_in_float32
 from forgetbench.recipes.training import (
     Job,
     last_reward,
@@ -68,6 +69,7 @@ def run_recipe(
         return folders
     with quiet_training(), memory_errors(recipe):
         job = _prepare(recipe, base)
+        train_in_float32(job.trainer.model)
         _train(job, recipe, base, inputs=inputs, contamination=contamination, progress=progress)
     return folders
 

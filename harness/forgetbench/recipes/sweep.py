@@ -24,7 +24,7 @@ from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.question import Workers
 from forgetbench.engine.results import COMPARISON_FILE, Result, check_writable, read_whole
 from forgetbench.engine.run import Prepared, Request, evaluate, open_questions, prepare_each, prepare_selftest
-from forgetbench.errors import ForgetbenchError, UsageError
+from forgetbench.errors import ForgetbenchError, StorageError, UsageError, first_line, is_full
 from forgetbench.models.checkpoint import resolve
 from forgetbench.models.recipe_facts import read_facts
 from forgetbench.models.resident_base import ResidentBase
@@ -34,7 +34,7 @@ from forgetbench.recipes.contamination import check_contamination, files_of
 from forgetbench.recipes.data import file_sha256
 from forgetbench.recipes.estimate import matrix_flops_per_s, output_folder, training_kind, training_seconds
 from forgetbench.recipes.grid import Training, trainings_of
-from forgetbench.recipes.methods import check_method
+from forgetbench.recipes.methods import check_interpolation, check_method
 from forgetbench.recipes.output import inputs_of, recipe_key
 from forgetbench.recipes.run import run_recipe
 from forgetbench.schema.recipe import Contamination, Recipe
@@ -140,6 +140,7 @@ def plan_sweep(
     trainings = trainings_of(grid, trust_remote_code=trust_remote_code)
     for training in trainings:
         check_method(training.recipe)
+        check_interpolation(training.recipe, training.alphas)
     record = _read_record(output, _measurement(grid)).model_copy(update={"reproduce": reproduce})
     base = resolve(name, offline=offline)
     measurement = prepare_selftest(request).plan
@@ -203,12 +204,25 @@ def run_sweep(
 def _failing_alone(
     cell: Cell, failed: dict[str, list[ForgetbenchError]], progress: Progress
 ) -> Iterator[None]:
-    """Keep a failure to its training, and say it."""
+    """Keep a failure to its training, and say it; a disk that is full ends the sweep."""
     try:
         yield
-    except ForgetbenchError as error:
-        failed.setdefault(cell.key, []).append(error)
-        progress.say(f"{cell.recipe.name}: {error}")
+    except Exception as error:
+        if isinstance(error, StorageError) or is_full(error):
+            raise
+        failure = error if isinstance(error, ForgetbenchError) else _unexpected(cell, error)
+        failed.setdefault(cell.key, []).append(failure)
+        progress.say(f"{cell.recipe.name}: {failure}")
+
+
+def _unexpected(cell: Cell, error: Exception) -> ForgetbenchError:
+    failure = ForgetbenchError(
+        f"recipe {cell.recipe.name}",
+        f"unexpected {type(error).__name__}: {first_line(error)}",
+        "The same command with --debug shows where; please report it.",
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def _train(cell: Cell, plan: SweepPlan, record: SweepRecord, progress: Progress) -> SweepRecord:
@@ -288,7 +302,7 @@ def _ask_ahead(cells: Sequence[Cell], plan: SweepPlan, workers: Workers, progres
     """Have all checkpoints asked at once; what cannot be is told when its turn to be measured comes."""
     everything: list[Prepared] = []
     for cell in cells:
-        with contextlib.suppress(ForgetbenchError):
+        with contextlib.suppress(Exception):
             everything += _prepared(cell, plan).values()
     workers.ask(open_questions(everything), progress)
 

@@ -70,6 +70,16 @@ def trainable(model: Any, recipe: Recipe, base: Base, *, task_type: str | None) 
         raise UsageError("target_modules", cause, f"Choose among {', '.join(names)}.") from None
 
 
+def train_in_float32(model: Any) -> None:
+    """Make all trained weights float32, in place.
+
+    TRL makes an adapter on 4 bits bfloat16, and PEFT reads it back as float32 where a training goes on.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
 def _never_pack(model: Any) -> None:
     """Keep bitsandbytes from packing weights when first evaluated on a CPU: packed, they pass no gradient."""
     for module in model.modules():
