@@ -25,6 +25,7 @@ from forgetbench.recipes.output import (
 )
 from forgetbench.recipes.training import (
     Job,
+    check_examples,
     last_reward,
     memory_errors,
     quiet_training,
@@ -68,6 +69,7 @@ def run_recipe(
         return folders
     with quiet_training(), memory_errors(recipe):
         job = _prepare(recipe, base)
+        check_examples(job.trainer, recipe)
         _train(job, recipe, base, inputs=inputs, contamination=contamination, progress=progress)
     return folders
 

@@ -84,6 +84,21 @@ def common_arguments(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def check_examples(trainer: Any, recipe: Recipe) -> None:
+    """Refuse a trainer that holds other examples than the recipe plans: the facts would count others.
+
+    Raises:
+        ForgetbenchError: TRL has left some out.
+    """
+    held, planned = len(trainer.train_dataset), recipe.steps * recipe.batch_size
+    if held != planned:
+        raise ForgetbenchError(
+            f"recipe {recipe.name}",
+            f"TRL holds {held} of {planned} training examples: it found nothing to learn in the others",
+            "Raise max_length, or shorten what is longer.",
+        )
+
+
 @contextmanager
 def quiet_training() -> Iterator[None]:
     """Silence the bars and advice of transformers and datasets: progress is shown by us, in one line."""
