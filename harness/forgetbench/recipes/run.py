@@ -111,7 +111,7 @@ def _train(
         write_atomically(output / name, content)
 
     def saved(folder: Path, step: int) -> None:
-        refuse_broken_weights(job.trainer.model, recipe, folder)
+        refuse_broken_weights(job.trainer.model, recipe, step)
         keep_checkpoint(folder, base, to_resume=True)
         write_facts(folder, facts(step, "finished"))
         for earlier in output.glob("checkpoint-*"):
@@ -121,6 +121,7 @@ def _train(
     watch(job.trainer, recipe, progress=progress, saved=saved)
     progress.begin(f"recipe {recipe.name}", recipe.steps, done)
     job.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    refuse_broken_weights(job.trainer.model, recipe, recipe.steps)
     finish_weights(job.trainer, recipe)
     job.trainer.state.save_to_json(str(output / "trainer_state.json"))
     for folder in checkpoint_directories(recipe):
