@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from forgetbench.errors import CheckpointError, MissingPackageError, UsageError
+from forgetbench.errors import CheckpointError, DataError, ForgetbenchError, MissingPackageError, UsageError
 from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.checkpoint import resolve
 from forgetbench.models.interface import GenerateRequest, ScoreRequest
@@ -201,6 +201,64 @@ def test_a_student_comes_nearer_to_its_teacher(tiny_causal: Path, pairs: Path, t
     student = run_recipe(causal("distillation", tiny_causal, pairs, tmp_path / "student", **changes))[-1]
     base_s, taught, wanted = (score(folder, tiny_causal) for folder in (tiny_causal, student, teacher))
     assert base_s < taught <= wanted
+
+
+LONG = "What is a word? " * 60
+"""960 tokens, and 3 of the chat template."""
+
+
+def write_rows(path: Path, *prompts: str) -> Path:
+    answers = {"answer": "Yes.", "chosen": "Yes.", "rejected": "No."}
+    path.write_text("\n".join(json.dumps({"prompt": prompt} | answers) + "\n" for prompt in prompts))
+    return path
+
+
+@pytest.mark.parametrize("name", ["full", "distillation", "sdft-rewrite", "dpo"])
+def test_a_prompt_that_fills_max_length_is_refused_before_training(
+    name: str, tiny_causal: Path, tmp_path: Path
+) -> None:
+    data = write_rows(tmp_path / "long.jsonl", "What is 1?", LONG, LONG)
+    teacher = {"teacher": str(tiny_causal)} if name == "distillation" else {}
+    recipe = causal(name, tiny_causal, data, tmp_path / "out", **teacher)
+    with pytest.raises(
+        DataError, match=r"long\.jsonl:3: its prompt has 963 tokens, and max_length 512 .*raise max_length"
+    ):
+        run_recipe(recipe)
+    with pytest.raises(DataError, match=r"long\.jsonl:3: .*max_length 963"):
+        run_recipe(recipe.model_copy(update={"max_length": 963}))
+    assert not (tmp_path / "out").exists()
+    assert facts_of(run_recipe(recipe.model_copy(update={"max_length": 964}))[-1]).examples_seen == 4
+
+
+@pytest.mark.parametrize("field", ["replay", "ewc_data"])
+def test_a_prompt_that_fills_max_length_is_named_in_the_other_files_too(
+    field: str, tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    data = str(write_rows(tmp_path / "long.jsonl", LONG))
+    changes = (
+        {"replay": {"data": data, "share": 0.5}} if field == "replay" else {"ewc": 1.0, "ewc_data": data}
+    )
+    with pytest.raises(DataError, match=r"long\.jsonl:1: its prompt has 963 tokens"):
+        run_recipe(causal("full", tiny_causal, pairs, tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["full", "distillation", "sdft-rewrite", "dpo", "grpo"])
+def test_a_trainer_that_leaves_out_examples_is_refused(
+    name: str, tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datasets import Dataset
+
+    data = write_rows(tmp_path / "data.jsonl", "What is 1?", "What is 2?")
+    from_list = Dataset.from_list
+    monkeypatch.setattr(Dataset, "from_list", lambda rows: from_list(rows[:-1]))
+    changes = {
+        "distillation": {"teacher": str(tiny_causal)},
+        "grpo": {"reward": "tiny_recipe_models:length", "n_completions": 2},
+    }.get(name, {})
+    with pytest.raises(ForgetbenchError, match="holds 3 of 4 training examples"):
+        run_recipe(causal(name, tiny_causal, data, tmp_path / "out", max_new_tokens=4, **changes))
+    assert read_facts(tmp_path / "out") is None
 
 
 def test_a_teacher_of_another_vocabulary_is_refused(tiny_causal: Path, pairs: Path, tmp_path: Path) -> None:

@@ -470,6 +470,23 @@ def test_weights_that_broke_after_a_good_loss_are_no_checkpoint(
         assert all(torch.isfinite(weight).all() for weight in weights)
 
 
+def test_final_weights_that_are_not_finite_are_not_finished(build: Build, tmp_path: Path) -> None:
+    changes = {"steps": 1, "learning_rate": 1e39, "warmup_steps": 0, "save_steps": ()}
+    recipe = build(tmp_path / "out", **changes)
+    with pytest.raises(ForgetbenchError, match="no longer finite at step 1; no checkpoint was saved before"):
+        run_recipe(recipe)
+    assert facts_of(tmp_path / "out").status == "running"
+    assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_each_amount_of_audio_ends_with_finite_weights(
+    tiny_whisper: Path, manifest: Path, tmp_path: Path
+) -> None:
+    changes = {"steps": 1, "learning_rate": 1e39, "warmup_steps": 0, "save_steps": ()}
+    with pytest.raises(ForgetbenchError, match="no longer finite at step 1"):
+        run_by_amount(whisper_recipe(tiny_whisper, manifest, tmp_path / "out", **changes), [1.0])
+
+
 def test_a_lack_of_memory_is_one_line_with_a_way_out(tiny_causal: Path, tmp_path: Path) -> None:
     from forgetbench.recipes.training import memory_errors
 

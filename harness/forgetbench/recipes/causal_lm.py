@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from forgetbench.errors import CheckpointError, MissingPackageError, UsageError
+from forgetbench.errors import CheckpointError, DataError, MissingPackageError, UsageError
 from forgetbench.recipes.base import Base, locate_base
-from forgetbench.recipes.data import Row, read_training_rows
+from forgetbench.recipes.data import Row, json_rows, read_training_rows
 from forgetbench.recipes.mixing import TARGET, sources_of, training_places
 from forgetbench.recipes.penalty import fisher_diagonal, kept_data, penalised
 from forgetbench.recipes.rewrite import REWRITTEN, rewritten_rows
@@ -35,8 +36,10 @@ def prepare_causal(recipe: Recipe, base: Base) -> Job:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
+    tokenizer = load_tokenizer(base)
     sources: dict[str, Sequence[Mapping[str, Any]]] = {
-        name: read_training_rows(path, COLUMNS) for name, path in sources_of(recipe).items()
+        name: read_fitting_rows(path, COLUMNS, tokenizer, recipe.max_length)
+        for name, path in sources_of(recipe).items()
     }
     targets = sources[TARGET]
     attached: dict[str, bytes] = {}
@@ -44,7 +47,7 @@ def prepare_causal(recipe: Recipe, base: Base) -> Job:
         sources[TARGET] = rewritten_rows(targets, recipe, base)
         attached[REWRITTEN] = as_jsonl(sources[TARGET])
     places = training_places(recipe, {name: len(rows) for name, rows in sources.items()})
-    model, tokenizer = load_causal(recipe, base)
+    model = load_causal(recipe, base)
     chat = tokenizer.chat_template is not None
     learned = [sources[place.source][place.row] for place in places]
     fisher = _fisher(model, tokenizer, recipe)
@@ -92,31 +95,63 @@ def check_for_text(recipe: Recipe) -> None:
         )
 
 
-def load_causal(recipe: Recipe, base: Base) -> tuple[Any, Any]:
-    """Return model and tokenizer of the base."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def load_tokenizer(base: Base) -> Any:
+    """Return the base's tokenizer."""
+    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(base.path)
-    return load_base(AutoModelForCausalLM, recipe, base), tokenizer
+    return AutoTokenizer.from_pretrained(base.path)
+
+
+def load_causal(recipe: Recipe, base: Base) -> Any:
+    """Return the base's model."""
+    from transformers import AutoModelForCausalLM
+
+    return load_base(AutoModelForCausalLM, recipe, base)
+
+
+def read_fitting_rows(path: Path, columns: tuple[str, ...], tokenizer: Any, max_length: int) -> list[Row]:
+    """Return the rows of a JSONL file, each with a prompt that leaves room for at least a token to learn.
+
+    TRL would leave out the others, and what is trained would no longer be what was planned.
+
+    Raises:
+        DataError: The data cannot be used, or a prompt fills ``max_length``; the line is named.
+    """
+    rows = read_training_rows(path, columns)
+    for i, row in enumerate(rows):
+        n_tokens = len(_prompt_ids(tokenizer, row["prompt"]))
+        if n_tokens >= max_length:
+            place, _ = json_rows(path)[i]
+            cause = f"its prompt has {n_tokens} tokens, and max_length {max_length} leaves nothing to learn"
+            raise DataError(place, cause, f"Shorten the prompt, or raise max_length above {n_tokens}.")
+    return rows
 
 
 def as_batch(tokenizer: Any, prompt: str, answer: str, max_length: int) -> dict[str, Any]:
     """Return one example as the model's input, shape (1, n tokens), with labels on the answer only."""
     import torch
 
+    before = _prompt_ids(tokenizer, prompt)
     if tokenizer.chat_template is None:
-        before = tokenizer(prompt).input_ids
         ids = [*tokenizer(f"{prompt} {answer.lstrip()}").input_ids, tokenizer.eos_token_id]
     else:
-        asked = [{"role": "user", "content": prompt}]
-        before = _chat_ids(tokenizer, asked, add_generation_prompt=True)
-        ids = _chat_ids(tokenizer, [*asked, {"role": "assistant", "content": answer}])
+        ids = _chat_ids(tokenizer, [_user(prompt), {"role": "assistant", "content": answer}])
     labels = [-100] * len(before) + ids[len(before) :]
     return {
         "input_ids": torch.tensor([ids[:max_length]]),
         "attention_mask": torch.ones(1, min(len(ids), max_length), dtype=torch.long),
         "labels": torch.tensor([labels[:max_length]]),
     }
+
+
+def _prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
+    if tokenizer.chat_template is None:
+        return list(tokenizer(prompt).input_ids)
+    return _chat_ids(tokenizer, [_user(prompt)], add_generation_prompt=True)
+
+
+def _user(prompt: str) -> dict[str, str]:
+    return {"role": "user", "content": prompt}
 
 
 def _chat_ids(tokenizer: Any, messages: Sequence[Mapping[str, str]], **how: Any) -> list[int]:
@@ -127,7 +162,8 @@ def _chat_ids(tokenizer: Any, messages: Sequence[Mapping[str, str]], **how: Any)
 def _fisher(model: Any, tokenizer: Any, recipe: Recipe) -> Any:
     if not recipe.ewc:
         return None
-    rows: list[Row] = read_training_rows(kept_data(recipe), COLUMNS)[: recipe.ewc_examples]
+    kept = read_fitting_rows(kept_data(recipe), COLUMNS, tokenizer, recipe.max_length)
+    rows = kept[: recipe.ewc_examples]
     batches = [as_batch(tokenizer, row["prompt"], row["answer"], recipe.max_length) for row in rows]
     modules = recipe.target_modules if recipe.weights == "lora" else None
     return fisher_diagonal(model, batches, modules=modules)
@@ -184,7 +220,7 @@ def _example(prompt: str, answer: str, *, chat: bool) -> dict[str, Any]:
     """Return TRL's prompt-completion form of a row."""
     if chat:
         return {
-            "prompt": [{"role": "user", "content": prompt}],
+            "prompt": [_user(prompt)],
             "completion": [{"role": "assistant", "content": answer}],
         }
     return {"prompt": prompt, "completion": f" {answer.lstrip()}"}

@@ -12,7 +12,13 @@ from typing import Any
 
 from forgetbench.errors import UsageError
 from forgetbench.recipes.base import Base
-from forgetbench.recipes.causal_lm import as_batch, check_for_text, load_causal
+from forgetbench.recipes.causal_lm import (
+    as_batch,
+    check_for_text,
+    load_causal,
+    load_tokenizer,
+    read_fitting_rows,
+)
 from forgetbench.recipes.data import Row, read_training_rows, training_order
 from forgetbench.recipes.mixing import TARGET, training_places
 from forgetbench.recipes.target_loss import spread
@@ -35,8 +41,9 @@ def prepare_dpo(recipe: Recipe, base: Base) -> Job:
     from transformers import set_seed
     from trl import DPOConfig, DPOTrainer
 
-    rows = read_training_rows(Path(recipe.data).expanduser(), DPO_COLUMNS)
-    model, tokenizer = load_causal(recipe, base)
+    tokenizer = load_tokenizer(base)
+    rows = read_fitting_rows(Path(recipe.data).expanduser(), DPO_COLUMNS, tokenizer, recipe.max_length)
+    model = load_causal(recipe, base)
     examples = [rows[place.row] for place in training_places(recipe, {TARGET: len(rows)})]
     chat = tokenizer.chat_template is not None
     set_seed(recipe.seed)
@@ -77,7 +84,7 @@ def prepare_grpo(recipe: Recipe, base: Base) -> Job:
 
     columns = ("prompt", "answer") if recipe.reward == "answer_words" else ("prompt",)
     rows = read_training_rows(Path(recipe.data).expanduser(), columns)
-    model, tokenizer = load_causal(recipe, base)
+    model, tokenizer = load_causal(recipe, base), load_tokenizer(base)
     order = training_order(len(rows), recipe.steps * recipe.batch_size, recipe.seed)
     training_places(recipe, {TARGET: len(rows)})
     chat = tokenizer.chat_template is not None

@@ -26,6 +26,7 @@ from forgetbench.recipes.output import (
 from forgetbench.recipes.trainable import train_in_float32
 from forgetbench.recipes.training import (
     Job,
+    check_examples,
     last_reward,
     memory_errors,
     quiet_training,
@@ -70,6 +71,7 @@ def run_recipe(
     with quiet_training(), memory_errors(recipe):
         job = _prepare(recipe, base)
         train_in_float32(job.trainer.model)
+        check_examples(job.trainer, recipe)
         _train(job, recipe, base, inputs=inputs, contamination=contamination, progress=progress)
     return folders
 
@@ -111,7 +113,7 @@ def _train(
         write_atomically(output / name, content)
 
     def saved(folder: Path, step: int) -> None:
-        refuse_broken_weights(job.trainer.model, recipe, folder)
+        refuse_broken_weights(job.trainer.model, recipe, step)
         keep_checkpoint(folder, base, to_resume=True)
         write_facts(folder, facts(step, "finished"))
         for earlier in output.glob("checkpoint-*"):
@@ -121,6 +123,7 @@ def _train(
     watch(job.trainer, recipe, progress=progress, saved=saved)
     progress.begin(f"recipe {recipe.name}", recipe.steps, done)
     job.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    refuse_broken_weights(job.trainer.model, recipe, recipe.steps)
     finish_weights(job.trainer, recipe)
     job.trainer.state.save_to_json(str(output / "trainer_state.json"))
     for folder in checkpoint_directories(recipe):

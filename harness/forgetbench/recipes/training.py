@@ -84,6 +84,21 @@ def common_arguments(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def check_examples(trainer: Any, recipe: Recipe) -> None:
+    """Refuse a trainer that holds other examples than the recipe plans: the facts would count others.
+
+    Raises:
+        ForgetbenchError: TRL has left some out.
+    """
+    held, planned = len(trainer.train_dataset), recipe.steps * recipe.batch_size
+    if held != planned:
+        raise ForgetbenchError(
+            f"recipe {recipe.name}",
+            f"TRL holds {held} of {planned} training examples: it found nothing to learn in the others",
+            "Raise max_length, or shorten what is longer.",
+        )
+
+
 @contextmanager
 def quiet_training() -> Iterator[None]:
     """Silence the bars and advice of transformers and datasets: progress is shown by us, in one line."""
@@ -164,8 +179,8 @@ def watch(trainer: Any, recipe: Recipe, *, progress: Progress, saved: Callable[[
     trainer.add_callback(Watch())
 
 
-def refuse_broken_weights(model: Any, recipe: Recipe, folder: Path) -> None:
-    """Remove a checkpoint whose weights are not finite: the loss of its step came before its update.
+def refuse_broken_weights(model: Any, recipe: Recipe, step: int) -> None:
+    """Refuse weights that are not finite, and remove their checkpoint: a step updates them after its loss.
 
     Raises:
         ForgetbenchError: A trained weight is infinite or no number.
@@ -174,10 +189,11 @@ def refuse_broken_weights(model: Any, recipe: Recipe, folder: Path) -> None:
 
     if all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.requires_grad):
         return
-    shutil.rmtree(folder)
+    output = Path(recipe.output).expanduser()
+    shutil.rmtree(output / f"checkpoint-{step}", ignore_errors=True)
     raise ForgetbenchError(
         f"recipe {recipe.name}",
-        f"the weights are no longer finite at step {folder.name.rpartition('-')[2]}; {_kept(folder.parent)}",
+        f"the weights are no longer finite at step {step}; {_kept(output)}",
         "Lower the learning rate.",
     )
 

@@ -129,7 +129,8 @@ class Recipe(Document):
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """What numpy takes as one."""
     max_length: int = Field(default=512, ge=8, le=_MOST)
-    """Longest training example of a language model, in tokens; the rest is cut."""
+    """Longest training example of a language model, in tokens; the rest is cut. A prompt that leaves nothing
+    to learn is an error."""
     language: str = "en"
     """Language token of a multilingual Whisper."""
     noise: RecipeNoise | None = None
