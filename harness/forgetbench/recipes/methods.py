@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from forgetbench.errors import UsageError
 from forgetbench.models.alpha import is_plain_lora
+from forgetbench.recipes.mixing import example_counts
 from forgetbench.schema.recipe import Family, Method, Recipe
 
 _TEXT_ONLY = "learns from texts that are chosen or written by a language model"
@@ -82,6 +83,7 @@ def check_method(recipe: Recipe) -> None:
     if unused:
         raise UsageError(thing, "ewc_data is given and ewc is 0", "Give ewc=λ.")
     _check_nothing_ignored(recipe, thing)
+    example_counts(recipe)
 
 
 def check_interpolation(recipe: Recipe, alphas: Sequence[float]) -> None:
