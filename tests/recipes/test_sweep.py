@@ -369,6 +369,10 @@ DORA = {"recipe": "peft", "peft": {"peft_type": "lora", "use_dora": True, "targe
     ("entry", "match"),
     [
         ({**IA3, "interpolation": [0.5, 1]}, r"recipe ia3-s0, interpolation 0\.5: IA3 is no adapter whose"),
+        ({"recipe": "full", "ewc": 1.0}, "ewc needs data"),
+        ({**IA3, "l2_to_base": 1.0}, "other adapters add no change"),
+        ({"recipe": "dpo", "replay": {"data": "x", "share": 0.5}}, "replay goes with supervised methods"),
+        ({"recipe": "full", "safety": {"data": "x", "share": 0.05}}, "of 8 examples is none"),
         ({**DORA, "interpolation": 0.5}, "LORA is no adapter whose whole change is a plain LoRA"),
         (
             {"recipe": "lora", "load_in_4bit": True, "ewc": 1.0, "ewc_data": "x"},
