@@ -41,6 +41,16 @@ def test_a_recipe_runs_with_overrides_and_names_its_directories(
     assert facts.contamination is not None and facts.contamination.exact == 0
 
 
+def test_what_is_refused_says_why_before_data_is_looked_for(
+    cli: Cli, tiny_causal: Path, tmp_path: Path
+) -> None:
+    there = ("--model", str(tiny_causal), "--data", "nothere.jsonl", "--output", str(tmp_path / "out"))
+    assert "pseudo-label is for speech" in str(
+        cli("recipe", "run", "full", "method=pseudo-label", *there).exception
+    )
+    assert "nothere.jsonl" in str(cli("recipe", "run", "full", *there).exception)
+
+
 def test_training_on_a_test_set_is_an_error_unless_allowed_and_then_recorded(
     cli: Cli, tiny_causal: Path, pairs: Path, tmp_path: Path
 ) -> None:

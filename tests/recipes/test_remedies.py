@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from forgetbench.errors import UsageError
 from forgetbench.recipes.causal_lm import as_batch
 from forgetbench.recipes.make import make_recipe
+from forgetbench.recipes.methods import check_method
 from forgetbench.recipes.mixing import training_places
 from forgetbench.recipes.penalty import fisher_diagonal
 from forgetbench.recipes.run import run_recipe
@@ -54,6 +55,23 @@ def test_shares_are_those_of_all_examples_and_each_source_is_gone_through_evenly
     assert set(Counter(p.row for p in places if p.source == "target").values()) == {7, 8}
     assert len({p.source for p in places[:16]}) > 1  # mixed, not one after another
     assert places == training_places(recipe, {"target": 7, "safety": 3, "replay": 3})
+
+
+@pytest.mark.parametrize("name", ["safety", "replay"])
+def test_a_share_that_is_no_example_is_refused(
+    name: str, tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    mixed = {name: {"data": "nothere.jsonl", "share": 0.1}}
+    little = causal("full", tiny_causal, pairs, tmp_path / "o", steps=4, batch_size=1, **mixed)
+    refused = f"{name}: a share of 0.1 of 4 examples is none. Take more steps, or a larger share"
+    with pytest.raises(UsageError, match=refused):
+        training_places(little, {"target": 7, name: 3})
+    with pytest.raises(UsageError, match=refused):
+        check_method(little)
+    enough = causal("full", tiny_causal, pairs, tmp_path / "o", steps=6, batch_size=1, **mixed)
+    check_method(enough)
+    counts = Counter(place.source for place in training_places(enough, {"target": 7, name: 3}))
+    assert counts == {"target": 5, name: 1}
 
 
 def test_replayed_examples_are_learned_and_the_target_loss_leaves_them_out(

@@ -85,6 +85,36 @@ def test_lists_are_gone_through_in_all_combinations_and_seeds(write_grid: Write,
     assert replayed.replay is not None and replayed.replay.data == str(tmp_path / "old.jsonl")
 
 
+def test_all_paths_start_at_the_grids_file(write_grid: Write, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("weights: full\nsteps: 4\nlearning_rate: 0.01\nbatch_size: 2\n")
+    (tmp_path / "org" / "here").mkdir(parents=True)
+    replay = {"data": ["old1.jsonl", "more/old1.jsonl", "/old2.jsonl"], "share": 0.25}
+    distilled = {"recipe": "distillation", "teacher": ["../lm", "org/here", "org/elsewhere"]}
+    path = write_grid(
+        grid=[
+            {"recipe": "own.yaml", "replay": replay},
+            {"recipe": "full", "ewc": 1.0, "ewc_data": ["kept1.jsonl", "kept2.jsonl", "~/kept3.jsonl"]},
+            {"recipe": "full", "safety": [{"data": "safe.jsonl", "share": 0.25}]},
+            distilled,
+        ]
+    )
+    recipes = [training.recipe for training in trainings_of(read_grid(path))]
+    mixed = [r.replay.data for r in recipes if r.replay is not None]
+    assert mixed == [f"{tmp_path}/old1.jsonl", f"{tmp_path}/more/old1.jsonl", "/old2.jsonl"]
+    kept = [f"{tmp_path}/kept1.jsonl", f"{tmp_path}/kept2.jsonl", "~/kept3.jsonl"]
+    assert [r.ewc_data for r in recipes if r.ewc] == kept
+    assert [r.safety.data for r in recipes if r.safety is not None] == [f"{tmp_path}/safe.jsonl"]
+    assert [r.teacher for r in recipes if r.teacher] == [
+        f"{tmp_path}/../lm", f"{tmp_path}/org/here", "org/elsewhere"
+    ]  # fmt: skip
+    assert [r.variant for r in recipes] == [
+        f"replay.data {tmp_path.name}/old1.jsonl", "replay.data more/old1.jsonl", "replay.data old2.jsonl",
+        "ewc_data kept1.jsonl", "ewc_data kept2.jsonl", "ewc_data kept3.jsonl",
+        "safety {'data': 'safe.jsonl', 'share': 0.25}",
+        "teacher lm", "teacher here", "teacher elsewhere",
+    ]  # fmt: skip
+
+
 def test_an_entry_may_take_some_of_the_seeds(write_grid: Write) -> None:
     grid = [{"recipe": "lora", "rank": [1, 2], "seeds": [1]}, {"recipe": "full"}]
     names = [t.recipe.name for t in trainings_of(read_grid(write_grid(seeds=[0, 1], grid=grid)))]
@@ -339,6 +369,10 @@ DORA = {"recipe": "peft", "peft": {"peft_type": "lora", "use_dora": True, "targe
     ("entry", "match"),
     [
         ({**IA3, "interpolation": [0.5, 1]}, r"recipe ia3-s0, interpolation 0\.5: IA3 is no adapter whose"),
+        ({"recipe": "full", "ewc": 1.0}, "ewc needs data"),
+        ({**IA3, "l2_to_base": 1.0}, "other adapters add no change"),
+        ({"recipe": "dpo", "replay": {"data": "x", "share": 0.5}}, "replay goes with supervised methods"),
+        ({"recipe": "full", "safety": {"data": "x", "share": 0.05}}, "of 8 examples is none"),
         ({**DORA, "interpolation": 0.5}, "LORA is no adapter whose whole change is a plain LoRA"),
         (
             {"recipe": "lora", "load_in_4bit": True, "ewc": 1.0, "ewc_data": "x"},

@@ -149,6 +149,7 @@ def run(
     from forgetbench.recipes.amounts import run_by_amount
     from forgetbench.recipes.contamination import check_contamination
     from forgetbench.recipes.make import make_recipe, read_overrides
+    from forgetbench.recipes.methods import check_method
     from forgetbench.recipes.run import run_recipe
 
     o.go_offline(offline)
@@ -170,6 +171,7 @@ def run(
     }
     fields = {**read_overrides(overrides or []), **_given(asked)}
     recipe = make_recipe(name, trust_remote_code=trust_remote_code, **fields)
+    check_method(recipe)
     found = check_contamination(recipe, o.names(tasks), target=target, allow=allow_contamination)
     with Bars() as bars:
         made = (

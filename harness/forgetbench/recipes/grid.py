@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from forgetbench.errors import UsageError
 from forgetbench.models.hub import is_hub_id
-from forgetbench.recipes.make import check_no_code, make_recipe
+from forgetbench.recipes.make import check_no_code, is_own, make_recipe
 from forgetbench.schema.recipe import Recipe
 from forgetbench.schema.sweep import Grid
 from forgetbench.tasks.strict_yaml import line_of, read_mapping
@@ -32,7 +32,6 @@ _NAMED = (
     "weights",
 )
 """Fields that a method's name in curves, or its axis, shows."""
-_PATHS = ("data", "ewc_data")
 _MIXED = ("safety", "replay")
 
 
@@ -64,9 +63,9 @@ def read_grid(path: Path) -> Grid:
     return grid.model_copy(
         update={
             "model": _model(grid.model, folder),
-            "data": str(folder / grid.data),
-            "target": str(folder / grid.target) if grid.target else None,
-            "include_paths": tuple(str(folder / name) for name in grid.include_paths),
+            "data": _path(grid.data, folder),
+            "target": _path(grid.target, folder) if grid.target else None,
+            "include_paths": tuple(_path(name, folder) for name in grid.include_paths),
             "common": _with_paths(grid.common, folder),
             "grid": tuple(_with_paths(entry, folder) for entry in grid.grid),
         }
@@ -131,7 +130,9 @@ def _of_entry(
             outer, _, inner = place.partition(".")
             chosen[outer] = {**chosen[outer], inner: value} if inner else value
         varied = (
-            f"{place} {value}" for (place, _), value in zip(axes, values, strict=True) if _unnamed(place)
+            f"{place} {_shown(place.rpartition('.')[2], value, choices)}"
+            for (place, choices), value in zip(axes, values, strict=True)
+            if _unnamed(place)
         )
         chosen.setdefault("variant", ", ".join(varied))
         if not trust_remote_code:
@@ -176,19 +177,47 @@ def _name(recipe: Recipe) -> str:
 
 
 def _model(name: str, folder: Path) -> str:
-    return str(folder / name) if not is_hub_id(name) or (folder / name).is_dir() else name
+    return _path(name, folder) if not is_hub_id(name) or (folder / name).is_dir() else name
+
+
+def _path(name: str, folder: Path) -> str:
+    return name if name.startswith("~") else str(folder / name)
+
+
+def _recipe(name: str, folder: Path) -> str:
+    return _path(name, folder) if is_own(name) else name
+
+
+_PLACES: Mapping[str, Callable[[str, Path], str]] = {
+    "data": _path,
+    "ewc_data": _path,
+    "teacher": _model,
+    "recipe": _recipe,
+}
+"""Fields that say where something is, and how such a name starts at a folder."""
 
 
 def _with_paths(fields: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return fields with paths that start at the grid's folder."""
-    moved = dict(fields)
-    for name in _PATHS:
-        if isinstance(moved.get(name), str):
-            moved[name] = str(folder / moved[name])
-    for name in _MIXED:
-        if isinstance(moved.get(name), Mapping) and isinstance(moved[name].get("data"), str):
-            moved[name] = {**moved[name], "data": str(folder / moved[name]["data"])}
-    teacher = moved.get("teacher")
-    if isinstance(teacher, str):
-        moved["teacher"] = _model(teacher, folder)
-    return moved
+    """Return fields with paths that start at the grid's folder, those in lists, too."""
+    return {name: _moved(name, value, folder) for name, value in fields.items()}
+
+
+def _moved(name: str, value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_moved(name, part, folder) for part in value]
+    if name in _MIXED and isinstance(value, Mapping):
+        return _with_paths(value, folder)
+    return _PLACES[name](value, folder) if name in _PLACES and isinstance(value, str) else value
+
+
+def _shown(name: str, value: Any, choices: Sequence[Any]) -> Any:
+    """Return a value as curves call it; of paths, the shortest ends that tell them apart."""
+    if isinstance(value, Mapping):
+        others = [choice for choice in choices if isinstance(choice, Mapping)]
+        return {key: _shown(key, part, [other.get(key) for other in others]) for key, part in value.items()}
+    if name not in _PLACES or not isinstance(value, str):
+        return value
+    paths = {Path(other).parts for other in choices if isinstance(other, str)} - {Path(value).parts}
+    parts = Path(value).parts
+    n = next((n for n in range(1, len(parts)) if all(p[-n:] != parts[-n:] for p in paths)), len(parts))
+    return str(Path(*parts[-n:]))

@@ -62,7 +62,7 @@ def make_recipe(name: str, *, trust_remote_code: bool = False, **overrides: Any)
         UsageError: There is no such recipe for the model's family, or a field is missing or invalid.
     """
     given = {field: value for field, value in overrides.items() if value is not None}
-    own = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else None
+    own = Path(name).expanduser() if is_own(name) else None
     fields = read_mapping(own, what="recipe", error=UsageError).content if own else {}
     if own and not trust_remote_code:
         check_no_code(str(own), fields)
@@ -86,6 +86,11 @@ def make_recipe(name: str, *, trust_remote_code: bool = False, **overrides: Any)
             "See `forgetbench recipe ls`.",
         )
     return _validated(name, fields)
+
+
+def is_own(name: str) -> bool:
+    """Say whether a recipe's name is of a file of one's own."""
+    return name.endswith((".yaml", ".yml"))
 
 
 def command_of(recipe: Recipe) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from forgetbench.errors import UsageError
 from forgetbench.models.alpha import is_plain_lora
+from forgetbench.recipes.mixing import example_counts
+from forgetbench.recipes.penalty import kept_data
 from forgetbench.schema.recipe import Family, Method, Recipe
 
 _TEXT_ONLY = "learns from texts that are chosen or written by a language model"
@@ -27,6 +29,7 @@ REFUSED: dict[tuple[Method, Family], str] = {
 }
 """Why a method is refused; what is not here works and is tested."""
 
+_REMEDIES = ("safety", "replay", "l2_to_base", "ewc")
 _OF_A_LORA = ("rank", "alpha", "rslora", "dropout", "target_modules")
 _OF_METHODS: dict[str, tuple[Method, ...]] = {
     "teacher": ("distillation", "pseudo-label"),
@@ -81,6 +84,7 @@ def check_method(recipe: Recipe) -> None:
     unused = recipe.ewc_data is not None and not recipe.ewc
     if unused:
         raise UsageError(thing, "ewc_data is given and ewc is 0", "Give ewc=λ.")
+    _check_remedies(recipe, thing)
     _check_nothing_ignored(recipe, thing)
 
 
@@ -106,6 +110,21 @@ def check_interpolation(recipe: Recipe, alphas: Sequence[float]) -> None:
     if recipe.weights == "peft" and not is_plain_lora({**adapter, "peft_type": kind}):
         cause = f"{kind} is no adapter whose whole change is a plain LoRA"
         raise UsageError(thing, cause, "Use weights=lora or full, or leave interpolation out.")
+
+
+def _check_remedies(recipe: Recipe, thing: str) -> None:
+    asked = [name for name in _REMEDIES if getattr(recipe, name)]
+    if asked and recipe.method in ("dpo", "grpo"):
+        cause = f"{asked[0]} goes with supervised methods; {recipe.method} has its own KL to the base"
+        raise UsageError(thing, cause, f"Use {recipe.method}_beta.")
+    if (recipe.l2_to_base or recipe.ewc) and recipe.weights == "peft":
+        cause = (
+            "l2_to_base and ewc are for full fine-tuning and LoRA: other adapters add no change to weights"
+        )
+        raise UsageError(thing, cause, "Leave them out, or take weights=full or weights=lora.")
+    if recipe.ewc:
+        kept_data(recipe)
+    example_counts(recipe)
 
 
 def _check_nothing_ignored(recipe: Recipe, thing: str) -> None:

@@ -31,27 +31,39 @@ def sources_of(recipe: Recipe) -> dict[str, Path]:
     return {name: Path(path).expanduser() for name, path in files.items()}
 
 
+def example_counts(recipe: Recipe) -> dict[str, int]:
+    """Return how many training examples come from each source: the share of all examples, rounded.
+
+    Raises:
+        UsageError: A share leaves nothing of the target, or is no example at all.
+    """
+    n_examples = recipe.steps * recipe.batch_size
+    shares = {"safety": recipe.safety, "replay": recipe.replay}
+    counts = {name: round(part.share * n_examples) for name, part in shares.items() if part is not None}
+    for name, part in shares.items():
+        if part is not None and counts[name] < 1:
+            cause = f"a share of {part.share:g} of {n_examples} examples is none"
+            raise UsageError(f"recipe {recipe.name}, {name}", cause, "Take more steps, or a larger share.")
+    if sum(counts.values()) >= n_examples:
+        raise UsageError(
+            f"recipe {recipe.name}", "safety and replay leave no share to the target", "Lower their shares."
+        )
+    return {TARGET: n_examples - sum(counts.values()), **counts}
+
+
 def training_places(recipe: Recipe, n_rows: Mapping[str, int]) -> list[Place]:
     """Return the row of each training example, in order, the same for the same recipe.
 
-    Each source is gone through in its own seeded order; which examples are mixed in is drawn by seed, and
-    their number is the share of all examples, rounded.
+    Each source is gone through in its own seeded order; which examples are mixed in is drawn by seed.
 
     Args:
         recipe: Shares, steps, batch size and seed.
         n_rows: Rows of each of :func:`sources_of`.
 
     Raises:
-        UsageError: The shares leave nothing of the target, or the steps go beyond the data.
+        UsageError: As for :func:`example_counts`, or the steps go beyond the data.
     """
-    n_examples = recipe.steps * recipe.batch_size
-    shares = {"safety": recipe.safety, "replay": recipe.replay}
-    counts = {name: round(part.share * n_examples) for name, part in shares.items() if part is not None}
-    counts = {TARGET: n_examples - sum(counts.values()), **counts}
-    if counts[TARGET] < 1:
-        raise UsageError(
-            f"recipe {recipe.name}", "safety and replay leave no share to the target", "Lower their shares."
-        )
+    counts = example_counts(recipe)
     for name, n in counts.items():
         if n > recipe.max_epochs * n_rows[name]:
             cause = (

@@ -76,19 +76,9 @@ def penalised(trainer_class: Any, recipe: Recipe, model: Any, fisher: Mapping[st
         recipe: Says how strong.
         model: What will be trained, as it is before training.
         fisher: For EWC.
-
-    Raises:
-        UsageError: The trained weights are neither the model's own nor a LoRA.
     """
     if not recipe.l2_to_base and not recipe.ewc:
         return trainer_class
-    if recipe.weights == "peft":
-        cause = (
-            "l2_to_base and ewc are for full fine-tuning and LoRA: other adapters add no change to weights"
-        )
-        raise UsageError(
-            f"recipe {recipe.name}", cause, "Leave them out, or take weights=full or weights=lora."
-        )
     add = _full(model, recipe, fisher) if recipe.weights == "full" else _lora(model, recipe, fisher)
 
     class Penalised(trainer_class):  # type: ignore[misc, unused-ignore]

@@ -34,9 +34,9 @@ def prepare_dpo(recipe: Recipe, base: Base) -> Job:
 
     Raises:
         DataError: The data cannot be used.
-        UsageError: TRL is missing, or a remedy does not go with DPO.
+        UsageError: TRL is missing.
     """
-    _check(recipe)
+    check_for_text(recipe)
     from datasets import Dataset
     from transformers import set_seed
     from trl import DPOConfig, DPOTrainer
@@ -74,9 +74,9 @@ def prepare_grpo(recipe: Recipe, base: Base) -> Job:
 
     Raises:
         DataError: The data cannot be used.
-        UsageError: TRL is missing, the reward is unknown, or a remedy does not go with GRPO.
+        UsageError: TRL is missing, or the reward is unknown.
     """
-    _check(recipe)
+    check_for_text(recipe)
     reward = reward_function(recipe)
     from datasets import Dataset
     from transformers import set_seed
@@ -191,19 +191,6 @@ def _text(completion: Any) -> str:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
-
-
-def _check(recipe: Recipe) -> None:
-    check_for_text(recipe)
-    unfit = {
-        "safety": recipe.safety,
-        "replay": recipe.replay,
-        "l2_to_base": recipe.l2_to_base,
-        "ewc": recipe.ewc,
-    }
-    if asked := [name for name, value in unfit.items() if value]:
-        cause = f"{asked[0]} goes with supervised methods; {recipe.method} has its own KL to the base"
-        raise UsageError(f"recipe {recipe.name}", cause, f"Use {recipe.method}_beta.")
 
 
 def _preference(row: Row, *, chat: bool) -> dict[str, Any]:
