@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def test_every_option_teaches_and_can_be_set_by_environment(path):
         if parameter.opts[0].startswith("--"):
             expected = parameter.opts[0].removeprefix("--").replace("-", "_")
             assert parameter.name == expected, f"FORGETBENCH_{expected.upper()} would not be read"
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_is_for_users_and_has_no_section_of_a_docstring(path):
+    assert not re.search(r"^ *(Args|Returns|Raises):", LEAVES[path].help or "", re.MULTILINE)
 
 
 def test_the_help_has_its_panels(cli):
@@ -113,7 +119,7 @@ def test_a_run_ends_with_verdict_directory_and_tracker(cli, engine):
     done = cli("run", "--model", "m", "--tasks", "arc")
     assert done.exit_code == 0, done.output
     assert "✓ SHIP: nothing lost." in done.stdout
-    assert str(engine.directory) in done.stdout
+    assert f"Look at it: forgetbench report {engine.directory}\n" in done.stdout
     assert (engine.directory / mlflow_log.LOGGED).is_file()
 
 

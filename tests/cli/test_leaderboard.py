@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,18 @@ def test_a_refused_submission_is_exit_1_and_each_reason_is_a_line(
     (found,) = json.loads(done.stdout)
     assert found["level"] == "self-reported" and found["problems"][0]["file"] == "comparison.json"
     assert "refused, 1 reason" in done.stderr
+
+
+def test_results_that_are_of_no_board_are_one_line_for_each_reason(
+    ran: Made, cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    for name in ("one", "two", "three"):
+        shutil.copytree(ran.result, tmp_path / "results" / name)
+    site, results = str(tmp_path / "site"), str(tmp_path / "results")
+    built = cli("leaderboard", "build", "assistant-mini", "--results", results, "--output", site)
+    assert built.exit_code == 0 and "0 entries" in built.stdout
+    said = " ".join(built.stderr.split())
+    assert said.count("warning") == 1 and "and 2 more are not on the board: it has none of" in said
 
 
 def test_the_same_result_is_the_same_archive(ran: Made, tmp_path: Path) -> None:

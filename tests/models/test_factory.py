@@ -45,6 +45,7 @@ def printed(): return Ears()
 printed.fingerprint = "weights-v1"
 def nothing(): return object()
 def broken(): raise ValueError("no weights\\nhere")
+def late(): import no_such_package
 number = 3
 """
 
@@ -169,6 +170,7 @@ def test_endless_phrases_and_stems_are_cut_off() -> None:
         ("{}:number", "is not a function"),
         ("{}:nothing", "has none of the methods score_text, generate, transcribe, enhance"),
         ("{}:broken", r"failed \(ValueError: no weights\)"),
+        ("{}:late", "needs the module 'no_such_package', which is missing. Install what brings it."),
         ("{}_bad:f", "needs the module 'no_such_package'"),
     ],
 )

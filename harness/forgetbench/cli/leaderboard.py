@@ -58,8 +58,13 @@ def build(
 
     found = read_board(board)
     built = build_site(found, columns_of(found, include_path or []), results=results, output=output)
+    by_reason: dict[str, list[Path]] = {}
     for left_out in built.left_out:
-        warn(f"{left_out.directory} is not on the board: {left_out.reason}")
+        by_reason.setdefault(left_out.reason, []).append(left_out.directory)
+    for reason, directories in by_reason.items():
+        first, n_others = directories[0], len(directories) - 1
+        named = f"{first} and {n_others} more are" if n_others else f"{first} is"
+        warn(f"{named} not on the board: {reason}")
     n = len(built.entries)
     line = f"{n} {'entry' if n == 1 else 'entries'}: {built.directory / 'index.html'}"
     console(as_json=json).print(plain(line), soft_wrap=True)

@@ -24,11 +24,7 @@ _NAME_A_SIZE = {"--batch_size", "-b"}
 
 
 def lm_eval(context: typer.Context) -> None:
-    """Run lm-eval's command line on our text engine: the same scores, several times the speed.
-
-    Raises:
-        UsageError: lm-eval has no such task.
-    """
+    """Run lm-eval's command line on our text engine: the same scores, several times the speed."""
     sys.argv = ["lm-eval", *with_model(context.args)]
     from lm_eval.__main__ import cli_evaluate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -350,6 +351,9 @@ def show_table(result: Result, gated: Gate | None = None, *, as_json: bool) -> N
             )
         )
     out.print(plain(str(result.directory)), style="dim", soft_wrap=True)
+    if result.comparison is not None:
+        line = f"Look at it: forgetbench report {shlex.quote(str(result.directory))}"
+        out.print(plain(line), style="dim", soft_wrap=True)
 
 
 def result_json(result: Result, gated: Gate | None = None) -> dict[str, Any]:

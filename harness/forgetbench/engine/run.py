@@ -314,11 +314,18 @@ def _plan(
     plan = plans[key]
     skipped = [task for task in plan.tasks if task.skipped is not None]
     if len(skipped) == len(plan.tasks) or (skipped and request.strict):
-        reasons = "; ".join(sorted({f"{t.task.name}: {t.skipped}" for t in skipped})[:3])
+        by_reason: dict[str, list[str]] = {}
+        for task in skipped:
+            by_reason.setdefault(str(task.skipped), []).append(task.task.name)
+        reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in list(by_reason.items())[:3])
         cause = (
             "every task was skipped" if len(skipped) == len(plan.tasks) else "a task was skipped (--strict)"
         )
-        raise UsageError("--tasks " + ",".join(request.tasks), cause, reasons)
+        raise UsageError(
+            "--tasks " + ",".join(request.tasks),
+            f"{cause} ({reasons})",
+            "`forgetbench tasks ls` shows what each task needs.",
+        )
     directory = result_directory(
         request.output,
         pair.checkpoint.name,

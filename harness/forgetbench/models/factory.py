@@ -308,9 +308,7 @@ def _import(name: str) -> Callable[[], Any]:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             cause = f"no module {error.name!r} here or among the installed packages"
             raise CheckpointError(name, cause, "Run where the module can be imported.") from error
-        raise CheckpointError(
-            name, f"needs the module {error.name!r}, which is missing", "Install what brings it."
-        ) from error
+        raise _missing(name, error) from error
     except Exception as error:  # a user's module may raise anything
         raise CheckpointError(
             name, f"cannot be imported ({_line(error)})", "Mend the module; --debug shows where."
@@ -333,10 +331,18 @@ def _call(name: str, factory: Callable[[], Any]) -> Any:
         return factory()
     except CheckpointError:
         raise
+    except ModuleNotFoundError as error:
+        raise _missing(name, error) from error
     except Exception as error:  # a user's code may raise anything
         raise CheckpointError(
             name, f"failed ({_line(error)})", "Mend the function; --debug shows where."
         ) from error
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> CheckpointError:
+    return CheckpointError(
+        name, f"needs the module {error.name!r}, which is missing", "Install what brings it."
+    )
 
 
 def _fingerprint(name: str, factory: Callable[[], Any], made: Any) -> str:
