@@ -54,6 +54,16 @@ def length(completions: list[Any], **_: Any) -> list[float]:
     return [float(len(completion[0]["content"])) for completion in completions]
 
 
+def raising(completions: list[Any], **columns: Any) -> list[float]:
+    """A reward that reads a column that the data lack."""
+    return [float(score) for score in columns["score"]]
+
+
+def single(completions: list[Any], **_: Any) -> float:
+    """A reward for all completions together."""
+    return 1.0
+
+
 def save_tiny_causal(folder: Path) -> Path:
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers

@@ -30,6 +30,8 @@ PREFIXES = {
     "PREFIX_TUNING": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3},
 }
 
+PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "CARTRIDGE")
+
 
 @pytest.fixture
 def preferences(tmp_path: Path) -> Path:
@@ -296,6 +298,51 @@ def test_grpo_learns_from_a_reward(tiny_causal: Path, pairs: Path, tmp_path: Pat
     assert facts.reward is not None and 0 <= facts.reward <= 30
     with pytest.raises(UsageError, match="cannot be imported"):
         run_recipe(causal("grpo", tiny_causal, pairs, tmp_path / "bad", reward="no.such:thing"))
+
+
+@pytest.mark.parametrize(
+    ("reward", "cause"),
+    [
+        ("math:sqrt", "raised TypeError: .*keyword arguments"),
+        ("tiny_recipe_models:raising", "raised KeyError: 'score'"),
+        ("tiny_recipe_models:single", "returned no list of 2 numbers"),
+    ],
+)
+def test_a_reward_that_fails_is_named_with_its_cause(
+    reward: str, cause: str, tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    changes = {"n_completions": 2, "max_new_tokens": 4, "batch_size": 1, "reward": reward}
+    with pytest.raises(UsageError, match=rf"^reward {reward}: {cause}.*returns a number for each completion"):
+        run_recipe(causal("grpo", tiny_causal, pairs, tmp_path / "out", **changes))
+
+
+@pytest.mark.parametrize("name", ["dpo", "grpo"])
+def test_reinforcement_names_unknown_target_modules_as_fine_tuning_does(
+    name: str, tiny_causal: Path, tmp_path: Path
+) -> None:
+    data = write_rows(tmp_path / "data.jsonl", "What is 1?", "What is 2?")
+    changes = {"reward": "answer_words", "n_completions": 2} if name == "grpo" else {}
+    with pytest.raises(UsageError, match=r"^target_modules: the model has no nope\. Choose among .*q_proj"):
+        run_recipe(causal(name, tiny_causal, data, tmp_path / "out", target_modules=["nope"], **changes))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        *((kind, r"needs num_virtual_tokens\. Give peft\.num_virtual_tokens=20") for kind in PROMPTS),
+        ("TRAINABLE_TOKENS", r"needs token_indices\. Give peft\.token_indices=\[ID,ID\]"),
+        ("ADAPTION_PROMPT", "a setting is missing or of the wrong kind"),
+        ("MULTITASK_PROMPT_TUNING", "reads the id of a task .*Choose another peft_type"),
+        ("POLY", "reads the id of a task .*Choose another peft_type"),
+        ("CPT", "has a loss of its own.*Choose another peft_type"),
+    ],
+)
+def test_what_a_peft_configuration_lacks_is_named(
+    kind: str, cause: str, tiny_causal: Path, pairs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=f"^peft {kind}: {cause}"):
+        run_recipe(causal("peft", tiny_causal, pairs, tmp_path / "out", peft={"peft_type": kind}))
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_reward_function_is_another_training(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -487,21 +489,49 @@ def test_each_amount_of_audio_ends_with_finite_weights(
         run_by_amount(whisper_recipe(tiny_whisper, manifest, tmp_path / "out", **changes), [1.0])
 
 
-def test_a_lack_of_memory_is_one_line_with_a_way_out(tiny_causal: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
+        ),
+        RuntimeError("CUDA out of memory. Tried to allocate"),
+        RuntimeError("unable to mmap 4096 bytes from file <model.safetensors>: Cannot allocate memory (12)"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        OSError("Cannot allocate memory (os error 12)"),
+    ],
+    ids=repr,
+)
+def test_a_lack_of_memory_is_one_line_with_a_way_out(
+    error: Exception, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise error
+
+    recipe = build(tmp_path / "out")
+    lower = "lower batch_size or max_length" if recipe.family == "causal_lm" else "lower batch_size"
+    with monkeypatch.context() as small:
+        small.setattr("torch.optim.AdamW.step", full)
+        with pytest.raises(
+            ForgetbenchError,
+            match=rf"not fit into memory with batch_size 2.* command goes on; {lower}, .*another --output",
+        ):
+            run_recipe(recipe)
+    less = {"batch_size": 1}
+    with pytest.raises(UsageError, match="batch_size 2, not 1"):
+        run_recipe(recipe.model_copy(update=less))
+    run_recipe(recipe.model_copy(update=less | {"output": str(tmp_path / "other")}))
+    run_recipe(recipe)
+
+
+def test_another_failure_is_no_lack_of_memory(tiny_causal: Path, tmp_path: Path) -> None:
     from forgetbench.recipes.training import memory_errors
 
     recipe = causal_recipe(tiny_causal, tmp_path / "d", tmp_path / "o")
-    said = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
-    for error in (RuntimeError(said), MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate")):
-        with (
-            pytest.raises(
-                ForgetbenchError, match=r"does not fit into memory with batch_size 2.*Lower batch_size"
-            ),
-            memory_errors(recipe),
-        ):
+    for error in (RuntimeError("something else"), OSError(errno.ENOSPC, "No space left on device")):
+        with pytest.raises(type(error), match=r"something else|No space left"), memory_errors(recipe):
             raise error
-    with pytest.raises(RuntimeError, match="else"), memory_errors(recipe):
-        raise RuntimeError("something else")
 
 
 def test_unknown_target_modules_are_answered_with_the_known_ones(

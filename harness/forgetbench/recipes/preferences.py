@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from forgetbench.errors import UsageError
+from forgetbench.errors import ForgetbenchError, UsageError
 from forgetbench.recipes.base import Base
 from forgetbench.recipes.causal_lm import (
     as_batch,
@@ -22,11 +22,15 @@ from forgetbench.recipes.causal_lm import (
 from forgetbench.recipes.data import Row, read_training_rows, training_order
 from forgetbench.recipes.mixing import TARGET, training_places
 from forgetbench.recipes.target_loss import spread
-from forgetbench.recipes.trainable import peft_config
+from forgetbench.recipes.trainable import peft_config, peft_errors
 from forgetbench.recipes.training import Exposure, Job, common_arguments
 from forgetbench.schema.recipe import Recipe
 
 DPO_COLUMNS = ("prompt", "chosen", "rejected")
+_FORM_OF_A_REWARD = (
+    "A reward takes (completions, **columns of the data), and returns a number for each completion; another "
+    "reward is another training: choose another --output."
+)
 
 
 def prepare_dpo(recipe: Recipe, base: Base) -> Job:
@@ -47,18 +51,21 @@ def prepare_dpo(recipe: Recipe, base: Base) -> Job:
     examples = [rows[place.row] for place in training_places(recipe, {TARGET: len(rows)})]
     chat = tokenizer.chat_template is not None
     set_seed(recipe.seed)
-    trainer = DPOTrainer(
-        model=model,
-        args=DPOConfig(
-            **common_arguments(recipe),
-            beta=recipe.dpo_beta,
-            max_length=recipe.max_length,
-            gradient_checkpointing=False,
-        ),
-        train_dataset=Dataset.from_list([_preference(row, chat=chat) for row in examples]),
-        processing_class=tokenizer,
-        peft_config=peft_config(recipe, base, task_type="CAUSAL_LM"),
+    adapter = peft_config(recipe, base, task_type="CAUSAL_LM")
+    settings = DPOConfig(
+        **common_arguments(recipe),
+        beta=recipe.dpo_beta,
+        max_length=recipe.max_length,
+        gradient_checkpointing=False,
     )
+    with peft_errors(model, adapter):
+        trainer = DPOTrainer(
+            model=model,
+            args=settings,
+            train_dataset=Dataset.from_list([_preference(row, chat=chat) for row in examples]),
+            processing_class=tokenizer,
+            peft_config=adapter,
+        )
     lengths = [float(_n_tokens(tokenizer, row["prompt"], row["chosen"], row["rejected"])) for row in examples]
     return Job(
         trainer=trainer,
@@ -93,21 +100,24 @@ def prepare_grpo(recipe: Recipe, base: Base) -> Job:
     common = common_arguments(recipe)
     common.pop("train_sampling_strategy")
     common["per_device_train_batch_size"] = recipe.batch_size * recipe.n_completions
-    trainer = GRPOTrainer(
-        model=model,
-        reward_funcs=reward,
-        args=GRPOConfig(
-            **common,
-            beta=recipe.grpo_beta,
-            num_generations=recipe.n_completions,
-            max_completion_length=recipe.max_new_tokens,
-            shuffle_dataset=False,
-            gradient_checkpointing=False,
-        ),
-        train_dataset=Dataset.from_list([_asked(rows[i], chat=chat) for i in order]),
-        processing_class=tokenizer,
-        peft_config=peft_config(recipe, base, task_type="CAUSAL_LM"),
+    adapter = peft_config(recipe, base, task_type="CAUSAL_LM")
+    settings = GRPOConfig(
+        **common,
+        beta=recipe.grpo_beta,
+        num_generations=recipe.n_completions,
+        max_completion_length=recipe.max_new_tokens,
+        shuffle_dataset=False,
+        gradient_checkpointing=False,
     )
+    with peft_errors(model, adapter):
+        trainer = GRPOTrainer(
+            model=model,
+            reward_funcs=reward,
+            args=settings,
+            train_dataset=Dataset.from_list([_asked(rows[i], chat=chat) for i in order]),
+            processing_class=tokenizer,
+            peft_config=adapter,
+        )
     lengths = [float(_n_tokens(tokenizer, rows[i]["prompt"])) for i in order]
     answered = [row for row in spread(rows) if "answer" in row]
     return Job(
@@ -145,14 +155,20 @@ def reward_function(recipe: Recipe) -> Callable[..., list[float]]:
 
     @functools.wraps(found)
     def checked(completions: Sequence[Any], **columns: Any) -> list[float]:
-        rewards = found(completions=completions, **columns)
+        try:
+            rewards = found(completions=completions, **columns)
+        except (MemoryError, ForgetbenchError):
+            raise
+        except Exception as error:
+            cause = f"raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise UsageError(f"reward {recipe.reward}", cause, _FORM_OF_A_REWARD) from error
         try:
             numbers = [float(reward) for reward in rewards]
         except (TypeError, ValueError):
             numbers = []
         if len(numbers) != len(completions):
             cause = f"returned no list of {len(completions)} numbers, one for each completion"
-            raise UsageError(f"reward {recipe.reward}", cause, "Mend the function: see docs/recipes.md.")
+            raise UsageError(f"reward {recipe.reward}", cause, _FORM_OF_A_REWARD)
         return numbers
 
     return checked

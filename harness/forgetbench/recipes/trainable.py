@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from forgetbench.errors import MissingPackageError, UsageError
 from forgetbench.recipes.base import Base
 from forgetbench.schema.recipe import Recipe
+
+_NEEDED = {"num_virtual_tokens": "20", "token_indices": "[ID,ID]"}
+"""What PEFT has as a field without a default, and uses without a look; an example of each."""
+_NO_TASK_IDS = "reads the id of a task with each example, and training data have none"
+_UNFIT = {
+    "CPT": "has a loss of its own, and the trainer keeps to the method's",
+    "MULTITASK_PROMPT_TUNING": _NO_TASK_IDS,
+    "POLY": _NO_TASK_IDS,
+}
+"""What PEFT has and a recipe cannot train."""
 
 
 def load_base(auto_class: Any, recipe: Recipe, base: Base) -> Any:
@@ -57,13 +69,28 @@ def trainable(model: Any, recipe: Recipe, base: Base, *, task_type: str | None) 
     config = peft_config(recipe, base, task_type=task_type)
     if recipe.load_in_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    try:
+    with peft_errors(model, config):
         return get_peft_model(model, config)
-    except ValueError as error:
+
+
+@contextmanager
+def peft_errors(model: Any, config: Any) -> Iterator[None]:
+    """Turn PEFT's refusal of a configuration into one line.
+
+    Args:
+        model: The model that the adapter is for.
+        config: The PEFT configuration; None without one.
+
+    Raises:
+        UsageError: The model has none of the target modules, or PEFT cannot use the configuration.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if config is None:
+            raise
         if "arget modules" not in str(error):
-            raise UsageError(
-                "peft", " ".join(str(error).split())[:200], "See PEFT's documentation of that configuration."
-            ) from None
+            raise _refused(f"peft {_kind(config)}", error) from error
         names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if _is_linear(part)})
         wanted = sorted(config.target_modules or ())
         cause = f"the model has no {' or '.join(wanted)}"
@@ -78,6 +105,17 @@ def train_in_float32(model: Any) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+
+
+def _refused(thing: str, error: TypeError | ValueError) -> UsageError:
+    said = " ".join(str(error).split())[:200]
+    missing = "a setting is missing or of the wrong kind" if isinstance(error, TypeError) else ""
+    cause = f"{missing} ({said})" if missing else said
+    return UsageError(thing, cause, "See PEFT's documentation of that configuration.")
+
+
+def _kind(config: Any) -> str:
+    return str(getattr(config.peft_type, "value", config.peft_type))
 
 
 def _never_pack(model: Any) -> None:
@@ -117,14 +155,16 @@ def peft_config(recipe: Recipe, base: Base, *, task_type: str | None) -> Any:
         raise UsageError(
             f"peft_type {kind or 'is missing'}", "is not PEFT's", f"There is {', '.join(sorted(known))}."
         )
+    if kind in _UNFIT:
+        raise UsageError(f"peft {kind}", _UNFIT[kind], "Choose another peft_type.")
     try:
-        return known[kind](**common, **asked)
+        config = known[kind](**common, **asked)
     except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"peft {kind}",
-            " ".join(str(error).split())[:200],
-            "See PEFT's documentation of that configuration.",
-        ) from None
+        raise _refused(f"peft {kind}", error) from None
+    for field in _NEEDED:
+        if hasattr(config, field) and not getattr(config, field):
+            raise UsageError(f"peft {kind}", f"needs {field}", f"Give peft.{field}={_NEEDED[field]}.")
+    return config
 
 
 def _is_linear(part: Any) -> bool:

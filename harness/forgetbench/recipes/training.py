@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import shutil
 import warnings
@@ -18,7 +19,7 @@ from forgetbench.schema.recipe import Recipe
 
 _WINDOW = 5
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
+_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "cannot allocate memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +139,23 @@ def memory_errors(recipe: Recipe) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(said in str(error) for said in _NO_MEMORY):
+    except Exception as error:
+        if isinstance(error, ForgetbenchError) or not _is_lack_of_memory(error):
             raise
+        lower = "batch_size or max_length" if recipe.family in ("causal_lm", "unit_lm") else "batch_size"
         raise ForgetbenchError(
             f"recipe {recipe.name}",
             f"does not fit into memory with batch_size {recipe.batch_size}; what was saved stays",
-            "Lower batch_size or max_length, or train a LoRA; the same command goes on.",
+            f"With more memory the same command goes on; lower {lower}, or train a LoRA or a smaller model, "
+            "with another --output.",
         ) from error
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    said = str(error).lower()
+    return any(words in said for words in _NO_MEMORY)
 
 
 def watch(trainer: Any, recipe: Recipe, *, progress: Progress, saved: Callable[[Path, int], None]) -> None:
