@@ -26,6 +26,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the backgrou
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Import what has warnings of its own: xdist would, in two threads at once, and crash as they meet."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        import peft  # noqa: F401
+        import torch  # noqa: F401
+        import trl.import_utils  # noqa: F401
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own cache and tracking store, and never asks a hub."""

@@ -115,6 +115,7 @@ def quiet_training() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message=r"You are importing from .trl\.experimental")
             yield
     finally:
         logging.set_verbosity(verbosity)
