@@ -83,8 +83,8 @@ def knock(name: str) -> None:
         raise DataError(
             f"task {name}",
             f"the hub did not answer within {HUB_TIMEOUT_S:g} s",
-            "Check the connection and HF_ENDPOINT, then `forgetbench fetch`; the embedded suites hearing-mini, "
-            "retention-mini and safety-mini run without it.",
+            "Check the connection and HF_ENDPOINT, then `forgetbench fetch`; the embedded suites "
+            "hearing-mini, retention-mini and safety-mini run without it.",
         )
 
 
