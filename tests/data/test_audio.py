@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from forgetbench.data.audio import duration_s, read_audio, read_bytes, resample
+from forgetbench.data.audio import duration_s, listenable, read_audio, read_bytes, resample
 from forgetbench.errors import SampleError
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 20_000)
@@ -89,3 +89,10 @@ def test_resampling_keeps_a_tone() -> None:
     assert len(down) == 16_000
     expected = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
     assert np.abs(down - expected)[500:-500].max() < 1e-3
+
+
+def test_whatever_a_model_returned_can_be_listened_to() -> None:
+    returned = np.array([0.5, np.nan, np.inf, -np.inf, 3e38, -3e38, 2.0], np.float32)
+    heard = listenable(returned)
+    assert heard.tolist() == [0.5, 0.0, 1.0, -1.0, 1e6, -1e6, 2.0]
+    assert heard.dtype == np.float32

@@ -64,3 +64,14 @@ def test_a_speaker_is_in_one_fold_whole_and_each_language_in_several() -> None:
         "d": {1},
     }
     assert len(set(unseen_folds(["x", "y"], ["one", "one"]))) == 1, "whatever it says"
+
+
+def test_speakers_who_all_say_the_same_words_share_the_folds_evenly_also_of_a_part() -> None:
+    rng = np.random.default_rng(0)
+    every = [(word, voice) for voice in "abcdefghij" for word in ("yes", "no", "up", "down")]
+    drawn = [every[i] for i in sorted(rng.choice(len(every), 24, replace=False))]
+    for said in (every, drawn):
+        labels, voices = zip(*said, strict=True)
+        folds = unseen_folds(labels, voices)
+        n_voices = [len({v for v, f in zip(voices, folds, strict=True) if f == fold}) for fold in range(5)]
+        assert n_voices == [2, 2, 2, 2, 2]

@@ -63,6 +63,8 @@ def test_the_voices_of_hearing_mini_are_told_apart(encoder: SpeakerEncoder) -> N
 def test_silence_is_nobodys_voice(encoder: SpeakerEncoder) -> None:
     silence = encoder.embed(np.zeros(16_000, np.float32))
     assert speaker_similarity(silence, encoder.embed(sentences(1)[0][1])) == 0.0
+    assert not encoder.embed(np.full(16_000, 1e-42, np.float32)).any()
+    assert np.isfinite(encoder.embed(np.full(16_000, 1e6, np.float32))).all()
 
 
 @pytest.mark.parametrize(

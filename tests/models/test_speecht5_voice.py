@@ -201,6 +201,10 @@ def pickled(folder: Path) -> None:
     np.save(folder / FILE, np.array([{}] * WIDTH, dtype=object), allow_pickle=True)
 
 
+def an_archive(folder: Path) -> None:
+    (folder / FILE).write_bytes(b"PK\x03\x04garbage")
+
+
 def not_finite(folder: Path) -> None:
     np.save(folder / FILE, np.full(WIDTH, np.nan, np.float32))
 
@@ -215,6 +219,7 @@ def not_finite(folder: Path) -> None:
         (other_width, r"is float32 of shape \(2, 4\), not 4 numbers"),
         (no_numbers, "is <U1 of shape .4,., not 4 numbers"),
         (pickled, "cannot be read"),
+        (an_archive, "cannot be read"),
         (not_finite, "not finite"),
     ],
 )

@@ -19,6 +19,7 @@ UNKNOWN_FRAMES = 2**63 - 1
 SLOWEST_HZ, FASTEST_HZ = 1_000, 768_000
 """Sampling rates outside of these are no rates of sound."""
 _FRAMES_AT_A_TIME = 2**20
+_LOUDEST = 1e6
 
 
 def read_audio(
@@ -136,6 +137,15 @@ def read_bytes(path: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SampleError("missing_audio", name, error.strerror or "cannot be read") from None
+
+
+def listenable(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a model returned as something to be heard: no number is silence, infinity is full scale.
+
+    What is finite is limited to ±10⁶ times full scale, so that a recogniser's own numbers stay finite.
+    """
+    finite = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
+    return np.clip(finite, -_LOUDEST, _LOUDEST)
 
 
 def resample(samples: NDArray[np.float32], source_rate: int, target_rate: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from forgetbench.data.audio import resample
+from forgetbench.data.audio import listenable, resample
 from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import get, put
 from forgetbench.engine.journal import Answer
@@ -53,8 +53,7 @@ def _waveform(
     audio = get(file)
     if not len(audio.samples):
         return np.zeros(sampling_rate // 10, dtype=np.float32)
-    finite = np.nan_to_num(audio.samples, nan=0.0, posinf=1.0, neginf=-1.0)
-    return resample(finite, audio.sampling_rate, sampling_rate)
+    return resample(listenable(audio.samples), audio.sampling_rate, sampling_rate)
 
 
 def converted_from_hz(planned: PlannedTask, sample: Sample, sampling_rate: int) -> int | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forgetbench.data.audio import resample
+from forgetbench.data.audio import listenable, resample
 from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import get
 from forgetbench.engine.journal import Answer, Journal
@@ -203,8 +203,7 @@ def _heard(file: AudioFile) -> Audio:
         return Audio(
             samples=np.zeros(audio.sampling_rate // 10, np.float32), sampling_rate=audio.sampling_rate
         )
-    finite = np.nan_to_num(audio.samples, nan=0.0, posinf=1.0, neginf=-1.0)
-    return Audio(samples=finite, sampling_rate=audio.sampling_rate)
+    return Audio(samples=listenable(audio.samples), sampling_rate=audio.sampling_rate)
 
 
 def _at_rate(audio: Audio, rate: int) -> Audio:

@@ -55,16 +55,22 @@ def stratified_folds(labels: Sequence[str], recordings: Sequence[Hashable]) -> N
 
 
 def unseen_folds(labels: Sequence[str], groups: Sequence[Hashable]) -> NDArray[np.intp]:
-    """Return one of five folds for each sample: the i-th group of a label is in fold i mod 5.
+    """Return one of five folds for each sample: the i-th group is in fold i mod 5.
+
+    Where each group has one label alone, as a speaker has one language, the groups of each label are counted
+    by themselves: two groups of each label make two folds.
 
     Args:
-        labels: Of each sample; a group that has several counts for its first one.
+        labels: Of each sample.
         groups: Of each sample; a group, such as a speaker, is in one fold whole.
     """
-    first: dict[Hashable, str] = {}
+    of_group: dict[Hashable, set[str]] = {}
     for label, group in zip(labels, groups, strict=True):
-        first.setdefault(group, label)
-    return stratified_folds([first[group] for group in groups], groups)
+        of_group.setdefault(group, set()).add(label)
+    if all(len(found) == 1 for found in of_group.values()):
+        return stratified_folds(labels, groups)
+    order = {group: i for i, group in enumerate(of_group)}
+    return np.array([order[group] % FOLDS for group in groups], dtype=np.intp)
 
 
 def _fit_and_name(

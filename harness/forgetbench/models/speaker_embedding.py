@@ -8,6 +8,7 @@ its own; without one it speaks as its base.
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def _read(folder: Path, config: Mapping[str, Any]) -> NDArray[np.float32]:
         raise CheckpointError(str(folder), f"has no {FILE}, which says who a SpeechT5 speaks as", way_out)
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise CheckpointError(str(path), f"cannot be read ({first_line(error)})", way_out) from error
     is_vector = isinstance(values, np.ndarray) and values.dtype.kind in "fiu"
     if not is_vector or values.size != width:

@@ -29,6 +29,7 @@ _PART, _STEP = 160, 77
 """Frames of a part, and from part to part."""
 _COVERED = 0.75
 """Of the last part, that must be there."""
+_SILENT = 1e-10
 _LEVEL_DBFS = -30.0
 
 
@@ -52,10 +53,10 @@ class SpeakerEncoder:
             samples: Float32, shape (n,), n > 0.
 
         Returns:
-            Shape (256,), of length 1; all zero for silence.
+            Shape (256,), of length 1; all zero for silence, which is 200 dB below full scale.
         """
         level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-        if not level:
+        if level < _SILENT:
             return np.zeros(_WIDTH, dtype=np.float32)
         gain = max(10 ** (_LEVEL_DBFS / 20) / level, 1.0)
         starts = _starts(len(samples))
