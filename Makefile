@@ -51,7 +51,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix harness tests benchmarks tasks examples docs
 
 docs: $(STAMP)
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 board: $(STAMP)
 	$(BIN)/forgetbench leaderboard verify results/smollm2-135m --board smollm2-135m --record
