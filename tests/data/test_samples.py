@@ -266,6 +266,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_rows(tmp_path / "none.jsonl")
 
 
+def test_a_missing_file_of_a_task_names_the_task_that_may_say_how_it_is_made(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"set\.jsonl: does not exist; the task \w+ reads it\. Make it as"):
+        load_samples(asr_task(), tmp_path, seed=0)
+
+
 def test_who_is_not_known_is_no_speaker(recordings: Path) -> None:
     rows = [json.loads(line) for line in (recordings / "set.jsonl").read_text().splitlines()]
     write_jsonl(recordings / "set.jsonl", [row | {"speaker": None} for row in rows])

@@ -188,6 +188,9 @@ def _rows(task: DatasetTask, folder: Path, *, offline: bool) -> tuple[Rows, str,
     dataset = task.dataset
     if dataset.path is not None:
         path = folder / dataset.path
+        if not path.exists():
+            cause = f"does not exist; the task {task.name} reads it"
+            raise DataError(str(path), cause, "Make it as the task's file says, or correct `dataset.path`.")
         rows, name = read_rows(path), path.name
         revision = "sha256:" + _digest_of(path, rows)
     else:

@@ -22,7 +22,7 @@ LOG = logging.getLogger("make_languages")
 HERE = Path(__file__).resolve().parent
 VOICES = {
     "de": ("de", "de+f2"),
-    "fr": ("fr-fr", "fr-fr+f2"),
+    "fr": ("fr", "fr+f2"),
     "es": ("es", "es+f2"),
     "it": ("it", "it+f2"),
 }
