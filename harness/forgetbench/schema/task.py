@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from forgetbench.schema.document import Document
 from forgetbench.schema.number import Margin
@@ -415,12 +415,6 @@ class Synthesis(DatasetTask):
     normaliser: Normaliser = "whisper_en@1"
     voice: str | None = None
     """Column with a recording of the voice that is wanted, for ``speaker_similarity``."""
-
-    @model_serializer(mode="wrap")
-    def _as_before_there_were_voices(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a ``voice`` that is not wanted: the keys of earlier runs stay valid."""
-        written: dict[str, Any] = serialise(self)
-        return {key: value for key, value in written.items() if key != "voice" or value is not None}
 
     @property
     def recordings(self) -> tuple[str, ...]:
