@@ -108,7 +108,7 @@ class Prepared:
     """A request, resolved and planned; nothing has been computed yet.
 
     Attributes:
-        identical: Roles whose component is the same in both arms and is not run.
+        identical: What the same component does in both arms, which is not run.
         alpha: The part of the checkpoint's change that is measured; None where none was asked for.
     """
 
@@ -116,7 +116,7 @@ class Prepared:
     pair: Pair
     plan: Plan
     directory: Path
-    identical: frozenset[str]
+    identical: frozenset[Capability]
     alpha: float | None = None
 
 
@@ -293,7 +293,7 @@ def compare_result(directory: Path) -> Comparison:
 
 
 def _plan(
-    request: Request, selection: Selection, pair: Pair, *, identical: frozenset[str], plans: Plans
+    request: Request, selection: Selection, pair: Pair, *, identical: frozenset[Capability], plans: Plans
 ) -> Prepared:
     arms: dict[Arm, Checkpoint | None] = {"base": pair.base, "checkpoint": pair.checkpoint}
     capabilities = {
@@ -486,7 +486,6 @@ def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result
     costs = measure_cost(
         {**arms, "checkpoint": pair.checkpoint},
         prepared.plan,
-        identical=prepared.identical,
         prompting=prompting_of(prepared.plan.settings, pair),
         progress=progress,
     )
