@@ -242,6 +242,19 @@ def test_an_enhancer_in_front_of_a_model_in_one_piece_is_compared(
         assert attributed(result).total.value == degradation
 
 
+def test_a_component_that_has_fallen_silent_is_named_though_it_complies_with_less(
+    parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    model, base = parts("deafer", "silent"), parts("ears", "head")
+    result = run(ask_spoken(model, base, tasks="requests", attribute=True))
+    assert result.comparison is not None and result.comparison.rows[0].verdict == "regressed"
+    assert result.attribution is not None
+    primary, degenerate = result.attribution.tasks
+    assert (primary.metric, primary.lost_by) == ("complied", ())
+    assert (degenerate.metric, degenerate.lost_by) == ("degenerate", ("lm",))
+    assert degenerate.total.value == pytest.approx(1.0)
+
+
 def test_the_attribution_is_made_again_from_the_cache(parts: Parts, ask_spoken: AskSpoken) -> None:
     request = ask_spoken(parts("deafer", "duller"), parts("ears", "head"), attribute=True)
     first = run(request)
