@@ -6,8 +6,8 @@ that were used.
     git clone https://github.com/Jakobovski/free-spoken-digit-dataset
     python examples/english-digits/make_manifest.py free-spoken-digit-dataset/recordings
 
-``english/all.jsonl`` has the 200, ``english/train.jsonl`` the 134 of four speakers, ``english/test.jsonl`` the
-66 of the two others.
+``english/all.jsonl`` has the 200, ``english/train.jsonl`` the 134 of four speakers,
+``english/test.jsonl`` the 66 of the two others.
 """
 
 from __future__ import annotations
