@@ -521,9 +521,10 @@ def test_a_stem_that_is_missing_takes_the_worst_bound(run: Run, tmp_path: Path) 
     assert (task.n_scored, task.metrics["si_sdr_least"].value) == (24, -30.0)
 
 
-def test_stems_without_a_sound_are_empty_outputs(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["gives_silence", "gives_one"])
+def test_stems_without_a_sound_are_empty_outputs(run: Run, tmp_path: Path, model: str) -> None:
     mixtures(tmp_path)
-    (task,) = run("gives_silence").checkpoint.tasks
+    (task,) = run(model).checkpoint.tasks
     assert (task.diagnostics.empty, task.diagnostics.looping) == (0.5, None)
 
 

@@ -17,7 +17,7 @@ from forgetbench.data.samples import Sample
 from forgetbench.engine.audio_store import get, put
 from forgetbench.engine.journal import Answer, Journal
 from forgetbench.engine.one_by_one import whole_or_one_by_one
-from forgetbench.engine.plan import ENGINE_VERSION, PlannedTask
+from forgetbench.engine.plan import ENGINE_VERSION, HEARING_VERSION, PlannedTask
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.recordings import text_prediction
 from forgetbench.engine.score import SCORING_ERROR, Scored, Stats
@@ -194,7 +194,14 @@ def _transcripts_path(planned: PlannedTask, predictions: Path, settings: Setting
     load = settings.load.model_dump(mode="json")
     # In half precision the company in a batch can change a transcript.
     batch_size = None if settings.load.dtype == "float32" else settings.batch_size
-    decides = [ENGINE_VERSION, planned.recogniser.fingerprint, task.language, load, batch_size]
+    decides = [
+        ENGINE_VERSION,
+        HEARING_VERSION,
+        planned.recogniser.fingerprint,
+        task.language,
+        load,
+        batch_size,
+    ]
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
     return predictions.with_name(f"{predictions.stem}.heard-{digest}.jsonl")
 
