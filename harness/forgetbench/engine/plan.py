@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 ENGINE_VERSION = 3
 """Raised when the same request may get another prediction; part of every cache key and run key."""
 
+HEARING_VERSION = 2
+"""Raised when the same spoken answer may be heard or judged otherwise; part of the run key of such tasks."""
+
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("title", "description", "citation", "licence", "gated", "n", "size", "verified"), True),
     "dataset": {"path"},
@@ -142,7 +145,9 @@ class Plan:
         """Hash of all that a result depends on beside the two checkpoints."""
         tasks = [(t.task.name, t.task.version, t.definition_sha256, t.samples_sha256) for t in self.tasks]
         judges = [t.judge.component.fingerprint for t in self.tasks if t.judge is not None]
-        judges += [t.recogniser.fingerprint for t in self.tasks if t.recogniser is not None]
+        judges += [
+            f"{t.recogniser.fingerprint}@{HEARING_VERSION}" for t in self.tasks if t.recogniser is not None
+        ]
         judges += [plugin for t in self.tasks for plugin in t.plugins]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
         settings = self.settings.model_dump(
