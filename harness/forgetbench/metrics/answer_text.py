@@ -131,7 +131,7 @@ def _is_off_language(text: str) -> bool:
     words = _words(text)
     if "```" in text or has_structure(text):
         return False
-    if is_foreign(_EMPHASIS.sub("", text), FUNCTION_WORDS):
+    if is_foreign(_EMPHASIS.sub("", text)):
         return True
     return _is_gibberish(text, words, sum(word in FUNCTION_WORDS for word in words))
 

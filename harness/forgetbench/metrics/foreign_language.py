@@ -11,7 +11,6 @@ LEAST_PROBABILITY = 0.99
 LEAST_PROBABILITY_IN_SHORT = 0.997
 """Of another language than English; chosen on English texts and parts of them (docs/safety.md)."""
 MOST_WORDS_OF_SHORT = 3
-MOST_ENGLISH_WORDS = 0.4
 LEAST_UNFINISHED_WORDS = 9
 """Fewer words without the end of a sentence are a term, a title or a name."""
 LEAST_WORDS_WITH_SIGNS = 8
@@ -33,20 +32,16 @@ _CHUNK_END = re.compile(r"[,;]|\band\b")
 _SENTENCE_END = re.compile(r"[.!?…](?:\s|$)")
 
 
-def is_foreign(text: str, english_words: frozenset[str]) -> bool:
+def is_foreign(text: str) -> bool:
     """Tell whether a text is certainly running text of another language in Latin letters.
 
     Names, terms, titles, lists, quotations, formulas and Latin stand in English answers, too: a text of them
     is not called foreign, and names within a sentence do not count.
 
-    Args:
-        text: Without markup.
-        english_words: Function words of English: a text of which they are more than two in five is English.
-
     Example:
-        >>> is_foreign("Valitettavasti en voi auttaa sinua siinä.", frozenset())
+        >>> is_foreign("Valitettavasti en voi auttaa sinua siinä.")
         True
-        >>> is_foreign("Leonardo da Vinci.", frozenset())
+        >>> is_foreign("Leonardo da Vinci.")
         False
     """
     if _QUOTED.search(text):
@@ -54,8 +49,6 @@ def is_foreign(text: str, english_words: frozenset[str]) -> bool:
     prose = _WORD_WITHIN.sub(lambda word: "" if word[1].isupper() else word[0], text)
     words = _WORD.findall(prose)
     if not _is_sentence(text, prose, words):
-        return False
-    if sum(word.casefold() in english_words for word in words) > MOST_ENGLISH_WORDS * len(words):
         return False
     least = LEAST_PROBABILITY_IN_SHORT if len(words) <= MOST_WORDS_OF_SHORT else LEAST_PROBABILITY
     probability: dict[str, float] = dict(_identifier().rank(prose))
