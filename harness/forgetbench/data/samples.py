@@ -101,7 +101,6 @@ def load_samples(
     *,
     seed: int,
     limit: int | None = None,
-    offline: bool = False,
     root: Path | None = None,
 ) -> SampleSet:
     """Read the data of a task and choose its samples.
@@ -111,14 +110,13 @@ def load_samples(
         folder: Where its relative paths start.
         seed: Of the choice that ``limit`` and ``dataset.sample`` make.
         limit: Use a seeded part of this many rows.
-        offline: Open no socket.
         root: Folder that relative paths to audio stay in; None for a user's own file.
 
     Raises:
         DataError: The data cannot be read, or a row lacks what the task needs (with its number).
         MissingPackageError: A condition needs a package that is not installed.
     """
-    rows, name, revision = _rows(task, folder, offline=offline)
+    rows, name, revision = _rows(task, folder)
     keyed = _with_ids(task, rows, name)
     speech = None
     if isinstance(task, SpeechTask | Synthesis) and task.recordings:
@@ -152,7 +150,7 @@ def count_samples(task: DatasetTask, folder: Path) -> int:
     Raises:
         DataError: The file cannot be read.
     """
-    rows, _, _ = _rows(task, folder, offline=True)
+    rows, _, _ = _rows(task, folder)
     n = min(len(rows), task.dataset.sample or len(rows))
     return n * _n_conditions(task)
 
@@ -184,7 +182,7 @@ def render_prompt(template: str, row: Mapping[str, Any], *, thing: str) -> str:
     return re.sub(r"\{(\w+)\}", fill, template)
 
 
-def _rows(task: DatasetTask, folder: Path, *, offline: bool) -> tuple[Rows, str, str]:
+def _rows(task: DatasetTask, folder: Path) -> tuple[Rows, str, str]:
     dataset = task.dataset
     if dataset.path is not None:
         path = folder / dataset.path
@@ -194,7 +192,7 @@ def _rows(task: DatasetTask, folder: Path, *, offline: bool) -> tuple[Rows, str,
         rows, name = read_rows(path), path.name
         revision = "sha256:" + _digest_of(path, rows)
     else:
-        rows, revision = load_hub_rows(task, offline=offline)
+        rows, revision = load_hub_rows(task)
         name = dataset.hub or ""
     for column, value in dataset.filter.items():
         rows = [row for row in rows if str(row.get(column)) == value]
