@@ -56,8 +56,8 @@ def test_every_optional_number_of_every_table_is_a_float_column(result: forgetbe
     some, none = result.comparison, result.comparison.model_copy(update={"rows": (), "groups": ()})
     group = GroupRow(value="a", n=20, verdict="regressed")
     family = GroupFamily(
-        task="t", title="T", by="speaker", metric="m", higher_is_better=True, margin=0.1, level=0.9, smallest_n=20,
-        rows=(group,),
+        task="t", title="T", by="speaker", metric="m", higher_is_better=True, margin=0.1, level=0.9,
+        rows=(group,), smallest_n=20,
     )  # fmt: skip
     some = some.model_copy(update={"groups": (family,)})
     for comparison in (some, none):

@@ -124,7 +124,7 @@ def load_samples(
         audio_folder = manifest if manifest.is_dir() else manifest.parent
         speech = SpeechSet(task, keyed, audio_folder, task_folder=folder, seed=seed, root=root)
         if task.dataset.path:
-            revision = "sha256:" + _sha256([revision, speech.digest])
+            revision = "sha256:" + sha256_of(revision, speech.digest)
     available = choose(sorted(keyed), task.dataset.sample, seed)
     wanted = set(choose(available, limit, seed))
     groupings = _groupings(task, keyed, name)
@@ -163,7 +163,7 @@ def choose(ids: Sequence[str], n: int | None, seed: int) -> list[str]:
     """Return a seeded part of ``n`` ids: the same for every arm, and a smaller n is part of a larger one."""
     if n is None or n >= len(ids):
         return list(ids)
-    return sorted(ids, key=lambda key: _sha256([str(seed), key]))[:n]
+    return sorted(ids, key=lambda key: sha256_of(str(seed), key))[:n]
 
 
 def render_prompt(template: str, row: Mapping[str, Any], *, thing: str) -> str:
@@ -204,7 +204,7 @@ def _rows(task: DatasetTask, folder: Path) -> tuple[Rows, str, str]:
 def _digest_of(path: Path, rows: Rows) -> str:
     """Return the sha256 of a file, or of what the transcripts of a folder say; audio has its own."""
     if path.is_dir():
-        return _sha256([_canonical(rows)])
+        return sha256_of(_canonical(rows))
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
@@ -261,7 +261,7 @@ def _samples_of(
     return [
         Sample(
             id=key,
-            content=_sha256([_canonical(content), *(speech.content(key, condition) if speech else ())]),
+            content=sha256_of(_canonical(content), *(speech.content(key, condition) if speech else ())),
             row=row,
             input=shown_input,
             reference=reference,
@@ -456,5 +456,6 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def _sha256(parts: Sequence[str]) -> str:
+def sha256_of(*parts: str) -> str:
+    """Return the SHA-256 of texts, joined by U+001F."""
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
