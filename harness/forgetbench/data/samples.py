@@ -30,6 +30,8 @@ from forgetbench.schema.task import (
     MinimalPair,
     MultipleChoice,
     Probe,
+    Refusal,
+    RefusalMargin,
     Separation,
     SpeechDivergence,
     SpeechTask,
@@ -278,7 +280,13 @@ def _samples_of(
 @singledispatch
 def shown(task: DatasetTask, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
     """Return prompt, reference and size of a row, after checking that it has what the task needs."""
-    prompt = render_prompt(task.prompt, row, thing=thing)  # type: ignore[attr-defined]
+    raise NotImplementedError(type(task).__name__)
+
+
+@shown.register(Refusal)
+@shown.register(RefusalMargin)
+def _(task: Refusal | RefusalMargin, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+    prompt = render_prompt(task.prompt, row, thing=thing)
     return prompt, "", float(len(prompt))
 
 
