@@ -66,7 +66,7 @@ def read_audio(
     return samples, sampling_rate
 
 
-class _Forwards(soundfile.SoundFile):  # type: ignore[misc]
+class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is untyped
     """A file that is read from front to back, and never sought in.
 
     soundfile seeks after each read, which fails at the end of a FLAC file that does not say its length.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetbench.data.samples import Sample, load_samples
 from forgetbench.data.speech import SpeechSet
+from forgetbench.engine.reach import check_reach
 from forgetbench.errors import CheckpointError, DataError, MissingPackageError
 from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.requirements import check_installed
@@ -274,12 +275,12 @@ def _plan_task(
             )
             return loaded, loaded.lm_eval.unfollowed(settings) if loaded.lm_eval else ()
         check_installed(task.metrics)
+        check_reach(definition, offline=offline)
         found = load_samples(
             task,
             definition.folder,
             seed=settings.seed,
             limit=settings.limit_of(task.name),
-            offline=offline,
             root=definition.root,
         )
         judge, recogniser = (
