@@ -52,6 +52,6 @@ def knock(definition: Definition) -> None:
         raise DataError(
             f"task {definition.task.name}",
             f"the hub did not answer within {HUB_TIMEOUT_S:g} s",
-            f"Check the connection and HF_ENDPOINT, then `{fetch_command([definition])}`; the embedded "
-            "suites hearing-mini, retention-mini and safety-mini run without it.",
+            "Check the connection and HF_ENDPOINT, then `forgetbench fetch`; the embedded suites "
+            "hearing-mini, retention-mini and safety-mini run without it.",
         )
