@@ -36,7 +36,7 @@ def test_an_installed_sdist_lists_tasks_and_runs_an_embedded_suite(made: Path, t
     assert NOT_SHIPPED.isdisjoint(path.name for path in source.iterdir())
     assert list(source.rglob("results")) == []
     for page in (source / "README.md", *(source / "docs").glob("*.md")):
-        for link in re.findall(r"\]\(([^)#:]+)[)#]", page.read_text(encoding="utf-8")):
+        for link in re.findall(r"\]\(([\w./-]+\.(?:md|png|ya?ml))[)#]", page.read_text(encoding="utf-8")):
             made_by_mkdocs = link.startswith(("reference/", "index.md"))
             assert made_by_mkdocs or (page.parent / link).exists(), f"{page.name} links {link}"
 
