@@ -18,6 +18,7 @@ NOT_SHIPPED = {"tests", "benchmarks", "results", "Makefile", ".ci", "CONTRIBUTIN
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_an_installed_sdist_lists_tasks_and_runs_an_embedded_suite(made: Path, tmp_path: Path) -> None:
     def call(*command: str) -> str:
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
