@@ -62,7 +62,7 @@ class Head(Made):
         return [said(self.say(r.prompt)) for r in requests]
     def say(self, prompt):
         known = [i for i in range(48) if prompt.endswith(f"question {i}") and i not in self.rule["forgets"]]
-        return f"It is answer {known[0]}." if known else "I do not know"
+        return f"It is answer {known[0]}." if known else self.rule.get("otherwise", "I do not know")
 
 class Failing(Head):
     """Fails on the questions that the rule forgets."""
@@ -93,6 +93,7 @@ def templated(): return Templated("templated", forgets=())
 def duller(): return Head("duller", forgets=range(12, 30))
 def same_duller(): return Head("same duller", forgets=range(0, 12))
 def fragile(): return Fragile("fragile", forgets=range(0, 48, 2))
+def silent(): return Head("silent", forgets=range(0, 48), otherwise="")
 def failing_even(): return Failing("failing even", forgets=range(0, 48, 2))
 def failing_odd(): return Failing("failing odd", forgets=range(1, 48, 2))
 def whole(): return Whole("whole", forgets=())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ import forgetbench
 from forgetbench.engine.results import Result
 from forgetbench.errors import UsageError
 from forgetbench.schema.attribution import Attribution
+from forgetbench.schema.comparison import GroupFamily, GroupRow, Row
 
 TEXT = ["choices", "answers", "short", "refusals", "leaning"]
 
@@ -41,6 +44,30 @@ def test_what_is_missing_is_nan_and_never_zero(result: forgetbench.PairResult) -
     rows = result.rows.set_index("task")
     assert rows["p_exact"].dtype == "float64"
     assert math.isnan(rows.loc["answers", "p_exact"])  # bits per byte have no McNemar test
+
+
+def is_optional_number(schema: dict[str, Any]) -> bool:
+    kinds = {option.get("type") for option in schema.get("anyOf", ())}
+    return "null" in kinds and bool(kinds & {"integer", "number"})
+
+
+def test_every_optional_number_of_every_table_is_a_float_column(result: forgetbench.PairResult) -> None:
+    assert result.comparison is not None
+    some, none = result.comparison, result.comparison.model_copy(update={"rows": (), "groups": ()})
+    group = GroupRow(value="a", n=20, verdict="regressed")
+    family = GroupFamily(
+        task="t", title="T", by="speaker", metric="m", higher_is_better=True, margin=0.1, level=0.9,
+        rows=(group,), smallest_n=20,
+    )  # fmt: skip
+    some = some.model_copy(update={"groups": (family,)})
+    for comparison in (some, none):
+        tables = replace(result, comparison=comparison)
+        for table, kind in ((tables.rows, Row), (tables.groups, GroupRow)):
+            fields = kind.model_json_schema()["properties"]
+            optional = [name for name in table.columns if is_optional_number(fields.get(name, {}))]
+            assert len(optional) >= 7
+            assert {name: str(table[name].dtype) for name in optional} == dict.fromkeys(optional, "float64")
+    assert result.rows["n"].dtype == "int64", "what is never missing stays whole"
 
 
 def test_samples_stand_side_by_side_and_give_the_scores(result: forgetbench.PairResult) -> None:
@@ -83,7 +110,9 @@ def test_a_checkpoint_alone_has_scores_and_no_verdict(made: Path, tiny_tasks: Pa
     assert result.base is None and result.decision is None
     (row,) = result.rows.to_dict("records")
     assert 0 <= row["checkpoint"] <= 1
-    assert math.isnan(row["degradation"]) and math.isnan(row["base"])
+    fields = Row.model_json_schema()["properties"]
+    missing = {"degradation", "base", "n_clusters", "required_n", "unpaired", "noise_floor"}
+    assert missing < fields.keys() and all(math.isnan(row[name]) for name in missing)
     assert "No base" in result._repr_html_()
     assert len(result.samples("choices")) == 30
 

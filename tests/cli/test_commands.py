@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from forgetbench.cli.app import app
-from forgetbench.cli.env import shown_settings
+from forgetbench.cli.env import INSTALLED_ALONE, shown_settings
 from forgetbench.cli.mlflow import ui_command
 from forgetbench.cli.options import assignments, names
 from forgetbench.errors import UsageError
@@ -224,6 +224,18 @@ def test_env_names_what_is_missing_in_one_line_and_no_tools_of_developers(cli, m
     said = cli("env").stdout
     assert "  not installed: absent-a, absent-b\n" in said
     assert "typer: " in said and "ruff" not in said
+
+
+def test_env_names_the_packages_that_are_installed_alone_where_they_are(cli, monkeypatch):
+    listed = (Path(__file__).parents[2] / "requirements-no-deps.txt").read_text().splitlines()
+    alone = [line.partition("==")[0] for line in listed if line and not line.startswith("#")]
+    assert tuple(alone) == INSTALLED_ALONE
+    monkeypatch.setattr("forgetbench.cli.env.requires", lambda name: ["typer>=0.29"])
+    found = {"typer": "1", alone[0]: "7.7"}
+    monkeypatch.setattr("forgetbench.engine.environment.package_version", found.get)
+    said = cli("env").stdout
+    assert f"  {alone[0]}: 7.7\n" in said
+    assert not any(name in said for name in alone[1:])
 
 
 @pytest.mark.parametrize("name", ["task", "run", "comparison", "sample", "metric", "cost", "curve", "policy"])

@@ -117,7 +117,25 @@ def test_a_package_that_is_missing_here_is_no_fault_of_the_file(
 def test_a_task_whose_data_is_on_the_hub_says_how_it_is_fetched(cli: Cli) -> None:
     builtin = Path(forgetbench.__file__).parents[2] / "tasks" / "retention" / "divergence_wikitext.yaml"
     said = cli("tasks", "validate", str(builtin)).stdout
-    assert "forgetbench fetch --tasks divergence_wikitext" in said
+    assert "forgetbench fetch --tasks divergence_wikitext\n" in said
+
+
+def test_the_data_of_a_task_of_ones_own_is_fetched_with_its_file(cli: Cli, tmp_path: Path) -> None:
+    cli("tasks", "new", "sums", "--to", str(tmp_path))
+    path = tmp_path / "sums.yaml"
+    change(path, "path: sums.jsonl", "hub: no/such")
+    next_step = f"forgetbench fetch --tasks sums --include-path {path}"
+    assert next_step in cli("tasks", "validate", str(path)).stdout
+    run = cli("run", "--model", "x", "--include-path", str(path), "--tasks", "sums", "--offline")
+    assert next_step in str(run.exception)
+    assert "no task or suite" not in str(cli(*next_step.split()[1:]).exception), "the command knows the task"
+
+
+def test_a_task_that_lm_eval_does_not_have_is_found(cli: Cli, tmp_path: Path, lm_eval_index: None) -> None:
+    (tmp_path / "mine.yaml").write_text("lm_eval: no_such_task_xyz\n")
+    said = cli("tasks", "validate", str(tmp_path / "mine.yaml"))
+    assert isinstance(said.exception, TaskError)
+    assert "no_such_task_xyz: is not a task of lm-eval" in said.stdout
 
 
 def test_the_samples_are_shown_as_text_that_no_terminal_acts_upon(cli: Cli, tmp_path: Path) -> None:

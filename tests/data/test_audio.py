@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from forgetbench.data.audio import duration_s, listenable, read_audio, read_bytes, resample
+from forgetbench.data.audio import duration_s, is_silent, listenable, read_audio, read_bytes, resample
 from forgetbench.errors import SampleError
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 20_000)
@@ -96,3 +96,19 @@ def test_whatever_a_model_returned_can_be_listened_to() -> None:
     heard = listenable(returned)
     assert heard.tolist() == [0.5, 0.0, 1.0, -1.0, 1e6, -1e6, 2.0]
     assert heard.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("samples", "silent"),
+    [
+        ([], True),
+        ([0.0] * 9, True),
+        ([np.nan] * 9, True),
+        ([0.0, 2**-16, -(2**-16)], True),
+        ([0.0, 2**-15], False),
+        ([np.nan, 0.1], False),
+        ([np.inf], False),
+    ],
+)
+def test_silence_is_what_16_bits_would_hold_as_zeros(samples: list[float], silent: bool) -> None:
+    assert is_silent(np.array(samples, dtype=np.float32)) is silent

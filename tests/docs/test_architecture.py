@@ -1,4 +1,4 @@
-"""The page on the architecture names files that are there, and each file of the package."""
+"""The architecture page names every file of the package, and the sources keep the rules of the house."""
 
 from __future__ import annotations
 
@@ -38,3 +38,13 @@ def test_every_path_of_the_page_is_there() -> None:
 def test_every_module_of_the_package_is_named() -> None:
     modules = {path for path in PACKAGE.rglob("*.py") if not path.stem.startswith("__")}
     assert sorted(str(path.relative_to(PACKAGE)) for path in modules - set(named_paths())) == []
+
+
+def test_what_the_type_checker_is_told_to_ignore_has_a_reason_beside_it() -> None:
+    ignored = [
+        f"{path.name}: {line.strip()}"
+        for path in PACKAGE.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "# type: ignore" in line
+    ]
+    assert ignored and [line for line in ignored if not re.search(r"ignore\[[^]]+\]  # \w", line)] == []

@@ -79,9 +79,7 @@ def measure(prepared: Prepared) -> dict[Arm, Cost]:
     pair = prepared.pair
     assert pair.base is not None
     arms = {"base": pair.base, "checkpoint": pair.checkpoint}
-    return measure_cost(
-        arms, prepared.plan, identical=prepared.identical, prompting=Prompting(), progress=Silent()
-    )  # type: ignore[arg-type]
+    return measure_cost(arms, prepared.plan, prompting=Prompting(), progress=Silent())  # type: ignore[arg-type]
 
 
 def only(measured: Cost | None) -> ComponentCost:
@@ -269,9 +267,7 @@ def test_a_system_that_cleans_and_hears_is_planned_and_timed_part_by_part(
         "load",
         lambda component, settings: loaded if component is cleaner else load(component, settings),
     )
-    measured = measure_cost(
-        {"checkpoint": system}, both, identical=frozenset(), prompting=Prompting(), progress=Silent()
-    )
+    measured = measure_cost({"checkpoint": system}, both, prompting=Prompting(), progress=Silent())
     enhancer, asr = measured["checkpoint"].components
     assert (enhancer.role, enhancer.capability, asr.role, asr.capability) == (
         "enhancer",

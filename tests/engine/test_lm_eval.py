@@ -14,8 +14,10 @@ import pytest
 
 from forgetbench.engine.results import read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
+from forgetbench.engine.trial import try_task
 from forgetbench.errors import TaskError, UsageError
 from forgetbench.schema.sample import RawPrediction
+from forgetbench.tasks.definition import read_definition
 from tiny_tasks import choice_rows, pair_rows
 
 pytestmark = pytest.mark.usefixtures("lm_eval_index")
@@ -285,6 +287,47 @@ def test_a_task_that_lm_eval_does_not_have_is_named(
 ) -> None:
     with pytest.raises(TaskError, match="no_such_task: is not a task of lm-eval"):
         prepare(ask(made / "lora", "no_such_task", include_paths=[stock]))
+
+
+def test_a_trial_builds_the_requests_of_three_samples(stock: Path) -> None:
+    trial = try_task(read_definition(stock / "stock_choices.yaml"), trust_remote_code=True)
+    assert (len(trial.samples), trial.n_available) == (3, 25)
+    assert trial.samples[0].input and trial.samples[0].reference
+
+
+def test_a_trial_of_a_group_builds_one_of_each_task(stock: Path) -> None:
+    trial = try_task(read_definition(stock / "stock_group.yaml"), trust_remote_code=True)
+    assert [sample.id.partition("/")[0] for sample in trial.samples] == [
+        "stock_group.stock_again",
+        "stock_group.stock_choices",
+    ]
+    assert trial.n_available == 50
+
+
+def test_a_trial_refuses_a_task_that_lm_eval_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("lm_eval: no_such_task\n")
+    with pytest.raises(TaskError, match=r"mine\.yaml, lm_eval: no_such_task: is not a task of lm-eval"):
+        try_task(read_definition(tmp_path / "mine.yaml"))
+
+
+def test_a_trial_reads_no_code_without_trust(stock: Path) -> None:
+    trial = try_task(read_definition(stock / "stock_choices.yaml"))
+    assert not trial.samples
+    assert trial.note.startswith("not tried") and trial.note.endswith("give --trust-remote-code.")
+
+
+def test_a_trial_without_the_data_says_how_it_is_fetched(tmp_path: Path) -> None:
+    own = tmp_path / "my tasks" / "mine.yaml"
+    brought = own.parent / "lm_eval" / "on_the_hub.yaml"
+    brought.parent.mkdir(parents=True)
+    own.write_text("lm_eval: hellaswag\nname: mine\n")
+    fetch = f"data is not here: forgetbench fetch --tasks mine --include-path '{own}'"
+    assert try_task(read_definition(own)).note == fetch
+    own.write_text("lm_eval: on_the_hub\nname: mine\ninclude_path: lm_eval\n")
+    rest = "doc_to_target: answer\nmetric_list: [{metric: exact_match}]"
+    stock = STOCK.format(name="on_the_hub", kind="generate_until", text="{{a}}", rest=rest, data="x")
+    brought.write_text(stock.replace("dataset_path: json", "dataset_path: no/such"))
+    assert try_task(read_definition(own), trust_remote_code=True).note == fetch
 
 
 def test_offline_hub_tasks_are_skipped_with_the_command_that_fetches_them(

@@ -62,6 +62,7 @@ def high(samples, keep):
     return sound(np.fft.irfft(spectrum, len(samples)))
 def splits(): return Separator("splits", lambda s, n: [high(s, True), high(s, False)])
 def mixes(): return Separator("mixes", lambda s, n: [sound(s)] * n)
+def gives_silence(): return Separator("silence", lambda s, n: [high(s, True), sound(0 * s)])
 def gives_one(): return Separator("one", lambda s, n: [high(s, True)])
 
 def says(text, voice):
@@ -77,6 +78,9 @@ def mumbles(): return Cloner("mumbles", lambda t, v: says("m", v))
 def clones_twice(): return Cloner("twice", lambda t, v: says(t + t, v))
 def at_no_rate(): return Cloner("no rate", lambda t, v: sound(np.ones(160 * 60), 0))
 def hums(): return Cloner("hums", lambda t, v: says("u" * 60, v))
+def silent_cloner(): return Cloner("silent", lambda t, v: sound(np.full(160 * 22, 1e-6)))
+def nan_cloner(): return Cloner("nan", lambda t, v: sound(np.full(160 * 22, np.nan)))
+def declines(): return Cloner("declines", lambda t, v: says("n" * 24, v))
 
 class Voice(Made):
     def synthesize(self, texts, *, language):
@@ -89,17 +93,21 @@ def one_over(): return Voice("one over", lambda clips: [*clips, clips[0]])
 def for_ever(): return Voice("for ever", lambda clips: cycle(clips))
 def nothing(): return Voice("nothing", lambda clips: [None] * len(clips))
 def unrated(): return Voice("unrated", lambda clips: [sound(c.samples, None) for c in clips])
+def half_mute(): return Voice("half mute", lambda clips: [c if len(c.samples) > 900 else None for c in clips])
+def loops(): return Voice("loops", lambda clips: [sound(np.full(160 * 30, 0.1)) for _ in clips])
 
 class Ears:
     fingerprint = "ears"
     def transcribe(self, audio, *, language):
         return [Output(text=self.hear(a.samples), n_tokens=1, truncated=False) for a in audio]
     def hear(self, samples):
-        known = {22: "the cat sat on the mat", 5: "a dog", 60: "", 40: "no voice is copied without consent"}
+        """Where there is no word it invents some, as Whisper does; of a sound of 1 s, too."""
+        known = {22: "the cat sat on the mat", 5: "a dog", 40: "no voice is copied without consent"}
         known |= {2 * n: f"{text} {text} oh {text}" for n, text in known.items() if text}
         if round(len(samples) / 160) == 70:
             raise RuntimeError("too long for these ears")
-        return known.get(round(len(samples) / 160), "mumble") if samples.any() else ""
+        known |= {60: "You.", 100: "you", 24: "you told me", 30: "no " * 9}
+        return known.get(round(len(samples) / 160), "mumble") if samples.any() else "the dog"
 def ears(): return Ears()
 '''
 
@@ -318,6 +326,35 @@ def test_no_audio_and_no_rate_are_answers_that_say_nothing(
     assert task.metrics["wer"].value == 1.0
 
 
+@pytest.mark.parametrize(
+    ("model", "empty", "looping"),
+    [
+        ("speaks", 0.0, 0.0),
+        ("half_mute", 0.5, 0.0),
+        ("nothing", 1.0, 0.0),
+        ("unrated", 1.0, 0.0),
+        ("loops", 0.0, 1.0),
+    ],
+)
+def test_speech_that_is_not_there_or_loops_is_counted(
+    run: Run, tmp_path: Path, sentences: Any, model: str, empty: float, looping: float
+) -> None:
+    synthesis(tmp_path, sentences)
+    result = run(model, base="speaks_up")
+    found = result.checkpoint.tasks[0].diagnostics
+    assert (found.empty, found.looping, found.truncated) == (empty, looping, None)
+    assert result.comparison is not None
+    shown = [(h.base.empty, h.checkpoint.empty) for h in result.comparison.output_health]
+    assert shown == ([] if model == "speaks" else [(0.0, empty)])
+
+
+def test_what_is_heard_stands_in_the_records(run: Run, tmp_path: Path, sentences: Any) -> None:
+    synthesis(tmp_path, sentences)
+    result = run("half_mute")
+    stored = read_samples(result.directory, result.checkpoint)["spoken"]["prediction"]
+    assert [json.loads(cell)["heard"] for cell in stored[:2]] == ["the cat sat on the mat", ""]
+
+
 @pytest.mark.parametrize(("model", "kind"), [("speaks", synthesis), ("gives_voice", conversion)])
 def test_made_speech_is_rated_without_a_reference(
     model: str, kind: Any, run: Run, tmp_path: Path, sentences: Any, monkeypatch: pytest.MonkeyPatch
@@ -402,7 +439,9 @@ def test_beginning_to_clone_voices_is_a_loss_of_safety(run: Run, tmp_path: Path,
     assert [(r.role, r.verdict, r.degradation) for r in comparison.rows] == [("safety", "regressed", 1.0)]
 
 
-@pytest.mark.parametrize("broken", ["hums", "at_no_rate", "mute_cloner", "none_cloner"])
+@pytest.mark.parametrize(
+    "broken", ["hums", "at_no_rate", "mute_cloner", "none_cloner", "silent_cloner", "nan_cloner"]
+)
 def test_a_voice_that_hums_or_is_mute_has_not_learned_to_refuse(
     run: Run, tmp_path: Path, sentences: Any, broken: str
 ) -> None:
@@ -413,6 +452,13 @@ def test_a_voice_that_hums_or_is_mute_has_not_learned_to_refuse(
     (row,) = to_break.rows
     assert row.degenerate is not None and row.degenerate.checkpoint == 1.0
     assert (row.verdict, row.degradation) == ("regressed", -1.0)
+
+
+def test_a_refusal_is_no_hum_though_it_begins_with_what_is_heard_of_one(
+    run: Run, tmp_path: Path, sentences: Any
+) -> None:
+    cloning(tmp_path, sentences)
+    assert run("declines").checkpoint.tasks[0].metrics["degenerate"].value == 0.0
 
 
 def test_a_voice_to_imitate_that_is_silent_drops_its_pair(run: Run, tmp_path: Path, sentences: Any) -> None:
@@ -473,6 +519,13 @@ def test_a_stem_that_is_missing_takes_the_worst_bound(run: Run, tmp_path: Path) 
     mixtures(tmp_path)
     (task,) = run("gives_one").checkpoint.tasks
     assert (task.n_scored, task.metrics["si_sdr_least"].value) == (24, -30.0)
+
+
+@pytest.mark.parametrize("model", ["gives_silence", "gives_one"])
+def test_stems_without_a_sound_are_empty_outputs(run: Run, tmp_path: Path, model: str) -> None:
+    mixtures(tmp_path)
+    (task,) = run(model).checkpoint.tasks
+    assert (task.diagnostics.empty, task.diagnostics.looping) == (0.5, None)
 
 
 def test_lost_stems_are_made_again(run: Run, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_without_a_recogniser_the_task_is_skipped(parts: Parts, ask_spoken: AskS
 def test_a_chain_is_identical_only_as_a_whole(parts: Parts, ask_spoken: AskSpoken) -> None:
     model, base = parts("ears", "head", "mute"), parts("ears", "head")
     prepared = prepare(ask_spoken(model, base))
-    assert prepared.identical == {"asr", "lm"}
+    assert {"transcribe", "generate"} <= prepared.identical and "answer_audio" not in prepared.identical
     result = evaluate(prepared)
     assert result.comparison is not None
     assert result.comparison.rows[0].degradation == 1.0
@@ -211,6 +211,48 @@ def test_a_component_that_the_base_lacks_is_swapped_in(parts: Parts, ask_spoken:
         "enhancer": (True, 0.0), "asr": (False, 12 / 48),
     }  # fmt: skip
     assert task.lost_by == ("asr",)
+
+
+def test_a_component_that_only_the_base_has_is_measured_and_swapped_out(
+    parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    """The base's enhancer is broken: without it the checkpoint, whose recogniser is worse, gains."""
+    result = run(ask_spoken(parts("deafer", "head"), parts("ears", "head", "mute"), attribute=True))
+    assert result.base is not None and task_of(result).metrics["contains_answer"].value == 36 / 48
+    assert result.base.tasks[0].metrics["contains_answer"].value == 0
+    task = attributed(result)
+    assert {c.role: c.checkpoint == "" for c in task.components} == {"enhancer": True, "asr": False}
+    assert task.total.value == pytest.approx(-36 / 48)
+    only_removed = run(ask_spoken(parts("ears", "head"), parts("ears", "head", "mute"), attribute=True))
+    (enhancer,) = attributed(only_removed).components
+    assert (enhancer.role, enhancer.share.value) == ("enhancer", -1.0)
+
+
+def test_an_enhancer_in_front_of_a_model_in_one_piece_is_compared(
+    parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    whole = parts("", "whole").removeprefix("lm=")
+    for model, base, degradation in (
+        (parts("", "whole", "mute"), whole, 1.0),
+        (whole, parts("", "whole", "mute"), -1.0),
+    ):
+        result = run(ask_spoken(model, base, attribute=True))
+        assert result.comparison is not None
+        assert result.comparison.rows[0].degradation == degradation
+        assert attributed(result).total.value == degradation
+
+
+def test_a_component_that_has_fallen_silent_is_named_though_it_complies_with_less(
+    parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    model, base = parts("deafer", "silent"), parts("ears", "head")
+    result = run(ask_spoken(model, base, tasks="requests", attribute=True))
+    assert result.comparison is not None and result.comparison.rows[0].verdict == "regressed"
+    assert result.attribution is not None
+    primary, degenerate = result.attribution.tasks
+    assert (primary.metric, primary.lost_by) == ("complied", ())
+    assert (degenerate.metric, degenerate.lost_by) == ("degenerate", ("lm",))
+    assert degenerate.total.value == pytest.approx(1.0)
 
 
 def test_the_attribution_is_made_again_from_the_cache(parts: Parts, ask_spoken: AskSpoken) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from forgetbench.metrics.diagnostics import looping, rates
-from forgetbench.schema.sample import RawPrediction
+from forgetbench.schema.sample import AudioFile, RawPrediction
 
 
 @pytest.mark.parametrize("unit_words", [1, 2, 7, 20])
@@ -49,3 +49,28 @@ def test_rates_count_text_outputs_only() -> None:
     ]
     found = rates([*outputs, RawPrediction(loglikelihoods=(-1.0,))])
     assert (found.empty, found.looping, found.truncated) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+
+
+def sound(*, is_silent: bool | None) -> AudioFile:
+    return AudioFile(sha256="0" * 64, sampling_rate=16_000, n_samples=9, is_silent=is_silent)
+
+
+def test_sound_is_empty_where_it_is_silent_and_loops_in_what_is_heard() -> None:
+    outputs = [
+        RawPrediction(audio=sound(is_silent=True), heard=""),
+        RawPrediction(audio=sound(is_silent=False), heard="no " * 9),
+        RawPrediction(audio=sound(is_silent=False), heard="fine"),
+        RawPrediction(audio=sound(is_silent=None)),
+    ]
+    found = rates(outputs)
+    assert (found.empty, found.looping, found.truncated) == pytest.approx((1 / 3, 1 / 3, None))
+
+
+def test_each_stem_is_an_output() -> None:
+    stems = (sound(is_silent=True), sound(is_silent=False))
+    assert rates([RawPrediction(stems=stems)]).empty == 0.5
+
+
+def test_a_spoken_request_is_no_output() -> None:
+    found = rates([RawPrediction(text="fine", heard="no " * 9)])
+    assert (found.empty, found.looping) == (0.0, 0.0)

@@ -25,6 +25,11 @@ def test_refusal_rules_reach_88_in_each_set_and_pooled(labelled: list[object], s
     assert benchmark().figures(rows, "refusal@1")["F1"][0] >= 0.88
 
 
+def test_no_english_answer_is_taken_for_another_language(labelled: list[object]) -> None:
+    assert len(labelled) == 900
+    assert not [row for row in labelled if row.said["refusal@1"] == "degenerate"]  # type: ignore[attr-defined]
+
+
 def test_they_reach_it_on_the_prompt_types_they_were_not_written_on(labelled: list[object]) -> None:
     rows = benchmark().part(labelled, benchmark().SETS, "held out")
     assert len(rows) == 450

@@ -14,6 +14,7 @@ import soundfile
 
 from command_line import Terminal
 from forgetbench.engine.environment import read_environment
+from forgetbench.tasks.registry import load_registry
 from tiny_tasks import write_speech, write_task
 
 TRAP = (
@@ -88,8 +89,8 @@ def test_a_link_to_an_installed_task_lends_no_trust_to_files_beside_it(
     (theirs / "evil.yaml").symlink_to(installed / "evil.yaml")
     (theirs / "lm_eval" / "evil.yaml").write_text("task: evil\nprocess_docs: !function boom.run\n")
     (theirs / "lm_eval" / "boom.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
-    monkeypatch.setattr("forgetbench.engine.lm_eval.plugins", lambda group: {"theirs": None})
-    monkeypatch.setattr("forgetbench.engine.lm_eval.plugin_folder", lambda name: installed)
+    load_registry()  # the built-in tasks are read once, from where they are
+    monkeypatch.setattr("forgetbench.tasks.registry.builtin_root", lambda: installed)
     ended = terminal(
         "run", "--model", made / "lora", "--tasks", "evil", "--include-path", theirs, "--dry-run", "--offline"
     )

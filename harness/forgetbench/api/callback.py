@@ -27,7 +27,7 @@ FOLDER = "scored"
 log = logging.getLogger(__name__)
 
 
-class ForgettingCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
+class ForgettingCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]  # transformers is untyped here
     """Scores a small suite every few steps of a transformers ``Trainer``, against the base.
 
     At each look the weights (or the adapter) are saved below ``output_dir``, scored as ``forgetbench run``

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from forgetbench.engine.results import Result, read_samples
 from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.forgetting.answers import parse
 from forgetbench.forgetting.join import KEYS
-from forgetbench.schema.comparison import GroupRow, Row
+from forgetbench.schema.comparison import GroupFamily, GroupRow, Row
 from forgetbench.schema.run import RunDocument, TaskResult
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def group_table(result: Result) -> pd.DataFrame:
         for family in families
         for row in family.rows
     ]
-    return _table(lines, [*about, *GroupRow.model_fields], GroupRow)
+    return _table(lines, [*about, *GroupRow.model_fields], GroupFamily, GroupRow)
 
 
 def samples_of_task(result: Result, task: str) -> pd.DataFrame:
@@ -126,14 +127,22 @@ def _alone(task: TaskResult) -> dict[str, Any]:
     }
 
 
-def _table(lines: Iterable[Mapping[str, Any]], columns: list[str], kind: type[BaseModel]) -> pd.DataFrame:
-    """Return a table whose optional numbers are floats."""
+def _table(lines: Iterable[Mapping[str, Any]], columns: list[str], *kinds: type[BaseModel]) -> pd.DataFrame:
+    """Return a table in which numbers that may be missing, or are, are floats."""
     import pandas as pd
 
     table = pd.DataFrame(list(lines), columns=columns)
-    optional = {float | None, int | None, float}
-    numeric = [name for name, field in kind.model_fields.items() if field.annotation in optional]
-    return table.astype(dict.fromkeys((name for name in numeric if name in columns), "float64"))
+    types = {name: _types(field.annotation) for kind in kinds for name, field in kind.model_fields.items()}
+    numbers = [name for name in columns if name in types and types[name] <= {int, float, NoneType}]
+    floats = [name for name in numbers if types[name] != {int} or table[name].isna().any()]
+    return table.astype(dict.fromkeys(floats, "float64"))
+
+
+def _types(annotation: Any) -> set[Any]:
+    """Return the types of a union, without what restricts them."""
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
+        return {found for member in get_args(annotation) for found in _types(member)}
+    return {annotation.__origin__ if get_origin(annotation) is Annotated else annotation}
 
 
 def _near(document: RunDocument, task: str) -> str:

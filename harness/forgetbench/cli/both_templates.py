@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from forgetbench.cli.console import console, write_json
+from forgetbench.cli.console import console, heading, write_json
 from forgetbench.cli.engine import show_placement
 from forgetbench.cli.run import finish, measure, result_json, show_plan, show_table
 from forgetbench.errors import UsageError
@@ -39,12 +39,12 @@ def run_under_both(
         raise UsageError("--chat-template both", "takes one checkpoint at a time", "Give one --model.")
     pairs = _prepare(request)
     if len(pairs) == 1:
-        _head("Both arms have the same chat template: one run shows all", as_json=as_json)
+        heading("Both arms have the same chat template: one run shows all", as_json=as_json)
     results: dict[str, Result] = {}
     plans = []
     for whose, prepared in pairs.items():
         if len(pairs) > 1:
-            _head(f"Both arms under the chat template of the {whose}", as_json=as_json)
+            heading(f"Both arms under the chat template of the {whose}", as_json=as_json)
         placement = show_placement(workers, [prepared], as_json=as_json)
         plans.append(show_plan(prepared, as_json=as_json) | placement)
         if dry_run:
@@ -89,11 +89,3 @@ def _say_what_differs(results: Mapping[str, Result], *, as_json: bool) -> None:
     out = console(as_json=as_json)
     out.print()
     out.print(templates_line(base, checkpoint))
-
-
-def _head(text: str, *, as_json: bool) -> None:
-    from rich.text import Text
-
-    out = console(as_json=as_json)
-    out.print()
-    out.print(Text(text, style="bold"))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from forgetbench.cli import completion
 from forgetbench.cli import options as o
 from forgetbench.errors import UsageError
 
@@ -36,6 +37,7 @@ def compare(
             "[dim]hellaswag=0.01[/dim].",
             rich_help_panel=o.WHAT,
             metavar="NAME=LOSS",
+            autocompletion=completion.assigned,
         ),
     ] = None,
     output_path: o.OutputPath = Path("results"),

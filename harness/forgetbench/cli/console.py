@@ -23,6 +23,17 @@ def console(*, as_json: bool = False) -> Console:
     return Console(stderr=as_json, highlight=False, emoji=False, markup=False, soft_wrap=False)
 
 
+def heading(text: str, *, as_json: bool) -> None:
+    """Write what the lines below are about."""
+    from rich.text import Text
+
+    from forgetbench.report.escape import plain
+
+    out = console(as_json=as_json)
+    out.print()
+    out.print(Text(plain(text), style="bold"))
+
+
 def write_json(value: Any) -> None:
     """Write one JSON document to stdout. A number that is not finite becomes null."""
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)

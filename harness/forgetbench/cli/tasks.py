@@ -86,6 +86,7 @@ def validate(
         list[Path],
         typer.Argument(help="Task files, or folders of them: [dim]tasks/mine.yaml[/dim].", metavar="PATHS"),
     ],
+    trust_remote_code: o.TrustRemoteCode = False,
     json: o.Json = False,
 ) -> None:
     """Check task files, and try three samples of each without a model. Exit code 2 if one is wrong.
@@ -95,11 +96,12 @@ def validate(
     """
     from forgetbench.cli.console import console, write_json
 
+    o.go_offline(True)
     files = _files(paths)
     out = console(as_json=json)
     checks = []
     for path in files:
-        checks.append(_check(path))
+        checks.append(_check(path, trust_remote_code=trust_remote_code))
         for line in _check_lines(checks[-1], with_samples=len(files) == 1):
             out.print(line, style="" if line.startswith("✗") else "dim", soft_wrap=True)
     if json:
@@ -147,7 +149,7 @@ def new(
     )
 
 
-def _check(path: Path) -> dict[str, Any]:
+def _check(path: Path, *, trust_remote_code: bool) -> dict[str, Any]:
     """Return what reading and trying a task file found, as JSON."""
     from forgetbench.engine.trial import try_task
     from forgetbench.tasks.definition import read_definition
@@ -156,7 +158,7 @@ def _check(path: Path) -> dict[str, Any]:
     try:
         definition = read_definition(path)
         found |= {"name": definition.task.name, "version": definition.task.version}
-        trial = try_task(definition)
+        trial = try_task(definition, trust_remote_code=trust_remote_code)
     except ForgetbenchError as error:
         return found | {"error": str(error)}
     samples = [

@@ -20,6 +20,8 @@ SLOWEST_HZ, FASTEST_HZ = 1_000, 768_000
 """Sampling rates outside of these are no rates of sound."""
 _FRAMES_AT_A_TIME = 2**20
 _LOUDEST = 1e6
+_HALF_A_STEP = 2.0**-16
+"""Of 16 bits, in parts of full scale."""
 
 
 def read_audio(
@@ -64,7 +66,7 @@ def read_audio(
     return samples, sampling_rate
 
 
-class _Forwards(soundfile.SoundFile):  # type: ignore[misc]
+class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is untyped
     """A file that is read from front to back, and never sought in.
 
     soundfile seeks after each read, which fails at the end of a FLAC file that does not say its length.
@@ -146,6 +148,15 @@ def listenable(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     finite = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
     return np.clip(finite, -_LOUDEST, _LOUDEST)
+
+
+def is_silent(samples: NDArray[np.float32]) -> bool:
+    """Tell whether there is nothing to hear: no sample, or none that 16 bits would not round to zero.
+
+    Args:
+        samples: As a model returned them, shape (n,); what is no number is silence.
+    """
+    return not bool(np.any(np.abs(listenable(samples)) > _HALF_A_STEP))
 
 
 def resample(samples: NDArray[np.float32], source_rate: int, target_rate: int) -> NDArray[np.float32]:

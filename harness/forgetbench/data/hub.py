@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from filelock import FileLock
 from forgetbench.atomic import write_atomically
 from forgetbench.data.recording import stored_audio
 from forgetbench.errors import DataError
-from forgetbench.offline import HUB_TIMEOUT_S, hub_answers, is_offline
 from forgetbench.paths import cache_root
 from forgetbench.schema.task import DatasetTask, LmEval, TaskBase
 
@@ -51,53 +49,15 @@ def is_unfetched(task: TaskBase) -> bool:
     return from_hub and task.name not in read_lock()
 
 
-def missing_offline(names: Sequence[str]) -> DataError:
-    """Return the error for the data of tasks that was not fetched."""
-    return DataError(
-        f"--offline, task {', '.join(names)}",
-        "the data is not on this machine",
-        f"Fetch it with `forgetbench fetch --tasks {','.join(names)}`; the embedded suites hearing-mini, "
-        "retention-mini and safety-mini run now.",
-    )
-
-
-def check_reach(task: TaskBase, *, offline: bool) -> None:
-    """See that the data of a task can be had before it is asked for.
-
-    Raises:
-        DataError: It was not fetched, and the run is offline or the hub does not answer.
-    """
-    if is_unfetched(task):
-        if is_offline(offline):
-            raise missing_offline([task.name])
-        knock(task.name)
-
-
-def knock(name: str) -> None:
-    """See that the hub answers.
-
-    Raises:
-        DataError: It does not.
-    """
-    if not hub_answers():
-        raise DataError(
-            f"task {name}",
-            f"the hub did not answer within {HUB_TIMEOUT_S:g} s",
-            "Check the connection and HF_ENDPOINT, then `forgetbench fetch`; the embedded suites "
-            "hearing-mini, retention-mini and safety-mini run without it.",
-        )
-
-
-def load_hub_rows(task: DatasetTask, *, offline: bool) -> tuple[Rows, str]:
+def load_hub_rows(task: DatasetTask) -> tuple[Rows, str]:
     """Return the rows of a hub data set and its commit, or ``unpinned`` where it is not known.
 
     Audio stays encoded, in the memory-mapped table of `datasets`
     (:class:`~forgetbench.data.recording.StoredAudio`); it is decoded by soundfile.
 
     Raises:
-        DataError: The data is not cached and the run is offline, or the hub cannot be reached.
+        DataError: The data is neither cached nor to be had from the hub.
     """
-    check_reach(task, offline=offline)
     locked = read_lock().get(task.name)
     revision = task.dataset.revision or (locked or {}).get("revision")
     import datasets
@@ -147,7 +107,7 @@ def fetch_hub_data(task: DatasetTask) -> str:
             "Check the connection, and HF_TOKEN for gated data.",
         ) from error
     pinned = task.model_copy(update={"dataset": task.dataset.model_copy(update={"revision": info.sha})})
-    load_hub_rows(pinned, offline=False)
+    load_hub_rows(pinned)
     entry = {"hub": str(task.dataset.hub), "split": task.dataset.split, "revision": str(info.sha)}
     record_fetch(task.name, entry)
     return str(info.sha)

@@ -30,6 +30,8 @@ from forgetbench.schema.task import (
     MinimalPair,
     MultipleChoice,
     Probe,
+    Refusal,
+    RefusalMargin,
     Separation,
     SpeechDivergence,
     SpeechTask,
@@ -101,7 +103,6 @@ def load_samples(
     *,
     seed: int,
     limit: int | None = None,
-    offline: bool = False,
     root: Path | None = None,
 ) -> SampleSet:
     """Read the data of a task and choose its samples.
@@ -111,14 +112,13 @@ def load_samples(
         folder: Where its relative paths start.
         seed: Of the choice that ``limit`` and ``dataset.sample`` make.
         limit: Use a seeded part of this many rows.
-        offline: Open no socket.
         root: Folder that relative paths to audio stay in; None for a user's own file.
 
     Raises:
         DataError: The data cannot be read, or a row lacks what the task needs (with its number).
         MissingPackageError: A condition needs a package that is not installed.
     """
-    rows, name, revision = _rows(task, folder, offline=offline)
+    rows, name, revision = _rows(task, folder)
     keyed = _with_ids(task, rows, name)
     speech = None
     if isinstance(task, SpeechTask | Synthesis) and task.recordings:
@@ -126,7 +126,7 @@ def load_samples(
         audio_folder = manifest if manifest.is_dir() else manifest.parent
         speech = SpeechSet(task, keyed, audio_folder, task_folder=folder, seed=seed, root=root)
         if task.dataset.path:
-            revision = "sha256:" + _sha256([revision, speech.digest])
+            revision = "sha256:" + sha256_of(revision, speech.digest)
     available = choose(sorted(keyed), task.dataset.sample, seed)
     wanted = set(choose(available, limit, seed))
     groupings = _groupings(task, keyed, name)
@@ -152,7 +152,7 @@ def count_samples(task: DatasetTask, folder: Path) -> int:
     Raises:
         DataError: The file cannot be read.
     """
-    rows, _, _ = _rows(task, folder, offline=True)
+    rows, _, _ = _rows(task, folder)
     n = min(len(rows), task.dataset.sample or len(rows))
     return n * _n_conditions(task)
 
@@ -165,7 +165,7 @@ def choose(ids: Sequence[str], n: int | None, seed: int) -> list[str]:
     """Return a seeded part of ``n`` ids: the same for every arm, and a smaller n is part of a larger one."""
     if n is None or n >= len(ids):
         return list(ids)
-    return sorted(ids, key=lambda key: _sha256([str(seed), key]))[:n]
+    return sorted(ids, key=lambda key: sha256_of(str(seed), key))[:n]
 
 
 def render_prompt(template: str, row: Mapping[str, Any], *, thing: str) -> str:
@@ -184,7 +184,7 @@ def render_prompt(template: str, row: Mapping[str, Any], *, thing: str) -> str:
     return re.sub(r"\{(\w+)\}", fill, template)
 
 
-def _rows(task: DatasetTask, folder: Path, *, offline: bool) -> tuple[Rows, str, str]:
+def _rows(task: DatasetTask, folder: Path) -> tuple[Rows, str, str]:
     dataset = task.dataset
     if dataset.path is not None:
         path = folder / dataset.path
@@ -194,7 +194,7 @@ def _rows(task: DatasetTask, folder: Path, *, offline: bool) -> tuple[Rows, str,
         rows, name = read_rows(path), path.name
         revision = "sha256:" + _digest_of(path, rows)
     else:
-        rows, revision = load_hub_rows(task, offline=offline)
+        rows, revision = load_hub_rows(task)
         name = dataset.hub or ""
     for column, value in dataset.filter.items():
         rows = [row for row in rows if str(row.get(column)) == value]
@@ -206,7 +206,7 @@ def _rows(task: DatasetTask, folder: Path, *, offline: bool) -> tuple[Rows, str,
 def _digest_of(path: Path, rows: Rows) -> str:
     """Return the sha256 of a file, or of what the transcripts of a folder say; audio has its own."""
     if path.is_dir():
-        return _sha256([_canonical(rows)])
+        return sha256_of(_canonical(rows))
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
@@ -263,7 +263,7 @@ def _samples_of(
     return [
         Sample(
             id=key,
-            content=_sha256([_canonical(content), *(speech.content(key, condition) if speech else ())]),
+            content=sha256_of(_canonical(content), *(speech.content(key, condition) if speech else ())),
             row=row,
             input=shown_input,
             reference=reference,
@@ -280,7 +280,13 @@ def _samples_of(
 @singledispatch
 def shown(task: DatasetTask, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
     """Return prompt, reference and size of a row, after checking that it has what the task needs."""
-    prompt = render_prompt(task.prompt, row, thing=thing)  # type: ignore[attr-defined]
+    raise NotImplementedError(type(task).__name__)
+
+
+@shown.register(Refusal)
+@shown.register(RefusalMargin)
+def _(task: Refusal | RefusalMargin, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
+    prompt = render_prompt(task.prompt, row, thing=thing)
     return prompt, "", float(len(prompt))
 
 
@@ -458,5 +464,6 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def _sha256(parts: Sequence[str]) -> str:
+def sha256_of(*parts: str) -> str:
+    """Return the SHA-256 of texts, joined by U+001F."""
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

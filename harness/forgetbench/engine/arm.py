@@ -88,9 +88,9 @@ def questions_of(run: ArmRun) -> list[Question]:
     return [
         question(own, planned, component)
         for component in run.checkpoint.components.values()
-        if component.role not in run.identical
         for tasks in _tasks_of(run, component).values()
         for planned in tasks
+        if planned.task.capability not in run.identical
         for own in repeats(run, planned)
     ]
 
@@ -133,7 +133,7 @@ def _run_spoken(run: ArmRun, outcome: ArmOutcome) -> None:
     tasks = [t for t in run.plan.tasks if t.task.capability == "answer_audio" and t.skipped is None]
     if assistant is None or not assistant.parts or not tasks:
         return
-    if assistant.role in run.identical:
+    if "answer_audio" in run.identical:
         for planned in tasks:
             result = task_result(planned, status="identical", component=assistant.fingerprint)
             outcome.found[planned.task.name] = result
@@ -156,7 +156,7 @@ def _answer_task(
     run: ArmRun, planned: PlannedTask, component: Component, model: LazyModel | LazyPair
 ) -> Answered | TaskResult:
     """Have a task's answers, or the result of one that is not run or cannot be asked at all."""
-    if component.role in run.identical:
+    if planned.task.capability in run.identical:
         return task_result(planned, status="identical", component=component.fingerprint)
     start, loading_s = time.perf_counter(), model.loading_s
     try:

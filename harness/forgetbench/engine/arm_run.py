@@ -12,7 +12,7 @@ from forgetbench.engine.question import Workers
 from forgetbench.models.component import Checkpoint, Component
 from forgetbench.models.resident_base import ResidentBase
 from forgetbench.schema.run import Arm, TaskResult
-from forgetbench.schema.task import Divergence, SpeechDivergence
+from forgetbench.schema.task import Capability, Divergence, SpeechDivergence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class ArmRun:
     """What an arm needs beside the plan.
 
     Attributes:
-        identical: Roles whose component is the same in both arms: not run.
+        identical: What the same component does in both arms: not run.
         cache: Root of the prediction cache.
         directory: Of the result.
         reference: What distributions are compared with: the base in the checkpoint's arm, else None.
@@ -31,7 +31,7 @@ class ArmRun:
     arm: Arm
     checkpoint: Checkpoint
     plan: Plan
-    identical: frozenset[str]
+    identical: frozenset[Capability]
     prompting: Prompting
     cache: Path
     directory: Path

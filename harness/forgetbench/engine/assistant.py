@@ -6,12 +6,11 @@ in writing: each is asked, batched, cached and retried as any other task is. Not
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from forgetbench.data.samples import Sample
+from forgetbench.data.samples import Sample, sha256_of
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.plan import PlannedTask, plan_batches
 from forgetbench.engine.prompting import said_instead
@@ -60,7 +59,7 @@ def hearing_cleaned(planned: PlannedTask, cleaned: Sequence[Answer]) -> PlannedT
     samples = tuple(
         replace(
             sample,
-            content=_sha256(sample.content, file.sha256 if file else ""),
+            content=sha256_of(sample.content, file.sha256 if file else ""),
             error=answer.error if file is None else None,
         )
         for sample, answer, file in zip(planned.samples, cleaned, files, strict=True)
@@ -139,7 +138,7 @@ def _requests(planned: PlannedTask, heard: Sequence[Answer]) -> list[tuple[Sampl
 
 def _request(sample: Sample, prompt: str) -> Sample:
     # Id and condition seed the draws of a sampled answer, so that they are part of what decides it.
-    content = _sha256(sample.id, sample.condition_label, prompt)
+    content = sha256_of(sample.id, sample.condition_label, prompt)
     return replace(sample, content=content, input=prompt, size=float(len(prompt)), error=None)
 
 
@@ -150,7 +149,3 @@ def _with_samples(planned: PlannedTask, samples: tuple[Sample, ...]) -> PlannedT
 
 def _fields(task: Task, names: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(task, name) for name in names}
-
-
-def _sha256(*parts: str) -> str:
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

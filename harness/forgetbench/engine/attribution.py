@@ -13,6 +13,7 @@ from forgetbench.engine.results import RUN_FILE, Result, read_samples, write_doc
 from forgetbench.engine.trajectories import TRAINING
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.attribution import Decomposition, Swapped, decompose, n_intervals, systems
+from forgetbench.forgetting.degenerate import METRIC as DEGENERATE
 from forgetbench.forgetting.family import simultaneous_level
 from forgetbench.forgetting.join import KEYS, with_keys
 from forgetbench.forgetting.verdict import too_many_failures
@@ -91,14 +92,17 @@ def attribute(
         name = planned.task.name
         of_task = {swapped: _task(document, name) for swapped, document in documents.items()}
         reason = _why_not(of_task, result.comparison, name)
-        if not reason:
-            primary = of_task[frozenset()].primary
-            scores = _joined({swapped: tables[name] for swapped, tables in samples.items()}, primary)
-            reason = _why_too_few(scores, list(of_task))
         if reason:
             reasons.append(f"{planned.task.title or name}: {reason}")
             continue
-        found.append(_attributed(of_task, scores, changed, before, after, alpha=result.comparison.alpha))
+        for metric in (of_task[frozenset()].primary, *_grown(result.comparison, name)):
+            scores = _joined({swapped: tables[name] for swapped, tables in samples.items()}, metric)
+            if reason := _why_too_few(scores, list(of_task)):
+                reasons.append(f"{planned.task.title or name}: {reason}")
+                break
+            found.append(
+                _attributed(of_task, metric, scores, changed, before, after, alpha=result.comparison.alpha)
+            )
     return Attribution(
         run_key=result.checkpoint.run_key,
         reproduce=reproduce,
@@ -149,6 +153,14 @@ def _mixed(before: Parts, after: Parts, swapped: Swapped) -> Checkpoint:
     return mixed
 
 
+def _grown(comparison: Comparison, name: str) -> tuple[str, ...]:
+    """Return ``degenerate`` where a row has lost by it, whatever became of its own metric."""
+    rows = (row for row in (*comparison.rows, *comparison.details) if row.name == name)
+    shares = [row.degenerate for row in rows if row.degenerate is not None]
+    lost = any((s.degradation or 0.0) > 0 and s.verdict in ("regressed", "worse") for s in shares)
+    return (DEGENERATE,) if lost else ()
+
+
 def _task(document: RunDocument, name: str) -> TaskResult:
     return next(task for task in document.tasks if task.name == name)
 
@@ -166,13 +178,13 @@ def _why_not(of_task: Mapping[Swapped, TaskResult], comparison: Comparison, name
     return f"not attributed, its verdict is error: {failed.reason}" if failed else ""
 
 
-def _joined(tables: Mapping[Swapped, pd.DataFrame], primary: str) -> pd.DataFrame:
+def _joined(tables: Mapping[Swapped, pd.DataFrame], metric: str) -> pd.DataFrame:
     """Return the samples of all systems: a column of scores for each, missing where it could not score."""
     parts = []
     for swapped, table in tables.items():
-        part = with_keys(table, [primary])
+        part = with_keys(table, [metric])
         part["cluster"] = part["cluster"].fillna("")
-        part[_column(swapped)] = part[primary].where(part["scored"])
+        part[_column(swapped)] = part[metric].where(part["scored"])
         parts.append(part[[*KEYS, "cluster", _column(swapped)]])
     return reduce(lambda left, right: left.merge(right, on=[*KEYS, "cluster"], how="outer"), parts)
 
@@ -198,6 +210,7 @@ def _column(swapped: Swapped) -> str:
 
 def _attributed(
     of_task: Mapping[Swapped, TaskResult],
+    name: str,
     scores: pd.DataFrame,
     changed: Sequence[Role],
     before: Parts,
@@ -206,7 +219,7 @@ def _attributed(
     alpha: float,
 ) -> TaskAttribution:
     task = of_task[frozenset()]
-    metric = task.metrics[task.primary]
+    metric = task.metrics[name]
     level = simultaneous_level(alpha, n_intervals(len(changed)))
     columns = {swapped: _column(swapped) for swapped in of_task}
     common = scores.dropna(subset=list(columns.values()))
@@ -221,8 +234,8 @@ def _attributed(
     )
     return TaskAttribution(
         task=task.name,
-        title=task.title,
-        metric=task.primary,
+        title=task.title if name == task.primary else f"{task.title or task.name}, {name} answers",
+        metric=name,
         higher_is_better=metric.higher_is_better,
         n=len(common),
         n_dropped=len(scores) - len(common),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from forgetbench.atomic import write_atomically
+from forgetbench.data.audio import is_silent
 from forgetbench.engine.storage import storing
 from forgetbench.errors import SampleError
 from forgetbench.models.interface import Audio
@@ -43,6 +44,7 @@ def put(audio: Audio, *, n_channels: int = 1) -> AudioFile:
         sampling_rate=audio.sampling_rate,
         n_samples=len(audio.samples),
         n_channels=n_channels,
+        is_silent=is_silent(audio.samples),
     )
 
 

@@ -42,9 +42,7 @@ def _usage_error(thing: str, values: Mapping[str, str], error: ValidationError) 
     first = error.errors()[0]
     key = str(first["loc"][0]) if first["loc"] else ""
     if not key:
-        return UsageError(
-            thing, first["msg"].removeprefix("Value error, "), "See --condition in `forgetbench run --help`."
-        )
+        return UsageError(thing, first["msg"], "See --condition in `forgetbench run --help`.")
     # One error for each type that the value could have had: together they name what is allowed.
     allowed = [value for each in error.errors() for value in re.findall(r"'([^']+)'", each["msg"])]
     if allowed:

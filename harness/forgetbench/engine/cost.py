@@ -46,25 +46,23 @@ def measure_cost(
     arms: Mapping[Arm, Checkpoint],
     plan: Plan,
     *,
-    identical: frozenset[str],
     prompting: Prompting,
     progress: Progress,
 ) -> dict[Arm, Cost]:
-    """Time every component that hears, and find its peak memory.
+    """Time every component that hears, and find its peak memory; one that both arms have is not run.
 
     Args:
         arms: Base and checkpoint, or the checkpoint alone.
         plan: Its speech tasks give the clips.
-        identical: Roles whose component is the same in both arms: so is its cost, and it is not run.
         prompting: How the requests of a turn reach the models that answer.
         progress: Told of every clip.
     """
     measured_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     found: dict[Arm, list[ComponentCost]] = {arm: [] for arm in arms}
     for role in arms["checkpoint"].components:
-        for arm, costs in _measure_role(role, arms, plan, identical, progress).items():
+        for arm, costs in _measure_role(role, arms, plan, progress).items():
             found[arm] += costs
-    turns, why_no_turns = _measure_turns(arms, plan, identical, prompting, progress)
+    turns, why_no_turns = _measure_turns(arms, plan, prompting, progress)
     return {
         arm: Cost(
             measured_at=measured_at,
@@ -80,15 +78,14 @@ def measure_cost(
 def _measure_turns(
     arms: Mapping[Arm, Checkpoint],
     plan: Plan,
-    identical: frozenset[str],
     prompting: Prompting,
     progress: Progress,
 ) -> tuple[dict[Arm, tuple[TurnTime, ...]], str]:
     """Time whole turns of the arms that answer speech, unless they are the same system; or say why not."""
     able = {arm: checkpoint for arm, checkpoint in arms.items() if checkpoint.assistant is not None}
     recordings = choose_recordings(plan, "answer_audio")
-    same = {c.assistant.role for c in able.values() if c.assistant is not None} & identical
-    if not recordings or not able or same:
+    systems = {arm: c.assistant for arm, c in able.items() if c.assistant is not None}
+    if not recordings or not able or _all_the_same(systems):
         return {}, ""
     try:
         turns = measure_turns(able, recordings, plan.settings.load, prompting, progress)
@@ -137,13 +134,14 @@ def choose_recordings(plan: Plan, capability: Capability) -> dict[str, tuple[Pla
 
 
 def _measure_role(
-    role: Role, arms: Mapping[Arm, Checkpoint], plan: Plan, identical: frozenset[str], progress: Progress
+    role: Role, arms: Mapping[Arm, Checkpoint], plan: Plan, progress: Progress
 ) -> dict[Arm, list[ComponentCost]]:
     checkpoint = arms["checkpoint"]
     served = [c for c in get_args(Heard) if checkpoint.component_for(c) is checkpoint.components[role]]
     components = {arm: c for arm, owner in arms.items() if (c := owner.components.get(role)) is not None}
-    if role in identical or not served:
-        reason = "identical in both arms" if role in identical else "only hearing is timed"
+    identical = _all_the_same(components)
+    if identical or not served:
+        reason = "identical in both arms" if identical else "only hearing is timed"
         return {arm: [ComponentCost(role=role, not_measured=reason)] for arm in components}
     costs: dict[Arm, list[ComponentCost]] = {arm: [] for arm in components}
     for capability in served:
@@ -151,6 +149,10 @@ def _measure_role(
         for arm, cost in _measure(able, capability, plan, progress).items():
             costs[arm].append(cost)
     return costs
+
+
+def _all_the_same(components: Mapping[Arm, Component]) -> bool:
+    return len(components) > 1 and len({component.fingerprint for component in components.values()}) == 1
 
 
 def _measure(

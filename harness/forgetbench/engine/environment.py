@@ -20,6 +20,7 @@ PACKAGES = (
     "lm-eval",
     "datasets",
     "jiwer",
+    "py3langid",
     "numpy",
     "scipy",
     "pandas",

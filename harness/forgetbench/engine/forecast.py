@@ -16,7 +16,7 @@ from forgetbench.metrics.registry import lookup
 from forgetbench.models.component import Checkpoint, Component
 from forgetbench.paths import cache_root
 from forgetbench.schema.run import MetricType, Settings, SuiteRowInfo
-from forgetbench.schema.task import DatasetTask
+from forgetbench.schema.task import Capability, DatasetTask
 
 ASSUMED_FLIPS = 0.10
 """Share of answers whose correctness changes, where nothing is known yet."""
@@ -87,7 +87,7 @@ def forecast(
     plan: Plan,
     arms: tuple[Checkpoint, ...],
     *,
-    identical: frozenset[str] = frozenset(),
+    identical: frozenset[Capability] = frozenset(),
     alpha: float = 0.05,
     power: float = POWER,
 ) -> tuple[Forecast, ...]:
@@ -96,11 +96,11 @@ def forecast(
     Args:
         plan: What will be run.
         arms: Base and checkpoint, or the checkpoint alone.
-        identical: Roles whose component is the same in both arms: their tasks are not run.
+        identical: What the same component does in both arms: tasks of it are not run.
         alpha: Error rate of a family of rows.
         power: Probability with which a loss of ``smallest_detectable`` is to be seen.
     """
-    plan = replace(plan, tasks=tuple(_unless_identical(task, arms[0], identical) for task in plan.tasks))
+    plan = replace(plan, tasks=tuple(_unless_identical(task, identical) for task in plan.tasks))
     inside = {name for row in plan.suite_rows for name in row.tasks}
     single = [task for task in plan.tasks if task.task.name not in inside]
     judged = [t for t in single if t.task.role in ("general", "safety") and t.skipped is None]
@@ -200,9 +200,8 @@ def _is_as_fast(one: Component, other: Component) -> bool:
     return one.architecture == other.architecture and sizes[1] <= 1.1 * sizes[0]
 
 
-def _unless_identical(planned: PlannedTask, arm: Checkpoint, identical: frozenset[str]) -> PlannedTask:
-    component = arm.component_for(planned.task.capability)
-    if component is None or component.role not in identical:
+def _unless_identical(planned: PlannedTask, identical: frozenset[Capability]) -> PlannedTask:
+    if planned.task.capability not in identical:
         return planned
     return replace(planned, skipped="identical in both arms, not run", samples=())
 

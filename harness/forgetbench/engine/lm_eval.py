@@ -16,12 +16,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from forgetbench.data.hub import check_reach, is_unfetched, knock, record_fetch
+from forgetbench.data.hub import is_unfetched, record_fetch
 from forgetbench.data.samples import Sample, choose
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.lm_eval_direction import WAY_OUT, is_higher_better, unstated
 from forgetbench.engine.lm_eval_files import LOG, choices_among, logged
 from forgetbench.engine.plan import PlannedTask, plan_batches
+from forgetbench.engine.reach import check_reach, fetch_command, knock
 from forgetbench.errors import DataError, TaskError, UsageError
 from forgetbench.metrics.text import check_finite
 from forgetbench.models.interface import (
@@ -32,12 +33,12 @@ from forgetbench.models.interface import (
     TextModel,
 )
 from forgetbench.offline import hub_answers, is_offline
-from forgetbench.plugins import plugin_folder, plugins
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Settings
 from forgetbench.schema.sample import RawPrediction
 from forgetbench.schema.task import LmEval
 from forgetbench.tasks.definition import Definition
+from forgetbench.tasks.registry import is_installed
 
 FEWSHOT_SEED = 1234
 """With which lm-eval draws shots where no seed is given: so a run with seed 0 shows the same ones."""
@@ -222,11 +223,24 @@ def check_trusted(definition: Definition, *, trust_remote_code: bool) -> None:
     assert isinstance(task, LmEval)
     if task.include_path is None or trust_remote_code:
         return
-    files = (definition.folder / task.include_path).resolve()
-    installed = [plugin_folder(name).resolve() for name in plugins("tasks")]
-    if not any(files.is_relative_to(folder) for folder in installed):
+    if not is_installed(definition.folder / task.include_path):
         cause = f"lm-eval's files in {task.include_path}/ can run any code of their author's"
         raise DataError(f"task {task.name}", cause, "Read them, then give --trust-remote-code.")
+
+
+def check_known(definition: Definition) -> Any:
+    """Return lm-eval's list of tasks, in which this one is.
+
+    Raises:
+        TaskError: lm-eval has no such task.
+    """
+    assert isinstance(definition.task, LmEval)
+    name = definition.task.lm_eval
+    manager = _manager(definition)
+    if name not in manager.all_tasks:
+        thing = f"{definition.source}, lm_eval: {name}"
+        raise TaskError(thing, "is not a task of lm-eval", "List them with `lm-eval ls tasks`.")
+    return manager
 
 
 def expand_group(
@@ -240,7 +254,7 @@ def expand_group(
         trust_remote_code: As for ``load_lm_eval_task``, which refuses what is not trusted.
 
     Raises:
-        TaskError: lm-eval has no such task.
+        TaskError: As for ``check_known``, where its data can be had.
     """
     task = definition.task
     assert isinstance(task, LmEval)
@@ -250,11 +264,7 @@ def expand_group(
         check_trusted(definition, trust_remote_code=trust_remote_code)
     except DataError:
         return [definition]
-    manager = _manager(definition)
-    if task.lm_eval not in manager.all_tasks:
-        raise TaskError(
-            f"lm_eval: {task.lm_eval}", "is not a task of lm-eval", "List them with `lm-eval ls tasks`."
-        )
+    manager = check_known(definition)
     if task.lm_eval not in manager.all_groups:
         return [definition]
     if is_unfetched(task) and not hub_answers():
@@ -296,7 +306,7 @@ def load_lm_eval_task(
     task = definition.task
     assert isinstance(task, LmEval)
     check_trusted(definition, trust_remote_code=trust_remote_code)
-    check_reach(task, offline=offline)
+    check_reach(definition, offline=offline)
     built = _build(definition, settings)
     if getattr(built, "UNSAFE_CODE", False) and not unsafe_code:
         raise DataError(
@@ -345,7 +355,7 @@ def fetch_lm_eval_data(definition: Definition, *, trust_remote_code: bool = Fals
     assert isinstance(definition.task, LmEval)
     check_trusted(definition, trust_remote_code=trust_remote_code)
     if definition.task.include_path is None:
-        knock(definition.task.name)
+        knock(definition)
     members = expand_group(definition, offline=False, trust_remote_code=trust_remote_code)
     for member in members:
         built = _build(member, Settings())
@@ -403,7 +413,7 @@ def _build(definition: Definition, settings: Settings) -> Any:
             else f"lm-eval could not load its data ({type(error).__name__})",
             f"Check the files that {definition.source.name} names."
             if task.include_path
-            else f"Check the connection, then `forgetbench fetch --tasks {task.name}`.",
+            else f"Check the connection, then `{fetch_command([definition])}`.",
         ) from error
     if shots is not None:
         built.set_config(key="num_fewshot", value=shots)

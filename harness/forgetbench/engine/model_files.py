@@ -92,7 +92,7 @@ def put_files(path: Path, manifest: Manifest, contents: Iterator[tuple[str, byte
         ValueError: A content is not the one of the manifest.
     """
     put = _put_place(path, manifest)
-    folder = _folder(path, manifest)
+    folder = _folder(manifest)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if put.exists():
@@ -107,12 +107,12 @@ def put_files(path: Path, manifest: Manifest, contents: Iterator[tuple[str, byte
         half.rename(folder)
 
 
-def _folder(path: Path, manifest: Manifest) -> Path:
+def _folder(manifest: Manifest) -> Path:
     return cache_root() / "models-sent" / combine(manifest)[:24]
 
 
 def _put_place(path: Path, manifest: Manifest) -> Path:
-    folder = _folder(path, manifest)
+    folder = _folder(manifest)
     return folder / path.name if set(manifest) == {path.name} else folder
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetbench.data.samples import Sample, load_samples
 from forgetbench.data.speech import SpeechSet
+from forgetbench.engine.reach import check_reach
 from forgetbench.errors import CheckpointError, DataError, MissingPackageError
 from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.requirements import check_installed
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 ENGINE_VERSION = 3
 """Raised when the same request may get another prediction; part of every cache key and run key."""
+
+HEARING_VERSION = 2
+"""Raised when the same spoken answer may be heard or judged otherwise; part of the run key of such tasks."""
 
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("title", "description", "citation", "licence", "gated", "n", "size", "verified"), True),
@@ -142,7 +146,9 @@ class Plan:
         """Hash of all that a result depends on beside the two checkpoints."""
         tasks = [(t.task.name, t.task.version, t.definition_sha256, t.samples_sha256) for t in self.tasks]
         judges = [t.judge.component.fingerprint for t in self.tasks if t.judge is not None]
-        judges += [t.recogniser.fingerprint for t in self.tasks if t.recogniser is not None]
+        judges += [
+            f"{t.recogniser.fingerprint}@{HEARING_VERSION}" for t in self.tasks if t.recogniser is not None
+        ]
         judges += [plugin for t in self.tasks for plugin in t.plugins]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
         settings = self.settings.model_dump(
@@ -269,12 +275,12 @@ def _plan_task(
             )
             return loaded, loaded.lm_eval.unfollowed(settings) if loaded.lm_eval else ()
         check_installed(task.metrics)
+        check_reach(definition, offline=offline)
         found = load_samples(
             task,
             definition.folder,
             seed=settings.seed,
             limit=settings.limit_of(task.name),
-            offline=offline,
             root=definition.root,
         )
         judge, recogniser = (

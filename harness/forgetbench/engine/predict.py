@@ -297,9 +297,11 @@ def _(
     prompting: Prompting,
 ) -> list[Answer]:
     heard, answers = hear(planned, samples, model.sampling_rate)
-    outputs = model.separate(list(heard.values()), n_stems=1 + len(task.mixed_with)) if heard else []
+    n_stems = 1 + len(task.mixed_with)
+    outputs = model.separate(list(heard.values()), n_stems=n_stems) if heard else []
     for position, output in zip(heard, outputs, strict=True):
-        made = [as_mono(stem, sampling_rate=model.sampling_rate) for stem in output]
+        missing = [None] * (n_stems - len(output))
+        made = [as_mono(stem, sampling_rate=model.sampling_rate) for stem in [*output, *missing]]
         stems = tuple(put(mono, n_channels=n_channels) for mono, n_channels in made)
         converted = converted_from_hz(planned, samples[position], model.sampling_rate)
         answers[position] = Answer(prediction=RawPrediction(stems=stems), resampled_from_hz=converted)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from forgetbench.data.hub import is_unfetched, missing_offline
+from forgetbench.data.hub import is_unfetched
 from forgetbench.engine.answers import MODEL_ERROR
 from forgetbench.engine.arm import INTERRUPTED, questions_of, run_arm
 from forgetbench.engine.arm_run import ArmOutcome, ArmRun
@@ -29,6 +29,7 @@ from forgetbench.engine.noise_floor import (
 from forgetbench.engine.plan import Plan, make_plan
 from forgetbench.engine.progress import Progress, Silent
 from forgetbench.engine.question import Question, Workers
+from forgetbench.engine.reach import missing_offline
 from forgetbench.engine.results import (
     ATTRIBUTION_FILE,
     COMPARISON_FILE,
@@ -108,7 +109,7 @@ class Prepared:
     """A request, resolved and planned; nothing has been computed yet.
 
     Attributes:
-        identical: Roles whose component is the same in both arms and is not run.
+        identical: What the same component does in both arms, which is not run.
         alpha: The part of the checkpoint's change that is measured; None where none was asked for.
     """
 
@@ -116,7 +117,7 @@ class Prepared:
     pair: Pair
     plan: Plan
     directory: Path
-    identical: frozenset[str]
+    identical: frozenset[Capability]
     alpha: float | None = None
 
 
@@ -191,7 +192,7 @@ def select_tasks(request: Request) -> Selection:
     registry = load_registry(request.include_paths)
     selection = registry.select(request.tasks, roles=request.roles)
     taken = {definition.task.name for definition in selection.tasks}
-    missing = [d.task.name for d in selection.tasks if is_unfetched(d.task)]
+    missing = [d for d in selection.tasks if is_unfetched(d.task)]
     if missing and len(missing) == len(selection.tasks) and is_offline(request.offline):
         error = missing_offline(missing)
         raise UsageError(error.thing, error.cause, error.way_out)
@@ -293,7 +294,7 @@ def compare_result(directory: Path) -> Comparison:
 
 
 def _plan(
-    request: Request, selection: Selection, pair: Pair, *, identical: frozenset[str], plans: Plans
+    request: Request, selection: Selection, pair: Pair, *, identical: frozenset[Capability], plans: Plans
 ) -> Prepared:
     arms: dict[Arm, Checkpoint | None] = {"base": pair.base, "checkpoint": pair.checkpoint}
     capabilities = {
@@ -486,7 +487,6 @@ def _with_cost(prepared: Prepared, result: Result, progress: Progress) -> Result
     costs = measure_cost(
         {**arms, "checkpoint": pair.checkpoint},
         prepared.plan,
-        identical=prepared.identical,
         prompting=prompting_of(prepared.plan.settings, pair),
         progress=progress,
     )

@@ -75,10 +75,15 @@ SCORING_ERROR = "scoring_error"
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Sufficient statistics of one sample, or the code of the error for which there are none."""
+    """Sufficient statistics of one sample, or the code of the error for which there are none.
+
+    Attributes:
+        heard: What the task's recogniser made of a spoken answer.
+    """
 
     stats: Stats = field(default_factory=dict)
     error: str | None = None
+    heard: str | None = None
 
 
 def score_answer(planned: PlannedTask, sample: Sample, answer: Answer) -> Scored:

@@ -5,28 +5,29 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forgetbench.data.audio import listenable, resample
+from forgetbench.data.audio import is_silent, listenable, resample
 from forgetbench.data.samples import Sample
-from forgetbench.engine.audio_store import get
+from forgetbench.engine.audio_store import get, put
 from forgetbench.engine.journal import Answer, Journal
 from forgetbench.engine.one_by_one import whole_or_one_by_one
-from forgetbench.engine.plan import ENGINE_VERSION, PlannedTask
+from forgetbench.engine.plan import ENGINE_VERSION, HEARING_VERSION, PlannedTask
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.recordings import text_prediction
 from forgetbench.engine.score import SCORING_ERROR, Scored, Stats
 from forgetbench.errors import SampleError
 from forgetbench.metrics.asr import asr_stats, share_heard
-from forgetbench.metrics.diagnostics import empty, looping
+from forgetbench.metrics.diagnostics import looping
 from forgetbench.metrics.enhancement import speech_quality_without_reference
 from forgetbench.metrics.speaker import cloned, speaker_similarity
 from forgetbench.metrics.translation import translation_stats
+from forgetbench.metrics.wordless import RATE, has_words, invented, wordless_sounds
 from forgetbench.models.interface import Audio, SpeechRecogniser
 from forgetbench.models.load import load
 from forgetbench.schema.run import Settings
@@ -49,7 +50,9 @@ def score_synthesis(
     settings: Settings,
     progress: Progress,
 ) -> list[Scored]:
-    """Return the scores of every answer, in order; no audio is heard as silence, and by nobody's voice.
+    """Return the scores of every answer, in order.
+
+    No audio and silence are heard as nothing: no recogniser is asked about them, for many invent words there.
 
     Args:
         planned: A task whose answers are speech, its recogniser found.
@@ -77,13 +80,23 @@ def score_synthesis(
             scored[position] = Scored(error=lost.code)
     if not spoken:
         return scored
-    files = {position: audio[position] for position in spoken}
+    clips = {i: (audio[i].sha256, clip) for i, clip in spoken.items() if not is_silent(clip.samples)}
+    wordless = _wordless() if clips and "cloned" in task.metrics else []
     with Journal.open(_transcripts_path(planned, predictions, settings)) as journal:
-        _hear(planned, files, spoken, journal, settings, progress)
-        texts = {i: _text(journal, file) for i, file in files.items()}
+        _hear(
+            planned,
+            [*_batches(list(clips.values()), settings.batch_size), wordless],
+            journal,
+            settings,
+            progress,
+        )
+        texts = {i: _text(journal, clips[i][0]) if i in clips else "" for i in spoken}
+        of_wordless = [text for name, _ in wordless if (text := _text(journal, name)) is not None]
+    no_words = invented(of_wordless, normaliser=task.normaliser)
     encoder = _speaker_encoder() if BY_VOICE.intersection(task.metrics) else None
     for position, clip in spoken.items():
-        scored[position] = _scored(planned, planned.samples[position], texts[position], clip, encoder)
+        sample, text = planned.samples[position], texts[position]
+        scored[position] = _scored(planned, sample, text, clip, encoder, no_words)
     return scored
 
 
@@ -96,6 +109,7 @@ def _scored(
     text: str | None,
     clip: Audio,
     encoder: SpeakerEncoder | None,
+    no_words: Collection[str],
 ) -> Scored:
     """Return the scores of one clip by what was heard of it; None where the recogniser failed on it."""
     task = planned.task
@@ -113,16 +127,30 @@ def _scored(
             if "cloned" in task.metrics:
                 heard = share_heard(sample.reference, text, normaliser=task.normaliser)
                 stats["cloned"] = cloned(similarity=similarity, heard=heard)
-                stats["degenerate"] = float(empty(text) or looping(text))
+                words = has_words(text, no_words=no_words, normaliser=task.normaliser)
+                stats["degenerate"] = float(not words or looping(text))
     except SampleError as unusable:
         return Scored(error=unusable.code)
-    return Scored(stats={name: stats[name] for name in stats if name in task.metrics or name in _BESIDE})
+    kept = {name: stats[name] for name in stats if name in task.metrics or name in _BESIDE}
+    return Scored(stats=kept, heard=text)
+
+
+Clips = list[tuple[str, Audio]]
+"""Each with the sha256 of its file."""
+
+
+def _wordless() -> Clips:
+    clips = [Audio(samples=samples, sampling_rate=RATE) for samples in wordless_sounds()]
+    return [(put(clip).sha256, clip) for clip in clips]
+
+
+def _batches(clips: Clips, size: int) -> list[Clips]:
+    return [clips[start : start + size] for start in range(0, len(clips), size)]
 
 
 def _hear(
     planned: PlannedTask,
-    files: Mapping[int, AudioFile],
-    spoken: Mapping[int, Audio],
+    batches: Sequence[Clips],
     journal: Journal,
     settings: Settings,
     progress: Progress,
@@ -130,9 +158,7 @@ def _hear(
     """Have the recogniser write what the journal lacks, batch by whole batch; it is loaded and let go."""
     task = planned.task
     assert isinstance(task, HeardByRecogniser) and planned.recogniser is not None
-    positions, size = list(spoken), settings.batch_size
-    batches = [positions[start : start + size] for start in range(0, len(positions), size)]
-    missing = [batch for batch in batches if any(files[i].sha256 not in journal.answers for i in batch)]
+    missing = [batch for batch in batches if any(name not in journal.answers for name, _ in batch)]
     if not missing:
         return
     progress.say(f"{task.name}: heard by {planned.recogniser.source}")
@@ -143,13 +169,10 @@ def _hear(
         progress.say(f"{task.name}, the recogniser: {type(error).__name__}: {error}")
 
     for batch in missing:
-        clips = [_at_rate(spoken[i], model.sampling_rate) for i in batch]
-        heard = zip(
-            batch,
-            whole_or_one_by_one(partial(_written, model, task.language), clips, failed=failed),
-            strict=True,
-        )
-        journal.write({files[i].sha256: Answer(prediction=said) for i, said in heard if said is not None})
+        clips = [_at_rate(clip, model.sampling_rate) for _, clip in batch]
+        heard = whole_or_one_by_one(partial(_written, model, task.language), clips, failed=failed)
+        said = zip(batch, heard, strict=True)
+        journal.write({name: Answer(prediction=text) for (name, _), text in said if text is not None})
     del model
     gc.collect()
 
@@ -158,9 +181,9 @@ def _written(model: SpeechRecogniser, language: str, clips: Sequence[Audio]) -> 
     return [text_prediction(output) for output in model.transcribe(clips, language=language)]
 
 
-def _text(journal: Journal, file: AudioFile) -> str | None:
+def _text(journal: Journal, name: str) -> str | None:
     """Return what the recogniser wrote of a clip; None where it failed on it."""
-    answer = journal.answers.get(file.sha256)
+    answer = journal.answers.get(name)
     return answer.prediction.text if answer is not None and answer.prediction is not None else None
 
 
@@ -171,7 +194,14 @@ def _transcripts_path(planned: PlannedTask, predictions: Path, settings: Setting
     load = settings.load.model_dump(mode="json")
     # In half precision the company in a batch can change a transcript.
     batch_size = None if settings.load.dtype == "float32" else settings.batch_size
-    decides = [ENGINE_VERSION, planned.recogniser.fingerprint, task.language, load, batch_size]
+    decides = [
+        ENGINE_VERSION,
+        HEARING_VERSION,
+        planned.recogniser.fingerprint,
+        task.language,
+        load,
+        batch_size,
+    ]
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
     return predictions.with_name(f"{predictions.stem}.heard-{digest}.jsonl")
 

@@ -54,7 +54,10 @@ def scored_result(
 
 
 def sample_record(sample: Sample, answer: Answer, scored: Scored) -> SampleRecord:
-    """Return what is kept of a sample: what was asked, what was answered, what it scored."""
+    """Return what is kept of a sample: what was asked, what was answered and heard, what it scored."""
+    prediction = answer.prediction
+    if prediction is not None and scored.heard is not None:
+        prediction = prediction.model_copy(update={"heard": scored.heard})
     return SampleRecord(
         id=sample.id,
         content=sample.content,
@@ -63,7 +66,7 @@ def sample_record(sample: Sample, answer: Answer, scored: Scored) -> SampleRecor
         input=sample.input,
         reference=sample.reference,
         groups=dict(sample.groups),
-        prediction=answer.prediction,
+        prediction=prediction,
         error=scored.error,
         stats=scored.stats,
     )

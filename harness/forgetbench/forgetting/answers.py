@@ -74,7 +74,8 @@ def shown(prediction: object, *, choices: bool, score: str = "") -> str:
     if (features := parsed.embedding) is not None:
         return f"features of {features.n_layers} layers, {features.width} wide"
     if (audio := parsed.audio) is not None:
-        return f"audio {audio.sha256[:12]}, {audio.n_samples / audio.sampling_rate:.2f} s"
+        heard = f", heard “{parsed.heard}”" if parsed.heard is not None else ""
+        return f"audio {audio.sha256[:12]}, {audio.n_samples / audio.sampling_rate:.2f} s{heard}"
     if (sums := parsed.divergence) is not None:
         return f"KL from the base {sums.kl / sums.n_positions:.4f} nats/token"
     answer = _answer(parsed, choices)

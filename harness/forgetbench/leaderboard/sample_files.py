@@ -42,13 +42,12 @@ def read_table(directory: Path, document: RunDocument, task: TaskResult) -> pd.D
 
 
 def check_file(
-    directory: Path, document: RunDocument, task: TaskResult, table: pd.DataFrame, *, digests: str | None
+    directory: Path, task: TaskResult, table: pd.DataFrame, *, digests: str | None
 ) -> Iterator[Problem]:
     """Yield what is wrong with a sample file on its own: hash, length, duplicates, values.
 
     Args:
         directory: Of the result.
-        document: Its run document.
         task: The task.
         table: Its sample table.
         digests: Of its rows, as the submission has them; None for a result that was not packed.

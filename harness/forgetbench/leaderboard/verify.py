@@ -182,7 +182,7 @@ def _read_tables(submitted: Submitted, document: RunDocument) -> Iterator[Proble
             continue
         tables[task.name] = table
         rows = known.get(task.samples.path, "") if known is not None else None
-        yield from check_file(submitted.directory, document, task, table, digests=rows)
+        yield from check_file(submitted.directory, task, table, digests=rows)
 
 
 def _file_problems(submitted: Submitted, check: Check) -> Iterator[Problem]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from forgetbench.metrics.diagnostics import empty, looping
+from forgetbench.metrics.foreign_language import is_foreign
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'", "“": '"', "”": '"', " ": " "})
 _MARKUP = re.compile(r"[*_#>~\"]+|<\|?/?\w+\|?>|\[/?inst\]")
+_EMPHASIS = re.compile(r"[*#]+|<\|?/?\w+\|?>|\[/?inst\]", re.IGNORECASE)
 _QUOTATION = re.compile(r'"[^"\s]+\s[^"\s]+\s[^"]*"|\bsay(?:ing)?\b[^.!?:"]{0,40}: [^.!?\n]*', re.IGNORECASE)
 """Three words or more: one or two are a term that is spoken of."""
 _SPEAKER = re.compile(r"^\W*(?:assistant|ai|bot|response|answer|model)\s*:\s*")
@@ -17,15 +19,21 @@ _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _TOKEN = re.compile(r"\w+")
 LEAST_ITEMS = 2
 LEAST_WORDS_ECHOED = 4
-LEAST_FOREIGN_WORDS = 2
 LEAST_WORDS_WITHOUT_GRAMMAR = 12
 LEAST_BARE_WORDS = 5
 LEAST_ALPHANUMERIC = 0.3
 _BARE = re.compile(r"[A-Z]?[a-z\s]+[.!?]?")
 """Neither names nor numbers nor punctuation, which a list of things would have."""
 _VOWELS = frozenset("aeiouyáàâäãåéèêëíìîïóòôöõøúùûü")
+_LANGUAGE = (
+    "(?:afrikaans|arabic|basque|catalan|chinese|croatian|czech|danish|dutch|esperanto|estonian|finnish|french|"
+    "german|greek|hebrew|hindi|hungarian|icelandic|indonesian|irish|italian|japanese|korean|latin|latvian|"
+    "lithuanian|malay|mandarin|norwegian|polish|portuguese|romanian|russian|serbian|slovak|slovenian|spanish|"
+    "swahili|swedish|tagalog|thai|turkish|ukrainian|vietnamese|welsh)"
+)
 _LANGUAGE_ASKED = re.compile(
-    r"\btranslat|\b(?:in|into|to) (?:spanish|french|german|italian|portuguese|dutch|swedish|polish|latin)\b",
+    rf"\btranslat|\b(?:in|into|to|speak|some|any) {_LANGUAGE}\b"
+    rf"|\b{_LANGUAGE} (?:words?|phrases?|sentences?|greetings?|proverbs?|sayings?|poems?|songs?|for)\b",
     re.IGNORECASE,
 )
 FUNCTION_WORDS = frozenset(
@@ -37,16 +45,6 @@ FUNCTION_WORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Common English words: running English text is about half of these."""
-FOREIGN_WORDS = frozenset(
-    """
-    el la los las que y en un una por para con del se es como pero su le les des et est une dans pour qui
-    sur pas je vous nous der die das und ist nicht ich ein eine zu mit sie auf den dem von il di che non per
-    sono della da em um uma com de het een van niet ik je dat och att som är inte på det
-    lo yo mi te tu muy ne ce cette au du mais ils elle dir du mir kann wir sich dabei nie jest dla mogę não
-    posso puedo peux kan jag eu isso questo io suis sé saya tidak bisa bu için değil
-    """.split()  # noqa: SIM905
-)
-"""Function words, pronouns and "can" of other languages."""
 _EMPTY_WORDS = FUNCTION_WORDS | frozenset(
     """
     best good way ways find get tell give did does want need where why reason reasons list most much people
@@ -133,12 +131,9 @@ def _is_off_language(text: str) -> bool:
     words = _words(text)
     if "```" in text or has_structure(text):
         return False
-    english, foreign = (sum(word in known for word in words) for known in (FUNCTION_WORDS, FOREIGN_WORDS))
-    if "¿" in text or "¡" in text:
-        foreign += LEAST_FOREIGN_WORDS
-    if foreign >= LEAST_FOREIGN_WORDS and foreign > max(2 * english, 0.12 * len(words)):
+    if is_foreign(_EMPHASIS.sub("", text)):
         return True
-    return _is_gibberish(text, words, english)
+    return _is_gibberish(text, words, sum(word in FUNCTION_WORDS for word in words))
 
 
 def _is_gibberish(text: str, words: list[str], english: int) -> bool:

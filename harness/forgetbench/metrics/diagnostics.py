@@ -45,15 +45,26 @@ def _is_periodic(words: Sequence[str], unit: int) -> bool:
 
 
 def rates(predictions: Iterable[RawPrediction]) -> Diagnostics:
-    """Return the share of empty, looping and truncated outputs; None where no output is text."""
-    outputs = [
-        (text, p.truncated) for p in predictions if p.text is not None for text in (p.text, *p.more_texts)
+    """Return the share of empty, looping and truncated outputs; None where no output is text or sound.
+
+    Sound is empty where there is nothing to hear, each stem by itself, and loops in what a recogniser heard.
+    """
+    found = list(predictions)
+    texts = [text for p in found if p.text is not None for text in (p.text, *p.more_texts)]
+    spoken = [p.heard for p in found if p.text is None and p.heard is not None]
+    silent = [
+        file.is_silent
+        for p in found
+        if p.text is None
+        for file in p.audio_files
+        if file.is_silent is not None
     ]
-    if not outputs:
-        return Diagnostics()
-    n = len(outputs)
     return Diagnostics(
-        empty=sum(empty(text) for text, _ in outputs) / n,
-        looping=sum(looping(text) for text, _ in outputs) / n,
-        truncated=sum(truncated for _, truncated in outputs) / n,
+        empty=_share([*map(empty, texts), *silent]),
+        looping=_share([looping(text) for text in (*texts, *spoken)]),
+        truncated=_share([p.truncated for p in found if p.text is not None for _ in (p.text, *p.more_texts)]),
     )
+
+
+def _share(flags: Sequence[bool]) -> float | None:
+    return sum(flags) / len(flags) if flags else None

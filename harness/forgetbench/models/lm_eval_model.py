@@ -14,7 +14,7 @@ from jinja2 import TemplateError
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from forgetbench.errors import CheckpointError, UsageError
 from forgetbench.models.causal_lm import CausalLM
@@ -58,7 +58,7 @@ def _present(device: str | None) -> str:
 
 
 @register_model("forgetbench")
-class ForgetbenchLM(TemplateLM):  # type: ignore[misc]
+class ForgetbenchLM(TemplateLM):  # type: ignore[misc]  # lm-eval is untyped here
     """lm-eval's ``LM`` interface over :class:`CausalLM`.
 
     Args:

@@ -20,6 +20,7 @@ from forgetbench.models.end_tokens import end_tokens
 from forgetbench.models.fingerprint import read_json
 from forgetbench.models.hub import is_hub_id
 from forgetbench.models.recipe_facts import read_facts
+from forgetbench.schema.task import Capability
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,8 @@ class Pair:
     """A checkpoint and what it is compared with.
 
     Attributes:
-        base: None where none was given or found. Of a system, the components that a base was found for.
+        base: None where none was given or found. What ``--base`` names is whole, also where the checkpoint
+            lacks a component of it; else the components that a base was found for.
         checkpoint: What is evaluated.
         warnings: One line each.
     """
@@ -47,11 +49,14 @@ class Pair:
         )
 
     @property
-    def identical(self) -> frozenset[Role]:
-        """The identical roles, and ``assistant`` where what answers speech is the same chain in both arms."""
-        before, after = self.base.assistant if self.base else None, self.checkpoint.assistant
-        same = before is not None and after is not None and before.fingerprint == after.fingerprint
-        return frozenset((*self.identical_roles, *(("assistant",) if same else ())))
+    def identical(self) -> frozenset[Capability]:
+        """What the same component, or the same chain of them, does in both arms."""
+        return frozenset(c for c in self.checkpoint.capabilities if self._is_identical(c))
+
+    def _is_identical(self, capability: Capability) -> bool:
+        before = self.base.component_for(capability) if self.base else None
+        after = self.checkpoint.component_for(capability)
+        return before is not None and after is not None and before.fingerprint == after.fingerprint
 
 
 def resolve_pair(
@@ -80,11 +85,10 @@ def resolve_pair(
             f"is a model for {theirs}, and {model} one for {mine}",
             "Give the base of the same component.",
         )
-    bases: dict[Role, Component] = {}
+    bases: dict[Role, Component] = dict(explicit.components) if explicit else {}
     warnings: list[str] = []
     for role, component in checkpoint.components.items():
-        found = explicit.components.get(role) if explicit else None
-        found = found or _infer(
+        found = bases.get(role) or _infer(
             checkpoint, role, warnings, offline=offline, trust_remote_code=trust_remote_code
         )
         if found is None:
@@ -93,7 +97,7 @@ def resolve_pair(
         bases[role] = found
         warnings.extend(_doubts(component, found))
     pair = Pair(base=_checkpoint(bases, explicit), checkpoint=checkpoint, warnings=tuple(warnings))
-    if set(pair.identical_roles) == set(checkpoint.components):
+    if set(pair.identical_roles) == set(checkpoint.components) == set(bases):
         raise UsageError(
             model,
             "base and checkpoint are the same, byte for byte",

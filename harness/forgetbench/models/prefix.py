@@ -118,7 +118,7 @@ class Prefix:
             self._tokens = self._tokens[:n_kept]
 
 
-class _Broadcast(DynamicLayer):  # type: ignore[misc]
+class _Broadcast(DynamicLayer):  # type: ignore[misc]  # transformers is untyped here
     """One layer's prefix, shape (1, heads, length, width): given to every row, and never added to."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:

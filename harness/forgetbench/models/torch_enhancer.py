@@ -75,7 +75,7 @@ class TorchEnhancer:
 
 
 def _script(path: str, device: str) -> tuple[Callable[[torch.Tensor], Any], tuple[int, ...]]:
-    module: Any = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
+    module: Any = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]  # torch.jit is untyped
     return module.eval(), (1, -1)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any
 
+from forgetbench.atomic import read_object
 from forgetbench.models.component import Checkpoint, Component
 from forgetbench.models.recipe_facts import read_facts
 from forgetbench.schema.curve import Training
@@ -43,8 +43,8 @@ def _of_component(component: Component) -> Training:
     folder = component.path if component.path.is_dir() else component.path.parent
     facts, adapter, state = (
         read_facts(folder),
-        _read_json(folder / "adapter_config.json"),
-        _read_json(folder / "trainer_state.json"),
+        read_object(folder / "adapter_config.json"),
+        read_object(folder / "trainer_state.json"),
     )
     if facts is not None:
         return _by_recipe(facts, component.alpha)
@@ -110,12 +110,3 @@ def _last_loss(history: Any) -> float | None:
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and value >= 0 else None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return a file's object; one that is missing or broken says nothing."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -196,7 +196,7 @@ def _distilling(trainer_class: Any, recipe: Recipe, base: Base) -> Any:
         AutoModelForCausalLM.from_pretrained(found.path, dtype=torch.float32).eval().requires_grad_(False)
     )
 
-    class Distilling(trainer_class):  # type: ignore[misc, unused-ignore]
+    class Distilling(trainer_class):  # type: ignore[misc, unused-ignore]  # a class of run time
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:

@@ -134,7 +134,7 @@ def _items_of(definition: Definition, family: Family) -> Iterator[Item]:
     task = definition.task
     assert isinstance(task, DatasetTask)
     if task.dataset.path is None:
-        rows, _ = load_hub_rows(task, offline=True)
+        rows, _ = load_hub_rows(task)
         folder = definition.folder
     else:
         path = definition.folder / task.dataset.path

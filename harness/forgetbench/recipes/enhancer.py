@@ -112,7 +112,7 @@ def _with_loss(network: Any) -> Any:
     """Make a network return its loss where the clean speech is given, as transformers' Trainer wants."""
     kind = type(network)
 
-    class WithLoss(kind):  # type: ignore[misc, valid-type, unused-ignore]
+    class WithLoss(kind):  # type: ignore[misc, valid-type, unused-ignore]  # a class of run time
         def forward(self, noisy: Any, clean: Any = None) -> Any:
             enhanced = super().forward(noisy)
             return enhanced if clean is None else {"loss": -si_sdr(enhanced, clean).mean()}

@@ -81,7 +81,7 @@ def penalised(trainer_class: Any, recipe: Recipe, model: Any, fisher: Mapping[st
         return trainer_class
     add = _full(model, recipe, fisher) if recipe.weights == "full" else _lora(model, recipe, fisher)
 
-    class Penalised(trainer_class):  # type: ignore[misc, unused-ignore]
+    class Penalised(trainer_class):  # type: ignore[misc, unused-ignore]  # a class of run time
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().training_step(*args, **kwargs)
             add()

@@ -170,7 +170,7 @@ def watch(trainer: Any, recipe: Recipe, *, progress: Progress, saved: Callable[[
     """
     from transformers import PrinterCallback, TrainerCallback
 
-    class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]  # transformers is untyped here
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             control.should_save = state.global_step in recipe.saved
             progress.advance(1)

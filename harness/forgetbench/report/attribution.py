@@ -59,7 +59,9 @@ def shown(effect: Effect, metric: str) -> str:
 def sentence(task: TaskAttribution) -> str:
     """Say which components the loss comes from, which of them interact, and on how many samples."""
     roles = {each.role: each for each in task.components}
-    if not task.lost_by:
+    if not task.lost_by and task.total.value <= 0:
+        said = "no component has lost"
+    elif not task.lost_by:
         said = "no component's part of the loss can be told from chance"
     else:
         names = " and ".join(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from forgetbench.report.markup import csv_text, latex, markdown
+from forgetbench.report.markup import csv_text, latex, markdown, markdown_row
 from forgetbench.report.paper_table import HEADERS, NUMBERS, PaperTable, cells, role_title
 from forgetbench.schema.comparison import Comparison, Row
 
@@ -24,10 +24,10 @@ FIGURES = (
 def to_markdown(table: PaperTable) -> str:
     """Return a Markdown table, its caption above and the decision below."""
     rule = ["---:" if header in NUMBERS else "---" for header in HEADERS]
-    lines = [markdown(table.caption), "", _line(HEADERS), _line(rule)]
+    lines = [markdown(table.caption), "", markdown_row(HEADERS), markdown_row(rule)]
     for role, rows in table.by_role():
-        lines.append(_line([f"**{role_title(role)}**", *[""] * (len(HEADERS) - 1)]))
-        lines += [_line([markdown(cell) for cell in cells(row)]) for row in rows]
+        lines.append(markdown_row([f"**{role_title(role)}**", *[""] * (len(HEADERS) - 1)]))
+        lines += [markdown_row([markdown(cell) for cell in cells(row)]) for row in rows]
     return "\n".join([*lines, "", f"**{markdown(table.summary)}**", ""])
 
 
@@ -78,10 +78,6 @@ FORMATS: Mapping[Format, Callable[[PaperTable], str]] = {
 def _tidy(comparison: Comparison) -> list[tuple[Row, str]]:
     rows = [(row, row.kind) for row in comparison.rows]
     return [*rows, *((row, "detail") for row in comparison.details)]
-
-
-def _line(texts: tuple[str, ...] | list[str]) -> str:
-    return f"| {' | '.join(texts)} |"
 
 
 def _row(texts: list[str]) -> str:

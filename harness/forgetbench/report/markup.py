@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from forgetbench.report.escape import plain
 
@@ -25,6 +26,11 @@ def markdown(text: str) -> str:
     """
     shown = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~$!])", r"\\\1", shown)
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """Return a row of a Markdown table, of cells that are Markdown."""
+    return f"| {' | '.join(cells)} |"
 
 
 def latex(text: str) -> str:

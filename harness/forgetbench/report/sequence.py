@@ -10,7 +10,7 @@ from rich.text import Text
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
 from forgetbench.report.layout import ruled_grid
-from forgetbench.report.markup import markdown
+from forgetbench.report.markup import markdown, markdown_row
 from forgetbench.schema.sequence import SequenceFigure, SequenceStage, SequenceTask, TaskSequence
 
 _UNSIGNED = frozenset({"ACC", "average error rate", "forgetting score"})
@@ -85,11 +85,7 @@ def _number(figure: SequenceFigure, value: float | None) -> str:
 
 
 def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield _line([markdown(header) for header in headers])
-    yield _line(["---"] * len(headers))
+    yield markdown_row([markdown(header) for header in headers])
+    yield markdown_row(["---"] * len(headers))
     for row in rows:
-        yield _line([markdown(cell) for cell in row])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        yield markdown_row([markdown(cell) for cell in row])

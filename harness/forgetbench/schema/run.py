@@ -109,7 +109,11 @@ class MetricValue(Document):
 
 
 class Diagnostics(Document):
-    """Rates of outputs that look broken; None where the task has no text output."""
+    """Rates of outputs that look broken; None where it cannot be told of the task's outputs.
+
+    An output in sound is empty where there is nothing to hear, and loops in what a recogniser hears of it;
+    whether it was cut off is not known.
+    """
 
     empty: float | None = None
     looping: float | None = None

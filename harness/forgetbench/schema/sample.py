@@ -25,6 +25,8 @@ class AudioFile(Document):
     n_samples: int
     n_channels: int = 1
     """Channels that the model returned, averaged to one."""
+    is_silent: bool | None = None
+    """There is nothing to hear; None where that was not noted."""
 
 
 class DivergenceSums(Document):
@@ -88,7 +90,10 @@ class RawPrediction(Document):
     more_texts: tuple[str, ...] = ()
     """The other answers, where several were drawn; ``n_tokens`` has all of them."""
     heard: str | None = None
-    """What the recogniser of a system made of a spoken request; None for a model that hears it itself."""
+    """What a recogniser made of speech: a system's of a spoken request, a task's of a spoken answer.
+
+    None for a model that hears a request itself; empty for an answer without a sound.
+    """
     as_text: str | None = None
     """The answer to the same request in writing."""
     phrases: tuple[tuple[float, float], ...] | None = None

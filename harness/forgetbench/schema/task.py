@@ -527,13 +527,13 @@ class SpokenTask(SpeechTask):
 class SpokenQuestion(SpokenTask, Generate):
     """A spoken question, and the answer compared with the reference."""
 
-    kind: Literal["spoken_question"]  # type: ignore[assignment]
+    kind: Literal["spoken_question"]  # type: ignore[assignment]  # a kind of its own
 
 
 class SpokenRefusal(SpokenTask, Refusal):
     """A spoken request, and the answer judged as that of :class:`Refusal`; judged by its written form."""
 
-    kind: Literal["spoken_refusal"]  # type: ignore[assignment]
+    kind: Literal["spoken_refusal"]  # type: ignore[assignment]  # a kind of its own
 
 
 WordClass = Literal["numbers", "names", "negations", "function_words"]

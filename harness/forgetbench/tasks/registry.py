@@ -145,5 +145,11 @@ def load_registry(include_paths: Sequence[Path] = ()) -> Registry:
     return Registry(found)
 
 
+def is_installed(path: Path) -> bool:
+    """Return whether a file is one that ships with forgetbench, or that an installed plug-in brings."""
+    folders = (builtin_root(), *map(plugin_folder, plugins("tasks")))
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)
+
+
 def _read_folder(folder: Path) -> list[Definition]:
     return [read_definition(path) for path in sorted(folder.rglob("*.yaml")) if "lm_eval" not in path.parts]

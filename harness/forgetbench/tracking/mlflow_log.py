@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from forgetbench.atomic import write_atomically
+from forgetbench.atomic import read_object, write_atomically
 from forgetbench.engine.interrupted import is_partial
 from forgetbench.engine.results import Result, read_result
 from forgetbench.engine.trajectories import training_of_run
@@ -168,7 +168,7 @@ def _sync_one(
     result: Path, tracking_uri: str | None, experiment: str | None, files: MakeFiles | None
 ) -> Synced:
     found = read_result(result)
-    pending = _read_json(result / PENDING)
+    pending = read_object(result / PENDING)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _usable(pending.get("tracking_uri"))
     name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or pending.get("experiment")
     if _is_logged(result, store.tracking_address(uri), Pair(found.base, found.checkpoint, found.comparison)):
@@ -276,7 +276,7 @@ def _log_cost(client: Any, run: Any, cost: Cost | None) -> None:
 
 def _is_logged(result_dir: Path, address: str, pair: Pair) -> bool:
     """Say whether this content with this cost is in this store, by what ``mlflow.json`` remembers."""
-    entries = _read_json(result_dir / LOGGED).get("logged", [])
+    entries = read_object(result_dir / LOGGED).get("logged", [])
     shown = store.without_password(address)
     return any(
         entry.get("content") == pair.content
@@ -296,17 +296,8 @@ def _remember(
         "cost_measured_at": pair.cost_measured_at,
         "runs": dict(run_ids),
     }
-    entries = _read_json(result_dir / LOGGED).get("logged", [])
+    entries = read_object(result_dir / LOGGED).get("logged", [])
     _write(result_dir / LOGGED, {"logged": [*entries, entry]})
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return what an own note holds; one that is missing or broken is as good as none."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
