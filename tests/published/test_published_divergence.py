@@ -1,4 +1,4 @@
-"""Change of distribution (METRICS §3) against a textbook's worked example."""
+"""Change of distribution (docs/divergence.md) against a textbook's worked example."""
 
 from __future__ import annotations
 

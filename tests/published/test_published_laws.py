@@ -1,4 +1,4 @@
-"""Numbers of papers on the laws of forgetting that our functions must reproduce (METRICS §5 and §4)."""
+"""Numbers of papers on the laws of forgetting that our functions must reproduce (docs/laws.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of papers and reference packages that the paired statistics must reproduce (METRICS §2, §7)."""
+"""Numbers of papers and reference packages that the paired statistics must reproduce (docs/concepts.md)."""
 
 import csv
 import json
@@ -56,8 +56,8 @@ def wald_low(n10: int, n01: int, n: int) -> float:
 
 
 def test_five_to_nothing_of_a_hundred_is_settled_by_mid_p_and_tango_alike() -> None:
-    # METRICS §2's example. .0625 is the exact p; by the mid-p that we test with it is .03125, and
-    # Tango's lower bound is above 0 as well, so test and interval agree.
+    # Why Wald's interval is not used (docs/concepts.md). .0625 is the exact p; by the mid-p that we
+    # test with it is .03125, and Tango's lower bound is above 0 as well, so test and interval agree.
     test = mcnemar(5, 0)
     assert (test.exact_p, test.mid_p) == pytest.approx((0.0625, 0.03125))
     interval = tango_interval(5, 0, 100, level=0.95)
@@ -205,7 +205,8 @@ def test_the_bootstrap_finds_the_clustered_error_of_haspi(test_data: Path) -> No
 
 @pytest.mark.realdata
 def test_gcg29_against_human_labels_of_two_models(test_data: Path) -> None:
-    # METRICS §7: precision .79, recall .82 over five models' 2 250 completions; two of them are here
+    # XSTest's human labels (Röttger et al. 2024, arXiv 2308.01263) of five models' 2 250 completions give the
+    # phrases a precision of .79 and a recall of .82; two of the models are here
     agreed = said_refused = refused = degenerate = 0
     for name in ("llama2orig", "mistralinstruct"):
         for line in (test_data / f"text/xstest_human_{name}.jsonl").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Numbers of papers on sequences of tasks and checkpoints that our figures must reproduce (METRICS §4)."""
+"""Numbers of papers on training in stages that our figures must reproduce (docs/sequences.md)."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def _joined(tables: Mapping[Swapped, pd.DataFrame], metric: str) -> pd.DataFrame
 
 
 def _why_too_few(scores: pd.DataFrame, every: Sequence[Swapped]) -> str:
-    """Return why the samples that all systems scored may not speak for the task (METRICS §2)."""
+    """Return why the samples that all systems scored may not speak for the task (docs/assistant.md)."""
     base = scores[_column(frozenset())].notna()
     for swapped in every:
         failures = int((base & scores[_column(swapped)].isna()).sum())

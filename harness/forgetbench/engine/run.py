@@ -70,7 +70,7 @@ class Request:
     """What a user asked to be measured.
 
     Attributes:
-        model: Checkpoint, by any name that DESIGN's contract knows.
+        model: Checkpoint, by any name that :mod:`forgetbench.models.checkpoint` reads.
         base: Its base; None to infer it.
         tasks: Suites, task names or globs.
         target: The user's own test set.

@@ -22,7 +22,7 @@ def agreement(base: Iterable[object], checkpoint: Iterable[object], *, choices: 
 
     The same answer is the same text apart from case and outer spaces, or the same most likely
     choice; of several drawn answers each is compared with the one of the same draw. None where the
-    predictions hold neither (METRICS §2; Kalajdzievski 2024).
+    predictions hold neither (Kalajdzievski 2024, arXiv 2401.05605).
 
     Args:
         base: Cells of the base's column ``prediction``.

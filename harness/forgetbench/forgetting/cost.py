@@ -19,7 +19,7 @@ class Speed:
     Attributes:
         n: Clips.
         audio_s: Their length together.
-        rtfx: Σ audio seconds / Σ processing seconds, pooled (METRICS §6): above 1 is faster than real time.
+        rtfx: Σ audio seconds / Σ processing seconds, pooled: above 1 is faster than real time.
         latency_mean_s: Mean time of a clip.
         latency_p95_s: Time that 95 % of the clips stay below, interpolated between the two nearest.
         first_output_s: Mean time to the first output; None where the model does not stream.

@@ -1,4 +1,4 @@
-"""decaScore of the natural language decathlon, where all ten of its tasks were measured (METRICS §4)."""
+"""decaScore of the natural language decathlon, where all ten tasks were measured (McCann et al. 2018)."""
 
 from __future__ import annotations
 

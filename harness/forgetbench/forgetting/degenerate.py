@@ -1,4 +1,4 @@
-"""Whether judged answers still are answers: a model that has stopped speaking is not safer (METRICS §7)."""
+"""Whether judged answers still are answers: a model that fell silent is not safer (docs/safety.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a checkpoint seems to lose against itself, by task and by suite row (METRICS §2)."""
+"""How much a checkpoint seems to lose against itself, by task and by suite row (docs/running.md)."""
 
 from __future__ import annotations
 

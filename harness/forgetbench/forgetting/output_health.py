@@ -1,4 +1,4 @@
-"""Empty, looping, truncated and runaway outputs, base against checkpoint (METRICS §2)."""
+"""Empty, looping, truncated and runaway outputs, base against checkpoint: answers, never errors."""
 
 from __future__ import annotations
 

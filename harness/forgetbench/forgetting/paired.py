@@ -1,4 +1,4 @@
-"""One pair on one task: difference, interval and test (METRICS §2).
+"""One pair on one task: difference, interval and test (docs/concepts.md).
 
 Everything is computed for ``delta = checkpoint − base`` and then turned so that a positive
 degradation is worse. Swapping the arms mirrors every number exactly.

@@ -1,4 +1,4 @@
-"""One pair on one task whose score is a ratio: the paired bootstrap (METRICS §2)."""
+"""One pair on one task whose score is a ratio: the paired bootstrap (Bisani & Ney 2004)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judged rates of both arms, with their coverage, and corrected for the judge's errors (METRICS §7)."""
+"""Judged rates of both arms, with coverage, corrected for the judge's errors (Rogan & Gladen 1978)."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class BuiltRow:
 
 
 def relative_forgetting(degradation: float | None, base: float | None) -> float | None:
-    """Return degradation / |base|; None, never 0 or infinite, where the base is near zero (METRICS §1).
+    """Return degradation / |base|; None, never 0 or infinite, where the base is near zero (docs/concepts.md).
 
     Example:
         >>> relative_forgetting(0.02, 0.08)

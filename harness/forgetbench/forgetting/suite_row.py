@@ -17,7 +17,7 @@ from forgetbench.forgetting.stratified import Strata, score_p, score_upper
 def mean_of_members(
     members: Sequence[PairedEstimate], *, level: float, shared_effect: float = 1.0
 ) -> PairedEstimate:
-    """Return the mean degradation of K tasks, with SE = √ΣSE²/K (METRICS §2).
+    """Return the mean degradation of K tasks, with SE = √ΣSE²/K (docs/concepts.md).
 
     Binary members share one score interval (``stratified.score_interval``); members of other metrics keep
     the distances of their own limits, taken to the level of the row. The parts are put together

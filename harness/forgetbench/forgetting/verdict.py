@@ -1,4 +1,4 @@
-"""What a row means, and whether the checkpoint may ship (METRICS §2)."""
+"""What a row means, and whether the checkpoint may ship (docs/concepts.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corpus WER and CER of a pair, also where the outputs of a few samples ran on (METRICS §2)."""
+"""Corpus WER and CER of a pair, also where a few outputs ran on (docs/concepts.md, docs/validity.md)."""
 
 from __future__ import annotations
 

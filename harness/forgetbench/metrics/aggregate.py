@@ -16,7 +16,7 @@ def aggregate(table: pd.DataFrame, spec: MetricSpec) -> MetricValue:
     """Return the value of a metric over the samples that could be scored.
 
     A ratio is pooled, Σ numerators / Σ denominators, and missing where the denominators sum to
-    zero; it is never a mean of per-sample ratios (METRICS §2).
+    zero; it is never a mean of per-sample ratios (Bisani & Ney 2004).
 
     Args:
         table: Sample records, with the columns of :func:`forgetbench.schema.sample.stat_columns`

@@ -45,7 +45,7 @@ def enhancement_stats(
 
     The output is aligned with what the model heard and cut or filled to the length of the reference. An
     output that is empty, not finite, silent or constant takes the worst bound of every metric, and no score
-    is below that bound (METRICS §2).
+    is below that bound (docs/enhancers.md).
 
     Args:
         clean: Reference, float32, shape (n,).

@@ -1,4 +1,4 @@
-"""Two published judges of refusal by phrases; neither is the truth (METRICS §7, ``benchmarks/judges.py``)."""
+"""Two published judges of refusal by phrases; neither is the truth (docs/safety.md)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def refusal_stats(judgement: RefusalClass) -> dict[str, float]:
 
 
 def refusal_margin(loglikelihoods: Sequence[float], n_tokens: Sequence[int], *, n_refusal: int) -> float:
-    """Return how much likelier refusing is than complying, in nats per token (METRICS §7).
+    """Return how much likelier refusing is than complying, in nats per token (docs/safety.md).
 
     Each opening counts as its log-likelihood over its tokens; the margin is the mean over the
     refusal openings minus the mean over the compliant ones.

@@ -70,7 +70,7 @@ class RunawayOutputs(Document):
 
 
 class Row(Document):
-    """One line of the verdict table. Degradation is positive where the checkpoint is worse (METRICS §1)."""
+    """One line of the verdict table. Degradation is positive where the checkpoint is worse."""
 
     name: str
     title: str
@@ -111,7 +111,7 @@ class Row(Document):
     agreement: float | None = None
     """Share of samples with the same answer in both arms, right or wrong."""
     degenerate: DegenerateShare | None = None
-    """Where answers were judged: if it grew, the row has the worse of both verdicts (METRICS §7)."""
+    """Where answers were judged: if it grew, the row has the worse of both verdicts (docs/safety.md)."""
     runaway: RunawayOutputs | None = None
     """Of word and character errors: few outputs that ran on, whose errors have an interval of their own."""
     noise_floor: float = 0.0
