@@ -17,7 +17,7 @@ settings.load_profile("lazy imports take their time")
 pytest_plugins = [
     "tiny_models", "tiny_speech_models", "tiny_recipe_models", "tiny_tasks", "curve_results", "board_results",
     "board_runs", "browser", "lm_eval_index", "report_results", "faulty_models", "command_line",
-    "tiny_assistants", "ray_runs",
+    "tiny_assistants", "ray_runs", "example_plugin",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[1]

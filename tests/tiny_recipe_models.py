@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,13 @@ def save_tiny_causal(folder: Path) -> Path:
     return folder
 
 
-def save_tiny_whisper(folder: Path, *, multilingual: bool = False, n_unused: int = 0) -> Path:
+def save_tiny_whisper(
+    folder: Path,
+    *,
+    multilingual: bool = False,
+    languages: Sequence[str] = ("en", "zh", "de"),
+    n_unused: int = 0,
+) -> Path:
     """``n_unused`` rows of the embedding have no token, as where timestamps are left out of the tokenizer."""
     import torch
     from tokenizers import pre_tokenizers
@@ -115,7 +122,7 @@ def save_tiny_whisper(folder: Path, *, multilingual: bool = False, n_unused: int
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = WhisperTokenizer(vocab={c: i for i, c in enumerate(alphabet)}, merges=[])
-    names = ["endoftext", "startoftranscript", "en", "zh", "de", "translate", "transcribe", "startoflm"]
+    names = ["endoftext", "startoftranscript", *languages, "translate", "transcribe", "startoflm"]
     names += ["startofprev", "nospeech", "notimestamps"]
     tokenizer.add_tokens([AddedToken(f"<|{name}|>", special=True) for name in names], special_tokens=True)
     start, end = tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|endoftext|>"])
@@ -141,6 +148,26 @@ def save_tiny_whisper(folder: Path, *, multilingual: bool = False, n_unused: int
     )
     model.save_pretrained(folder)
     WhisperProcessor(WhisperFeatureExtractor(), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def save_ct2(folder: Path, *, quantisation: str) -> Path:
+    """The transformers model is kept beside, in ``<folder>-transformers``."""
+    from ctranslate2.converters import TransformersConverter
+    from safetensors.numpy import load_file, save_file
+
+    source = save_tiny_whisper(folder.with_name(f"{folder.name}-transformers"), n_unused=1501)
+    rng, weights = np.random.default_rng(0), load_file(source / "model.safetensors")
+    # Arrays that happen to be equal, such as fresh norms, would be stored once.
+    noisy = {name: w + rng.normal(0, 0.1, w.shape).astype(np.float32) for name, w in weights.items()}
+    save_file(noisy, source / "model.safetensors", metadata={"format": "pt"})
+    settings = json.loads((source / "generation_config.json").read_text())
+    blank, end = 220, settings["eos_token_id"]
+    settings |= {"begin_suppress_tokens": [blank, end], "suppress_tokens": []}
+    (source / "generation_config.json").write_text(json.dumps(settings))
+    TransformersConverter(str(source), copy_files=["tokenizer.json"]).convert(
+        str(folder), quantization=quantisation
+    )
     return folder
 
 

@@ -219,6 +219,29 @@ def make_speecht5(folder: Path, *, tokenizer: Any = None) -> Path:
     return save_seq2seq(folder, SpeechT5ForSpeechToText(config), SpeechT5FeatureExtractor(), tokenizer)
 
 
+def make_vits(folder: Path, *, seed: int = 0) -> Path:
+    import torch
+    from transformers import VitsConfig, VitsModel, VitsTokenizer
+
+    torch.manual_seed(seed)
+    folder.mkdir(parents=True)
+    letters = ["<pad>", *"abcdefghijklmnopqrstuvwxyz '", "<unk>"]
+    (folder / "vocab.json").write_text(json.dumps({letter: i for i, letter in enumerate(letters)}))
+    tokenizer = VitsTokenizer(
+        str(folder / "vocab.json"), pad_token="<pad>", unk_token="<unk>", phonemize=False, is_uroman=False
+    )
+    config = VitsConfig(
+        vocab_size=len(letters), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16,
+        flow_size=16, spectrogram_bins=9, upsample_initial_channel=32, upsample_rates=[4, 4],
+        upsample_kernel_sizes=[8, 8], resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1]],
+        prior_encoder_num_flows=2, posterior_encoder_num_wavenet_layers=2, wavenet_dilation_rate=1,
+        depth_separable_num_layers=1, duration_predictor_num_flows=2,
+    )  # fmt: skip
+    VitsModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def make_qwen2_audio(folder: Path, *, template: bool = True) -> Path:
     """With a chat template as the instruction-tuned model, or without one as the pretrained one."""
     import torch

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, NamedTuple
 
 from rich.text import Text
@@ -20,6 +21,9 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```(\w*)\n(.*?)^```|(?<=\n\n)((?: {4}[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
+"""A fenced block, or one that is indented."""
+_TYPED = re.compile(r"(forgetbench|python|pip|cd|[A-Z]+=\S+) ")
 _INLINE = re.compile(r"`(forgetbench\s[^`]+)`")
 _SEPARATORS = re.compile(r"\s(?:&&|\|\||\||;|&)\s")
 
@@ -37,10 +41,17 @@ class Shown(NamedTuple):
         return words[1:]
 
 
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """Yield language and text of every code block; what is indented is ``sh`` if it begins with a command."""
+    for language, fenced, indented in CODE.findall(page.read_text(encoding="utf-8")):
+        is_typed = _TYPED.match(indented.strip())
+        yield ("sh" if is_typed else language), fenced or dedent(indented)
+
+
 def shown_in_blocks() -> Iterator[Shown]:
     """Yield every command line of a code block that calls forgetbench."""
     for page in PAGES:
-        for _, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        for _, block in blocks(page):
             for line in block.replace("\\\n", " ").splitlines():
                 for part in _SEPARATORS.split(re.sub(r"\s#\s.*", "", line)):
                     command = re.sub(r"^\$?\s*([A-Z_]+=\S*\s+)*", "", part.strip())

@@ -21,28 +21,8 @@ from forgetbench.models.load import load
 from forgetbench.models.pairing import resolve_pair
 from forgetbench.models.whisper import WhisperRecogniser
 from forgetbench.schema.run import LoadSettings
-from tiny_recipe_models import save_tiny_whisper
+from tiny_recipe_models import save_ct2
 from tiny_speech_models import speech_like
-
-
-def save_ct2(folder: Path, *, quantisation: str) -> Path:
-    """The transformers model is kept beside, in ``<folder>-transformers``."""
-    from ctranslate2.converters import TransformersConverter
-    from safetensors.numpy import load_file, save_file
-
-    source = save_tiny_whisper(folder.with_name(f"{folder.name}-transformers"), n_unused=1501)
-    rng, weights = np.random.default_rng(0), load_file(source / "model.safetensors")
-    # Arrays that happen to be equal, such as fresh norms, would be stored once.
-    noisy = {name: w + rng.normal(0, 0.1, w.shape).astype(np.float32) for name, w in weights.items()}
-    save_file(noisy, source / "model.safetensors", metadata={"format": "pt"})
-    settings = json.loads((source / "generation_config.json").read_text())
-    blank, end = 220, settings["eos_token_id"]
-    settings |= {"begin_suppress_tokens": [blank, end], "suppress_tokens": []}
-    (source / "generation_config.json").write_text(json.dumps(settings))
-    TransformersConverter(str(source), copy_files=["tokenizer.json"]).convert(
-        str(folder), quantization=quantisation
-    )
-    return folder
 
 
 @pytest.fixture(scope="module")

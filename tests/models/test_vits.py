@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from forgetbench.models.checkpoint import resolve
 from forgetbench.models.load import load
 from forgetbench.models.vits import VitsVoice
 from forgetbench.schema.run import LoadSettings
+from tiny_speech_models import make_vits
 from tiny_tasks import write_task
 
 SOURCE = '''
@@ -50,29 +50,6 @@ class Ears:
         return found[0] if found else "mumble"
 def ears(): return Ears()
 '''
-
-
-def make_vits(folder: Path, *, seed: int = 0) -> Path:
-    import torch
-    from transformers import VitsConfig, VitsModel, VitsTokenizer
-
-    torch.manual_seed(seed)
-    folder.mkdir(parents=True)
-    letters = ["<pad>", *"abcdefghijklmnopqrstuvwxyz '", "<unk>"]
-    (folder / "vocab.json").write_text(json.dumps({letter: i for i, letter in enumerate(letters)}))
-    tokenizer = VitsTokenizer(
-        str(folder / "vocab.json"), pad_token="<pad>", unk_token="<unk>", phonemize=False, is_uroman=False
-    )
-    config = VitsConfig(
-        vocab_size=len(letters), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16,
-        flow_size=16, spectrogram_bins=9, upsample_initial_channel=32, upsample_rates=[4, 4],
-        upsample_kernel_sizes=[8, 8], resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1]],
-        prior_encoder_num_flows=2, posterior_encoder_num_wavenet_layers=2, wavenet_dilation_rate=1,
-        depth_separable_num_layers=1, duration_predictor_num_flows=2,
-    )  # fmt: skip
-    VitsModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ BUILD_EPILOG = (
 )
 VERIFY_EPILOG = (
     "[bold]Examples[/bold]\n\n"
-    "forgetbench leaderboard verify my-lora.tar.gz --board assistant-mini --results results/\n\n"
-    "forgetbench leaderboard verify results/ --board assistant-mini --results results/ --record\n\n"
+    "forgetbench leaderboard verify my-lora.tar.gz --board assistant-mini --results board/results/\n\n"
+    "forgetbench leaderboard verify results/ --board assistant-mini --record\n\n"
     "Without the weights a forgery that is consistent cannot be seen: only --rerun rules it out."
 )
 SUBMIT_EPILOG = (
