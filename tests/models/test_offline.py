@@ -97,7 +97,7 @@ def test_weights_of_another_hash_than_the_hub_names_are_refused_and_deleted(
 def test_every_offline_switch_is_one_for_models_and_data(
     variable: str, attempts: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from forgetbench.data import hub as data
+    from forgetbench.engine import reach as data
     from forgetbench.models import hub as models
 
     assert data.is_offline is models.is_offline

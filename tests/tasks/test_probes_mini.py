@@ -63,6 +63,14 @@ def test_the_task_asks_for_the_label_of_its_set_in_an_unseen_voice(name: str) ->
     ]
 
 
+def test_noise_by_other_speakers_may_not_tell_who_speaks() -> None:
+    (definition,) = [d for d in load_registry() if d.task.name == "speaker_probe_mini"]
+    given = definition.task.model_dump(mode="json")
+    given["dataset"]["fields"]["cluster"] = "speaker"
+    with pytest.raises(ValueError, match="`cluster` is the label 'speaker'"):
+        Probe.model_validate(given)
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_every_voice_says_every_word_once(name: str) -> None:
     lines = (FOLDER / "text" / f"{SETS[name]}.txt").read_text(encoding="utf-8").splitlines()

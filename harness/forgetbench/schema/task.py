@@ -363,6 +363,16 @@ class Probe(SpeechTask):
     """Column, such as ``speaker``, of which the probe is asked about values that it was not fitted on; None
     for recordings that it was not fitted on."""
 
+    @model_validator(mode="after")
+    def _noise_does_not_tell_the_label(self) -> Probe:
+        fields = self.dataset.fields
+        if fields.cluster is not None and fields.cluster == fields.answer:
+            raise ValueError(
+                f"`cluster` is the label {fields.answer!r}: noise is made of other clusters' speech and "
+                "would tell it; leave `cluster` out"
+            )
+        return self
+
     @property
     def capability(self) -> Capability:
         """What the model must be able to do."""
