@@ -101,7 +101,11 @@ BEFORE: dict[str, list[str]] = {
 }
 """What the place takes for granted, as commands, which are not cut short."""
 PREPARING = [shlex.split(line) for lines in BEFORE.values() for line in lines]
-PYTHON = {page: [text for name, text in blocks(page) if name == "python"] for page in PAGES}
+FILE = re.compile(r"# (\S+/\S+)\n")
+"""How a block begins that is a file."""
+PYTHON = {
+    page: [text for name, text in blocks(page) if name == "python" and not FILE.match(text)] for page in PAGES
+}
 MODELS = re.compile(r"forgetbench (run|recipe run|sweep|selftest|curves) ")
 WITH_PLUGIN = ("docs/plugins.md", "examples/plugin/README.md")
 SHELL = re.compile(r"forgetbench |python |cd |echo |[A-Z]+=\S+ forgetbench ")
@@ -221,6 +225,10 @@ def test_the_commands_of_a_page_run_as_they_are_shown(
         assert SHELL.match(part), f"{place} shows `{part}`: execute it, or say in NOT_EXECUTED why not"
     folder = tmp_path / "page"
     lay_out(world, folder, lines)
+    for _, block in blocks(ROOT / place) if ROOT / place in PAGES else ():
+        if file := FILE.match(block):
+            (folder / file[1]).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file[1]).write_text(block)
     text = re.sub(r"seed-\d", "seed-*", " ".join(lines))
     named = re.findall(r"\bRESULT\b|results/[\w*-]+(?:/[0-9a-f]*…)+", text)
 
