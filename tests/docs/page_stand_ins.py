@@ -170,7 +170,7 @@ def lay_out(world: Path, folder: Path, lines: Iterable[str]) -> None:
 def name_newest_result(folder: Path, names: Iterable[str]) -> None:
     """Give the newest result the names that a page has for it: ``RESULT``, ``results/seed-*/…``."""
     found = sorted(folder.rglob("run.json"), key=lambda path: path.stat().st_mtime)
-    for name in names:
+    for name in names if found else ():
         own = [path for path in found if path.is_relative_to(folder / name.partition("/…")[0])]
         for number, made in enumerate(found if "*" in name else [(own or found)[-1]], start=1):
             path = folder / name.replace("*", str(number))
