@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import threading
 from collections.abc import Callable
@@ -13,10 +14,10 @@ import pytest
 
 Run = Callable[[list[str]], tuple[int, str]]
 """Runs a program by its words, in the working directory and environment of the shell."""
-ASK = r"""
+COMMANDS = r"""
 ask() {
-  { printf '%s\0' "$PWD" "$#" "$@"; env -0; printf '\0'; } >&3
-  local code; IFS= read -r code <&4; cat "$SAID"; return "$code"
+  { printf '%s\0' "$PWD" "$#" "$@"; env -0; printf '\0'; } >&"$ASK"
+  local code; IFS= read -r code <&"$ANSWER"; cat "$SAID"; return "$code"
 }
 forgetbench() { ask forgetbench "$@"; }
 python() { ask python "$@"; }
@@ -37,13 +38,11 @@ def type_lines(lines: list[str], *, folder: Path, run: Run) -> None:
     said = folder.parent / f"{folder.name}.said"
     asked, ask = os.pipe()
     answer, answered = os.pipe()
-    script = f"exec 3>&{ask} 4<&{answer}{ASK}" + "\n".join(lines)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAID", str(said))
-        shell = subprocess.Popen(
-            ["bash", "-c", script], cwd=folder, pass_fds=(ask, answer), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    script = f"ASK={ask} ANSWER={answer} SAID={shlex.quote(str(said))}\n{COMMANDS}" + "\n".join(lines)
+    shell = subprocess.Popen(
+        ["bash", "-c", script], cwd=folder, pass_fds=(ask, answer), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     os.close(ask)
     os.close(answer)
     output: list[str] = []

@@ -235,7 +235,7 @@ def _whisper_lora(folder: Path, base: Path, *, seed: int) -> None:
 
 
 def _clip(path: Path, number: int, *, duration_s: int = 1) -> dict[str, Any]:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.random.default_rng(number).normal(0, 0.1, duration_s * 16_000), 16_000)
     return {"audio": str(path), "text": f"turn the left side up by {number}"}
 

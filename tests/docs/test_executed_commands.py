@@ -163,7 +163,10 @@ def run(terminal: Terminal, hub: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         whole = words in PREPARING
         if words[0] == "python":
             monkeypatch.setattr(sys, "argv", words[1:])
-            runpy.run_path(words[1], run_name="__main__")
+            try:
+                runpy.run_path(words[1], run_name="__main__")
+            except SystemExit as end:
+                return (1, str(end)) if end.code else (0, "")
             return 0, ""
         ended = terminal(*words[1:])
         said = ended.out + ended.err
