@@ -102,14 +102,11 @@ def make_world(world: Path, hub: Path) -> None:
     for name in ("test.jsonl", "train.jsonl", "old.jsonl"):
         _lines(world / name, questions)
     clips = [_clip(world / "clips" / f"{i}.wav", i) for i in range(24)]
-    for name in (
-        "commands.jsonl",
-        "digits_en.jsonl",
-        "user.jsonl",
-        "english/train.jsonl",
-        "english/test.jsonl",
-    ):
-        _lines(world / name, clips)
+    for name in ("commands", "user", "english/train", "english/test"):
+        _lines(world / f"{name}.jsonl", clips)
+    digits = world / "free-spoken-digit-dataset" / "recordings"
+    for name in (ROOT / "examples" / "english-digits" / "recordings.txt").read_text().split():
+        _clip(digits / f"{name}.wav", 0)
     _lines(world / "mine.jsonl", [_clip(world / "clips" / "long.wav", 0, duration_s=5)] * 200)
     shutil.copy(world / "clips" / "long.wav", world / "me.wav")
     for name, low in {"speech": True, "others": False}.items():
