@@ -61,7 +61,7 @@ NOT_EXECUTED: dict[str, str] = {
     "for package in *.deb; do dpkg-deb --extract $package unpacked; done": "unpacks what was not downloaded",
     "python examples/voice-prompts/make_manifest.py unpacked": "reads what was not unpacked",
     "forgetbench run --model whisper-english --include-path examples/voice-prompts --tasks voice-prompts"
-    " --target english/test.jsonl --limit 40": "reads what was not unpacked",
+    " --target english/test.jsonl --batch-size 10": "reads what was not unpacked",
     "forgetbench leaderboard serve site/": ENDLESS,
     "forgetbench mlflow ui": ENDLESS,
     "forgetbench leaderboard publish site/ --to /var/www/board": "writes outside of the test's folder",
