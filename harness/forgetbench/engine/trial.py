@@ -90,13 +90,19 @@ def _try_lm_eval(definition: Definition, *, seed: int, trust_remote_code: bool) 
                 member, settings, offline=True, unsafe_code=True, trust_remote_code=trust_remote_code
             )  # a trial has no answers, so no code that a model wrote
         except DataError as error:
-            if isinstance(error.__cause__, ConnectionError):
+            if _is_unreachable(error.__cause__):
                 return _without_data(definition)
             raise
         n_available += planned.n_available or 0
         within = f"{member.task.name}/" if len(members) > 1 else ""
         samples += [replace(sample, id=f"{within}{sample.id}") for sample in planned.samples]
     return Trial(samples=tuple(samples), n_available=n_available)
+
+
+def _is_unreachable(cause: BaseException | None) -> bool:
+    """Tell whether the hub could not be asked; huggingface_hub 1.6 asks again with a client it has closed."""
+    closed = isinstance(cause, RuntimeError) and "client has been closed" in str(cause)
+    return closed or isinstance(cause, ConnectionError)
 
 
 def _without_data(definition: Definition) -> Trial:
