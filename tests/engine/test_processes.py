@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,15 @@ def test_closing_ends_the_processes_at_once() -> None:
     assert next(running) == (0, Outcome(value=4))
     running.close()
     assert time.monotonic() - started < 30
+
+
+def test_closing_leaves_no_thread_behind_that_an_ending_interpreter_would_race_with() -> None:
+    before = set(threading.enumerate())
+    running = over_processes([os.getpid, *[partial(time.sleep, 60)] * 5], processes=2)
+    next(running)
+    running.close()
+    assert set(threading.enumerate()) == before
+    assert active_children() == []
 
 
 def test_a_process_has_one_thread_for_algebra_and_leaves_ctrl_c_to_the_parent() -> None:

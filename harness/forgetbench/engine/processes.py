@@ -107,7 +107,7 @@ def _through_pool(
         if not finished:
             for process in list((pool._processes or {}).values()):
                 process.terminate()
-        pool.shutdown(wait=finished, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 def _submit(pool: ProcessPoolExecutor, call: Call[Any]) -> Future[Outcome] | None:
