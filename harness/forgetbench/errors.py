@@ -9,8 +9,6 @@ from typing import Any
 
 from forgetbench.redact import redact
 
-VALUE_ERROR = "Value error, "
-"""What pydantic puts before the words of a validator."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -26,8 +24,7 @@ class ForgetbenchError(Exception):
     exit_code = 1
 
     def __init__(self, thing: str, cause: str, way_out: str = "") -> None:
-        said = cause.removeprefix(VALUE_ERROR)
-        self.thing, self.cause, self.way_out = redact(thing), redact(said), redact(way_out)
+        self.thing, self.cause, self.way_out = redact(thing), redact(cause), redact(way_out)
         message = f"{self.thing}: {self.cause.rstrip('.')}."
         super().__init__(f"{message} {self.way_out}".strip())
 

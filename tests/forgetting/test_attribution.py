@@ -142,6 +142,18 @@ def test_of_a_rate_of_something_bad_more_is_a_loss() -> None:
     assert (found.total.value, found.share["lm"].value, found.interactions) == (1.0, 1.0, {})
 
 
+def test_no_interval_of_a_rate_goes_beyond_what_a_rate_can_do() -> None:
+    """All ten answers lost by both, and none by one alone: 100 points; the interaction can reach 200."""
+    right, wrong, both = np.ones(10), np.zeros(10), frozenset(("asr", "lm"))
+    either = dict.fromkeys(systems(("asr", "lm")), wrong) | {frozenset[str](): right}
+    together = dict.fromkeys(systems(("asr", "lm")), right) | {both: wrong}
+    assert split(together, ("asr", "lm")).total.ci_high == 1.0
+    lost_once = split(either, ("asr", "lm")).interactions[both]
+    assert lost_once.ci_low is not None and lost_once.ci_low < -1.0
+    lost_and_regained = split(either | {both: right}, ("asr", "lm")).interactions[both]
+    assert lost_and_regained.ci_low == -2.0
+
+
 def test_an_interval_does_not_collapse_where_nothing_flips() -> None:
     same = np.ones(50)
     found = split(dict.fromkeys(systems(("asr", "lm")), same), ("asr", "lm"))

@@ -279,12 +279,30 @@ def test_what_is_downloaded_is_not_called_embedded_and_each_set_of_suites_is_one
 
 def test_the_plan_adds_up_and_does_not_invent_times():
     lines = [
-        PlanLine("a", "general", 400, "1.2 points", 95.0, "", "embedded"),
+        PlanLine("a", "general", 400, "1.2 points", 95.0, "", ""),
         PlanLine("b", "safety", 100, "", None, "72 MB", ""),
     ]
     drawn = shown(plan_table(lines), 80)
     assert "2 tasks, 500 samples, about 2 min or more" in drawn
+    assert "Download" in drawn and "72 MB" in drawn
     assert max(len(line) for line in drawn.splitlines()) <= 80
+
+
+def test_the_plan_names_what_it_leaves_out_below_once_for_each_reason():
+    deaf, absent = "the checkpoint has no component that can transcribe", "its data is not here"
+    lines = [
+        PlanLine("everyday_hearing_loss_mini", "general", 0, "", None, "", deaf),
+        PlanLine("facts_mini", "general", 60, "9.1 points", 20.0, "", ""),
+        PlanLine("commands_babble_mini", "target", 0, "", None, "", deaf),
+        PlanLine("hellaswag", "general", 0, "", None, "", absent),
+    ]
+    drawn = shown(plan_table(lines), 80).splitlines()
+    below = drawn.index("Not measured")
+    assert [line.split()[0] for line in drawn[:below] if line.strip(" ─")] == ["Task", "facts_mini"]
+    assert " ".join(" ".join(drawn[below + 1 :]).split()).startswith(
+        f"everyday_hearing_loss_mini, commands_babble_mini: {deaf} hellaswag: {absent} "
+        "1 task, 60 samples, about 20 s."
+    )
 
 
 @given(st.text())

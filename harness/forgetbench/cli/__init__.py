@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from forgetbench.errors import VALUE_ERROR, ForgetbenchError, is_full
+from forgetbench.errors import ForgetbenchError, is_full
 from forgetbench.redact import redact
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 def _fail_usage(error: typer.TyperException) -> NoReturn:
     """Say what is wrong with the words of a command; a group without a command has printed its help."""
-    message = str(getattr(error, "format_message", lambda: error)()).strip().replace(VALUE_ERROR, "", 1)
+    said = str(getattr(error, "format_message", lambda: error)())
+    message = said.replace("Value error, ", "", 1).strip()  # typer's words before the choices
     if not message:
         sys.exit(2)
     context = getattr(error, "ctx", None)

@@ -307,7 +307,7 @@ def plan_lines(prepared: Prepared) -> list[PlanLine]:
                 ),
                 seconds=line.seconds,
                 download=line.download,
-                note=line.skipped,
+                skipped=line.skipped,
             )
         )
     return lines

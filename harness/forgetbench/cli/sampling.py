@@ -41,6 +41,7 @@ def _sampling(given: dict[str, str]) -> Sampling | None:
         return None
     from pydantic import ValidationError
 
+    from forgetbench.schema.invalid import first_invalid
     from forgetbench.schema.run import Sampling
 
     known = tuple(Sampling.model_fields)
@@ -64,9 +65,9 @@ def _sampling(given: dict[str, str]) -> Sampling | None:
     try:
         return Sampling.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise UsageError(f"--gen-kwargs {key}={first['input']}", first["msg"], "Correct the value.") from None
+        first = first_invalid(error)
+        thing = f"--gen-kwargs {first.key}={first.given}"
+        raise UsageError(thing, first.cause, "Correct the value.") from None
 
 
 def _switch(value: str | None) -> bool | None:

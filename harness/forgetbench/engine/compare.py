@@ -30,6 +30,7 @@ from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.forgetting.asked import count_differing
 from forgetbench.forgetting.join import join
 from forgetbench.forgetting.pairs import compare
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.number import LARGEST_MARGIN, SMALLEST_MARGIN
 from forgetbench.schema.run import Arm, RunDocument, SuiteRowInfo, TaskResult
 from forgetbench.schema.task import LmEval, Role
@@ -109,8 +110,8 @@ def _read_document(path: Path) -> RunDocument:
     try:
         return RunDocument.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise UsageError(f"{path}, key `{key}`", error.errors()[0]["msg"], "Give a run.json.") from None
+        first = first_invalid(error)
+        raise UsageError(f"{path}, key `{first.key}`", first.cause, "Give a run.json.") from None
 
 
 def _known() -> Known:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from forgetbench.data.scene import make_scene
 from forgetbench.errors import DataError, UsageError, did_you_mean
 from forgetbench.metrics.audiogram import STANDARD_AUDIOGRAMS
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.task import Condition, SpeechTask
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Selection
@@ -39,17 +40,17 @@ def make_condition(values: Mapping[str, str]) -> Condition:
 
 
 def _usage_error(thing: str, values: Mapping[str, str], error: ValidationError) -> UsageError:
-    first = error.errors()[0]
-    key = str(first["loc"][0]) if first["loc"] else ""
-    if not key:
-        return UsageError(thing, first["msg"], "See --condition in `forgetbench run --help`.")
+    first = first_invalid(error)
+    if not first.location:
+        return UsageError(thing, first.cause, "See --condition in `forgetbench run --help`.")
+    key = str(first.location[0])
     # One error for each type that the value could have had: together they name what is allowed.
     allowed = [value for each in error.errors() for value in re.findall(r"'([^']+)'", each["msg"])]
     if allowed:
         return UsageError(thing, f"{key} cannot be {values[key]!r}", _hint(values[key], allowed))
     return UsageError(
         thing,
-        f"{key} cannot be {values[key]!r}: {first['msg'].lower()}",
+        f"{key} cannot be {values[key]!r}: {first.cause.lower()}",
         "See --condition in `forgetbench run --help`.",
     )
 

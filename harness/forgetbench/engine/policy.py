@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from forgetbench.errors import UsageError
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.policy import Policy
 from forgetbench.tasks.strict_yaml import line_of, read_mapping
 
@@ -21,9 +22,6 @@ def read_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate(raw)
     except ValidationError as error:
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        location = [part for part in first["loc"] if part != "[key]"]
-        cause = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-        key = ".".join(map(str, location))
-        where = f"{path}, line {line_of(node, location)}, key `{key}`"
-        raise UsageError(where, cause, "See `forgetbench schema policy`.") from None
+        first = first_invalid(error)
+        where = f"{path}, line {line_of(node, first.location)}, key `{first.key}`"
+        raise UsageError(where, first.cause, "See `forgetbench schema policy`.") from None

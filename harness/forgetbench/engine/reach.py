@@ -8,16 +8,22 @@ from collections.abc import Sequence
 from forgetbench.data.hub import is_unfetched
 from forgetbench.errors import DataError
 from forgetbench.offline import HUB_TIMEOUT_S, hub_answers, is_offline
+from forgetbench.schema.task import LmEval, SuiteRow, Task
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import is_installed
 
 
 def fetch_command(definitions: Sequence[Definition]) -> str:
     """Return the command that fetches the data of tasks; a user's own files are named with it."""
-    names = ",".join(definition.task.name for definition in definitions)
+    names = ",".join(dict.fromkeys(_defined_name(definition.task) for definition in definitions))
     own = dict.fromkeys(d.source for d in definitions if not is_installed(d.source))
     included = (f"--include-path {shlex.quote(str(path))}" for path in own)
     return " ".join((f"forgetbench fetch --tasks {names}", *included))
+
+
+def _defined_name(task: Task | SuiteRow) -> str:
+    """Return the name in the file: of a member of an lm-eval group, which is GROUP.MEMBER, the group's."""
+    return task.name.removesuffix(f".{task.lm_eval}") if isinstance(task, LmEval) else task.name
 
 
 def missing_offline(definitions: Sequence[Definition]) -> DataError:

@@ -36,6 +36,7 @@ from forgetbench.engine.run import Request, compare_result, select_tasks
 from forgetbench.errors import DataError, TaskError, UsageError
 from forgetbench.forgetting.answers import parse
 from forgetbench.models.component import Checkpoint
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.run import Arm, RunDocument, TaskResult
 from forgetbench.schema.task import DEFINITION, Condition, LmEval, SuiteRow
 from forgetbench.tasks.definition import Definition
@@ -267,7 +268,7 @@ def _with(definition: Definition, key: str, value: str) -> Definition:
         check_fields(definition.source, changed.task)
     except ValidationError as error:
         raise UsageError(
-            f"--{key} {value}", error.errors()[0]["msg"].lower(), "See `forgetbench rescore --help`."
+            f"--{key} {value}", first_invalid(error).cause.lower(), "See `forgetbench rescore --help`."
         ) from None
     except TaskError as error:
         raise UsageError(

@@ -21,6 +21,7 @@ from forgetbench.forgetting.asked import HASHES
 from forgetbench.schema.attribution import Attribution
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.document import Document
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import Arm, RunDocument, SampleFile
 from forgetbench.schema.sample import SampleRecord, stat_columns
@@ -224,6 +225,5 @@ def _read(kind: type[D], path: Path) -> D:
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{path}, key `{key}`", first["msg"], "Run the same command again.") from None
+        first = first_invalid(error)
+        raise UsageError(f"{path}, key `{first.key}`", first.cause, "Run the same command again.") from None

@@ -12,6 +12,7 @@ from forgetbench.errors import UsageError
 from forgetbench.forgetting.curve import Trained, exposure_of, make_curve
 from forgetbench.models.training_record import steps_in_name
 from forgetbench.schema.curve import Curve, Training
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.run import RunDocument
 
 TRAINING = "training"
@@ -53,9 +54,9 @@ def read_curve(path: Path) -> Curve:
     except OSError as error:
         raise UsageError(str(path), error.strerror or "cannot be read", "Give a curve.json.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        thing = f"{path}, key `{'.'.join(map(str, first['loc']))}`"
-        raise UsageError(thing, first["msg"], "Give a curve.json of `forgetbench curves`.") from None
+        first = first_invalid(error)
+        thing = f"{path}, key `{first.key}`"
+        raise UsageError(thing, first.cause, "Give a curve.json of `forgetbench curves`.") from None
 
 
 def curve_of(

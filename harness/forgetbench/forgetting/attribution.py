@@ -82,8 +82,10 @@ def decompose(
     base = scores[frozenset()]
     lost = {swapped: sign * (base - found) for swapped, found in scores.items()}
 
-    def effect(contrast: FloatArray) -> Effect:
-        return _effect(contrast, binary=binary, level=level, clusters=clusters, units=units)
+    def effect(contrast: FloatArray, *, most: float = 1.0) -> Effect:
+        """Return an effect; of binary scores within ``most``, the sum of the positive coefficients."""
+        found = _effect(contrast, binary=binary, level=level, clusters=clusters, units=units)
+        return _within(found, most) if binary else found
 
     total = lost[frozenset(components)]
     alone = {name: lost[frozenset({name})] for name in components}
@@ -92,11 +94,18 @@ def decompose(
         alone={name: effect(contrast) for name, contrast in alone.items()},
         share={name: effect(_shapley(lost, name, components)) for name in components},
         interactions={
-            together: effect(_dividend(lost, together))
+            together: effect(_dividend(lost, together), most=2.0 ** (len(together) - 1))
             for together in systems(components)
             if len(together) > 1
         },
     )
+
+
+def _within(effect: Effect, most: float) -> Effect:
+    low, high = (
+        None if end is None else min(max(end, -most), most) for end in (effect.ci_low, effect.ci_high)
+    )
+    return effect.model_copy(update={"ci_low": low, "ci_high": high})
 
 
 def _shapley(lost: Mapping[Swapped, FloatArray], name: str, components: Sequence[str]) -> FloatArray:

@@ -21,7 +21,7 @@ class Scope:
 
     Attributes:
         suites: Suites of which nothing was measured: the standard ones, and those asked for.
-        lines: One sentence for each of them and for each skipped task.
+        lines: One sentence for each of them, and for each reason why tasks were skipped.
     """
 
     suites: tuple[str, ...]
@@ -51,7 +51,10 @@ def missing_scope(base: RunDocument, checkpoint: RunDocument, *, measured: Colle
     why = {suite: _why(suite, tasks, asked=suite in requested) for suite in suites}
     skipped = {task.name: task.reason for task in tasks if task.status == "skipped"}
     lines = [f"{suite} was NOT measured: {why[suite]}" for suite in suites]
-    lines += [f"{name} was NOT measured: skipped{_because(reason)}" for name, reason in skipped.items()]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        reasons.setdefault(reason, []).append(name)
+    lines += [f"{_were(names)} NOT measured: skipped{_because(reason)}" for reason, names in reasons.items()]
     return Scope(suites, tuple(lines))
 
 
@@ -77,6 +80,10 @@ def _why(suite: str, tasks: Sequence[TaskResult], *, asked: bool) -> str:
     if states:
         return "no task has a result"
     return "no task of it was run" if asked else "not asked for"
+
+
+def _were(names: Sequence[str]) -> str:
+    return f"{names[0]} was" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} were"
 
 
 def _because(reason: str) -> str:

@@ -12,6 +12,7 @@ from forgetbench.errors import UsageError
 from forgetbench.forgetting.gate import margin_of
 from forgetbench.forgetting.verdict import GATING
 from forgetbench.schema.board import Board
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.task import Role
 from forgetbench.tasks.registry import load_registry
 from forgetbench.tasks.strict_yaml import line_of, read_mapping
@@ -59,11 +60,9 @@ def read_board(named: str) -> Board:
     try:
         return Board.model_validate(raw)
     except ValidationError as error:
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        location = [part for part in first["loc"] if part != "[key]"]
-        cause = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-        where = f"{path}, line {line_of(node, location)}, key `{'.'.join(map(str, location))}`"
-        raise UsageError(where, cause, "See `forgetbench schema board`.") from None
+        first = first_invalid(error)
+        where = f"{path}, line {line_of(node, first.location)}, key `{first.key}`"
+        raise UsageError(where, first.cause, "See `forgetbench schema board`.") from None
 
 
 def columns_of(board: Board, include_paths: Sequence[Path] = ()) -> tuple[Column, ...]:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from forgetbench.errors import DataError
 from forgetbench.schema.document import Document
+from forgetbench.schema.invalid import first_invalid
 
 MAX_BYTES = 32_000_000
 LARGEST_VALUE = 1e100
@@ -37,9 +38,8 @@ def read_json(kind: type[D], path: Path) -> D:
         json.loads(content, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
         return kind.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}, key `{key}`", first["msg"], "Take it out, or mend it.") from None
+        first = first_invalid(error)
+        raise DataError(f"{path}, key `{first.key}`", first.cause, "Take it out, or mend it.") from None
     except (ValueError, RecursionError) as error:
         raise DataError(str(path), f"is no document ({error})", "Take it out, or mend it.") from None
     except OSError as error:

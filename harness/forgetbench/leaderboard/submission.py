@@ -24,6 +24,7 @@ from forgetbench.errors import UsageError
 from forgetbench.leaderboard.entries import SUBMISSION_FILE, entry_key
 from forgetbench.leaderboard.sample_files import row_digests
 from forgetbench.schema.board import Submission
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.run import RunDocument
 
 PUBLIC = ("training", "cost", "seconds", "peak_memory_mb")
@@ -101,9 +102,9 @@ def _submission(said: Mapping[str, Any], digests: Mapping[str, str]) -> Submissi
     try:
         return Submission.model_validate({**said, "row_digests": digests})
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{name}", first["msg"], "See `forgetbench schema submission`.") from None
+        first = first_invalid(error)
+        name = str(first.location[0]).replace("_", "-")
+        raise UsageError(f"--{name}", first.cause, "See `forgetbench schema submission`.") from None
 
 
 def _archive(files: Mapping[str, bytes], directory: Path) -> bytes:

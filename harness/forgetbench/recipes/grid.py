@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from forgetbench.errors import UsageError
 from forgetbench.models.hub import is_hub_id
 from forgetbench.recipes.make import check_no_code, is_own, make_recipe
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.recipe import Recipe
 from forgetbench.schema.sweep import Grid
 from forgetbench.tasks.strict_yaml import line_of, read_mapping
@@ -53,10 +54,9 @@ def read_grid(path: Path) -> Grid:
     try:
         grid = Grid.model_validate(mapping.content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        line = line_of(mapping.node, first["loc"])
-        raise UsageError(f"{path}, line {line}", f"{place}: {first['msg']}", "See docs/recipes.md.") from None
+        first = first_invalid(error)
+        thing = f"{path}, line {line_of(mapping.node, first.location)}, key `{first.key}`"
+        raise UsageError(thing, first.cause, "See docs/recipes.md.") from None
     if not grid.tasks and grid.target is None:
         raise UsageError(str(path), "measures nothing", "Give tasks or target.")
     folder = path.parent

@@ -15,6 +15,7 @@ from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.models.checkpoint import is_code
 from forgetbench.recipes.base import locate_base
 from forgetbench.redact import redact
+from forgetbench.schema.invalid import UNKNOWN, first_invalid
 from forgetbench.schema.recipe import Recipe
 from forgetbench.tasks.strict_yaml import read_mapping
 
@@ -189,14 +190,12 @@ def _validated(name: str, fields: Mapping[str, Any]) -> Recipe:
     try:
         recipe = Recipe.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            way_out = did_you_mean(place, Recipe.model_fields, "See: forgetbench recipe show NAME")
-            raise UsageError(f"recipe {name}", f"there is no field {place}", way_out) from None
-        raise UsageError(
-            f"recipe {name}", f"{place}: {first['msg']}", f"See `forgetbench recipe show {name}`."
-        ) from None
+        first = first_invalid(error)
+        show = f"See `forgetbench recipe show {name}`."
+        if first.kind == UNKNOWN:
+            way_out = did_you_mean(first.key, Recipe.model_fields, show)
+            raise UsageError(f"recipe {name}", f"there is no field {first.key}", way_out) from None
+        raise UsageError(f"recipe {name}", f"{first.key}: {first.cause}", show) from None
     if beyond := [step for step in _asked(recipe.save_steps) if step > recipe.steps]:
         cause = f"save_steps {beyond[0]} lies beyond the {recipe.steps} steps"
         raise UsageError(f"recipe {name}", cause, "Raise --steps.")

@@ -12,6 +12,7 @@ from forgetbench.errors import TaskError
 from forgetbench.metrics.judges import is_model_judge
 from forgetbench.metrics.word_classes import NORMALISER, WORD_CLASSES
 from forgetbench.plugins import Group, plugins
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.task import (
     DEFINITION,
     Asr,
@@ -65,19 +66,16 @@ def read_definition(path: Path) -> Definition:
 
 
 def _task_error(path: Path, node: Any, error: ValidationError) -> TaskError:
-    # A mistyped key is also a missing one: the unknown one is what its author can see.
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    named = [part for part in first["loc"] if not str(part).startswith(("literal[", "function-"))]
+    first = first_invalid(error)
+    named = [part for part in first.location if not str(part).startswith(("literal[", "function-"))]
     location = [part for part in named if part not in ("lm_eval", *_KINDS)] or named or ["kind"]
     key = ".".join(str(part) for part in location)
     line = line_of(node, location)
     cause = {
-        "extra_forbidden": "unknown key",
-        "missing": "missing key",
         "union_tag_not_found": "missing key `kind`",
         "union_tag_invalid": f"unknown kind; one of {', '.join(_KINDS)}",
-    }.get(first["type"], first["msg"])
-    is_lm_evals = first["type"] == "union_tag_not_found" and "task" in first["input"]
+    }.get(first.kind, first.cause)
+    is_lm_evals = first.kind == "union_tag_not_found" and "task" in first.given
     way_out = _ADOPT if is_lm_evals else "See `forgetbench schema task`."
     return TaskError(f"{path}, line {line}, key `{key}`", cause, way_out)
 
