@@ -32,15 +32,15 @@ ACCURACIES_OF_LM_EVAL = frozenset(
 """Metrics of lm-eval's that are 0, 1 or between: they spread at most as binary ones do."""
 
 SECONDS_PER_SAMPLE = {
-    "multiple_choice": 0.10,
-    "likelihood": 0.10,
-    "refusal_margin": 0.30,
-    "generate": 0.50,
-    "refusal": 0.90,
+    "multiple_choice": 0.06,
+    "likelihood": 0.08,
+    "refusal_margin": 0.18,
+    "generate": 0.30,
+    "refusal": 0.25,
     "lm_eval": 0.30,
     "asr": 0.40,
     "enhancement": 0.50,
-    "divergence": 1.00,
+    "divergence": 0.40,
     "speech_divergence": 0.50,
     "speech_translation": 0.40,
     "language_id": 0.20,
