@@ -579,6 +579,27 @@ def test_a_file_of_ones_own_is_a_recipe(tiny_causal: Path, pairs: Path, tmp_path
         make_recipe(str(file), save_steps=(2, 99))
 
 
+def test_paths_in_a_file_of_ones_own_start_at_its_folder(
+    tiny_causal: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (folder / "base").symlink_to(tiny_causal)
+    (folder / "mine.yaml").write_text(
+        "model: base\ndata: train.jsonl\noutput: out\nweights: full\nsteps: 2\nlearning_rate: 0.001\n"
+        "batch_size: 1\nreplay: {data: old.jsonl, share: 0.2}\nteacher: org/teacher\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    recipe = make_recipe("ours/mine.yaml", ewc_data="kept.jsonl")
+    assert recipe.replay is not None
+    assert (recipe.model, recipe.data, recipe.output) == ("ours/base", "ours/train.jsonl", "ours/out")
+    assert (recipe.replay.data, recipe.teacher, recipe.ewc_data) == (
+        "ours/old.jsonl",
+        "org/teacher",
+        "kept.jsonl",
+    )
+
+
 def test_an_enhancer_is_trained_and_each_checkpoint_is_an_onnx_file(manifest: Path, tmp_path: Path) -> None:
     import numpy as np
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from forgetbench.errors import UsageError
-from forgetbench.models.hub import is_hub_id
-from forgetbench.recipes.make import check_no_code, is_own, make_recipe
+from forgetbench.recipes.make import check_no_code, make_recipe
+from forgetbench.recipes.places import MIXED, PLACES, model_from, path_from, with_paths_from
 from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.recipe import Recipe
 from forgetbench.schema.sweep import Grid
@@ -33,7 +33,6 @@ _NAMED = (
     "weights",
 )
 """Fields that a method's name in curves, or its axis, shows."""
-_MIXED = ("safety", "replay")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +61,12 @@ def read_grid(path: Path) -> Grid:
     folder = path.parent
     return grid.model_copy(
         update={
-            "model": _model(grid.model, folder),
-            "data": _path(grid.data, folder),
-            "target": _path(grid.target, folder) if grid.target else None,
-            "include_paths": tuple(_path(name, folder) for name in grid.include_paths),
-            "common": _with_paths(grid.common, folder),
-            "grid": tuple(_with_paths(entry, folder) for entry in grid.grid),
+            "model": model_from(grid.model, folder),
+            "data": path_from(grid.data, folder),
+            "target": path_from(grid.target, folder) if grid.target else None,
+            "include_paths": tuple(path_from(name, folder) for name in grid.include_paths),
+            "common": with_paths_from(grid.common, folder),
+            "grid": tuple(with_paths_from(entry, folder) for entry in grid.grid),
         }
     )
 
@@ -153,7 +152,7 @@ def _axes(fields: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[Any]]]:
     for name, value in fields.items():
         if isinstance(value, list) and (name not in _LISTS or any(isinstance(item, list) for item in value)):
             yield name, value
-        elif isinstance(value, Mapping) and name in _MIXED:
+        elif isinstance(value, Mapping) and name in MIXED:
             yield from ((f"{name}.{inner}", part) for inner, part in value.items() if isinstance(part, list))
 
 
@@ -176,46 +175,12 @@ def _name(recipe: Recipe) -> str:
     return f"{label}{rank}-s{recipe.seed}"
 
 
-def _model(name: str, folder: Path) -> str:
-    return _path(name, folder) if not is_hub_id(name) or (folder / name).is_dir() else name
-
-
-def _path(name: str, folder: Path) -> str:
-    return name if name.startswith("~") else str(folder / name)
-
-
-def _recipe(name: str, folder: Path) -> str:
-    return _path(name, folder) if is_own(name) else name
-
-
-_PLACES: Mapping[str, Callable[[str, Path], str]] = {
-    "data": _path,
-    "ewc_data": _path,
-    "teacher": _model,
-    "recipe": _recipe,
-}
-"""Fields that say where something is, and how such a name starts at a folder."""
-
-
-def _with_paths(fields: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return fields with paths that start at the grid's folder, those in lists, too."""
-    return {name: _moved(name, value, folder) for name, value in fields.items()}
-
-
-def _moved(name: str, value: Any, folder: Path) -> Any:
-    if isinstance(value, list):
-        return [_moved(name, part, folder) for part in value]
-    if name in _MIXED and isinstance(value, Mapping):
-        return _with_paths(value, folder)
-    return _PLACES[name](value, folder) if name in _PLACES and isinstance(value, str) else value
-
-
 def _shown(name: str, value: Any, choices: Sequence[Any]) -> Any:
     """Return a value as curves call it; of paths, the shortest ends that tell them apart."""
     if isinstance(value, Mapping):
         others = [choice for choice in choices if isinstance(choice, Mapping)]
         return {key: _shown(key, part, [other.get(key) for other in others]) for key, part in value.items()}
-    if name not in _PLACES or not isinstance(value, str):
+    if name not in PLACES or not isinstance(value, str):
         return value
     paths = {Path(other).parts for other in choices if isinstance(other, str)} - {Path(value).parts}
     parts = Path(value).parts

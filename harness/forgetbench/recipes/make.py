@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.models.checkpoint import is_code
 from forgetbench.recipes.base import locate_base
+from forgetbench.recipes.places import is_own, with_paths_from
 from forgetbench.redact import redact
 from forgetbench.schema.invalid import UNKNOWN, first_invalid
 from forgetbench.schema.recipe import Recipe
@@ -53,7 +54,7 @@ def make_recipe(name: str, *, trust_remote_code: bool = False, **overrides: Any)
 
     Args:
         name: A recipe that comes with forgetbench, such as ``lora``: the model's family chooses its file. Or
-            a YAML file of one's own.
+            a YAML file of one's own, whose paths start at its folder.
         trust_remote_code: A file of one's own may name Python code, as a teacher or reward.
         overrides: Fields of ``Recipe``; None leaves the default. ``model``, ``data`` and ``output`` are
             needed unless a file of one's own has them.
@@ -67,6 +68,8 @@ def make_recipe(name: str, *, trust_remote_code: bool = False, **overrides: Any)
     fields = read_mapping(own, what="recipe", error=UsageError).content if own else {}
     if own and not trust_remote_code:
         check_no_code(str(own), fields)
+    if own:
+        fields = with_paths_from(fields, own.parent)
     model = given.get("model", fields.get("model"))
     if model is None:
         raise UsageError(f"recipe {name}", "needs a model", "Give --model.")
@@ -87,11 +90,6 @@ def make_recipe(name: str, *, trust_remote_code: bool = False, **overrides: Any)
             "See `forgetbench recipe ls`.",
         )
     return _validated(name, fields)
-
-
-def is_own(name: str) -> bool:
-    """Say whether a recipe's name is of a file of one's own."""
-    return name.endswith((".yaml", ".yml"))
 
 
 def command_of(recipe: Recipe) -> str:
@@ -191,7 +189,7 @@ def _validated(name: str, fields: Mapping[str, Any]) -> Recipe:
         recipe = Recipe.model_validate(fields)
     except ValidationError as error:
         first = first_invalid(error)
-        show = f"See `forgetbench recipe show {name}`."
+        show = f"See `forgetbench {'schema recipe' if is_own(name) else f'recipe show {name}'}`."
         if first.kind == UNKNOWN:
             way_out = did_you_mean(first.key, Recipe.model_fields, show)
             raise UsageError(f"recipe {name}", f"there is no field {first.key}", way_out) from None
