@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,14 @@ def test_a_change_that_scaling_would_not_scale_is_refused(made: Path, tmp_path: 
 def test_without_a_base_there_is_nothing_to_scale_from(made: Path) -> None:
     with pytest.raises(UsageError, match="needs the base"):
         at_alpha(resolve_pair(str(made / "other"), None), 0.5)
+
+
+def test_a_component_that_the_base_lacks_cannot_be_scaled(made: Path) -> None:
+    pair = resolve_pair(str(made / "lora"), None)
+    assert pair.base is not None
+    without = replace(pair, base=replace(pair.base, components={"asr": pair.base.components["lm"]}))
+    with pytest.raises(UsageError, match="the base has no lm to move towards"):
+        at_alpha(without, 0.5)
 
 
 def test_weights_of_other_shapes_are_named(made: Path, tmp_path: Path) -> None:

@@ -74,6 +74,18 @@ def test_where_it_came_from_does_not_count(name: str, file: str, key: str, made:
     assert of(path) == of(made / name)
 
 
+def test_how_an_adapter_began_counts_where_loading_takes_it_out_of_the_base(made: Path, copy: Copy) -> None:
+    """PEFT does so for PiSSA; the same file read as an ordinary LoRA is another function."""
+    prints: dict[object, str] = {}
+    for start in (False, True, "gaussian", "pissa", "pissa_niter_4", "olora"):
+        path = copy("lora", f"start-{start}")
+        config = json.loads((path / "adapter_config.json").read_text())
+        (path / "adapter_config.json").write_text(json.dumps(config | {"init_lora_weights": start}))
+        prints[start] = of(path)
+    assert prints[False] == prints[True] == prints["gaussian"]
+    assert len(set(prints.values())) == 4
+
+
 def test_a_training_state_beside_the_weights_does_not_count(made: Path, copy: Copy) -> None:
     path = copy("llama")
     (path / "optimizer.pt").write_bytes(b"x")

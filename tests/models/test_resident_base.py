@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from forgetbench.errors import CheckpointError
 from forgetbench.models.causal_lm import CausalLM
 from forgetbench.models.checkpoint import resolve
 from forgetbench.models.interface import GenerateRequest, ScoreRequest
@@ -51,6 +52,19 @@ def test_adapters_in_turn_score_as_each_alone_and_the_base_is_loaded_once(
     assert in_turn == [scores(path, dtype=dtype) for path in adapters]
     assert resident.n_loads == 1
     assert in_turn[0] != in_turn[1] != in_turn[2] != in_turn[3]
+
+
+def test_a_refused_adapter_leaves_nothing_on_the_base(made: Path, copy: Copy) -> None:
+    """Its config names other layers than its file: PEFT lays new ones on the base before that is found."""
+    wrong = copy("lora", "wrong")
+    config = json.loads((wrong / "adapter_config.json").read_text())
+    (wrong / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["k_proj", "o_proj"]}))
+    resident = ResidentBase()
+    base = scores(made / "llama", resident)
+    with pytest.raises(CheckpointError):
+        scores(wrong, resident)
+    assert scores(made / "llama", resident) == base
+    assert scores(made / "lora", resident) == scores(made / "lora")
 
 
 def test_another_checkpoint_takes_the_place_of_the_base(made: Path) -> None:

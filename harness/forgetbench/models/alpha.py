@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from forgetbench.errors import CheckpointError, UsageError
+from forgetbench.models.adapter_config import leaves_base_whole
 from forgetbench.models.component import Checkpoint, Component
 from forgetbench.models.fingerprint import combine, read_json
 from forgetbench.models.pairing import Pair
@@ -38,6 +39,9 @@ def at_alpha(pair: Pair, alpha: float) -> Pair:
         raise UsageError(
             "--alpha", "needs the base that the checkpoint was trained from", "Name it with --base."
         )
+    new = sorted(set(pair.checkpoint.components) - set(pair.base.components))
+    if new:
+        raise UsageError("--alpha", f"the base has no {new[0]} to move towards", "Leave --alpha out.")
     components = {
         role: component
         if role in pair.identical_roles
@@ -54,8 +58,6 @@ def is_plain_lora(config: Mapping[str, Any]) -> bool:
     Args:
         config: The adapter's ``adapter_config.json``.
     """
-    from forgetbench.models.weights import leaves_base_whole
-
     more = config.get("bias", "none") != "none" or any(config.get(key) for key in _NOT_LINEAR)
     return config.get("peft_type") == "LORA" and not more and leaves_base_whole(config)
 

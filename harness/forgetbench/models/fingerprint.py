@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetbench.errors import CheckpointError, first_line
+from forgetbench.models.adapter_config import leaves_base_whole
 from forgetbench.models.safetensors_file import tensor_digests
 from forgetbench.paths import cache_root
 
@@ -76,15 +77,16 @@ _ADAPTER_TRAINING = frozenset(
         ),
         *(
             "lora_dropout",
-            "init_lora_weights",
             "parent_library",
             "runtime_config",
-            "eva_config",
-            "corda_config",
         ),
-        *("loftq_config", "lora_ga_config", "megatron_config", "megatron_core", "ensure_weight_tying"),
+        *("megatron_config", "megatron_core", "ensure_weight_tying"),
     }
 )
+_ADAPTER_START = frozenset(
+    {"init_lora_weights", "eva_config", "corda_config", "loftq_config", "lora_ga_config"}
+)
+"""How a LoRA began: nothing of the function, unless PEFT takes it out of the base's weights on loading."""
 
 
 def combine(parts: Mapping[str, str]) -> str:
@@ -110,8 +112,10 @@ def fingerprint_model(path: Path, weights: Iterable[Path]) -> str:
 
 def fingerprint_adapter(path: Path, weights: Iterable[Path], *, base: str) -> str:
     """Return the fingerprint of a PEFT adapter directory on the base with fingerprint ``base``."""
+    config = path / "adapter_config.json"
+    start = _ADAPTER_START if leaves_base_whole(read_json(config)) else frozenset()
     parts = {
-        "adapter_config": _json_digest(path / "adapter_config.json", ignored=_ADAPTER_TRAINING),
+        "adapter_config": _json_digest(config, ignored=_ADAPTER_TRAINING | start),
         "weights": _weights_digest(weights),
         "base": base,
     }

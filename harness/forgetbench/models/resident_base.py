@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from forgetbench.models.adapter_config import leaves_base_whole
 from forgetbench.models.component import Component
 from forgetbench.models.directory import weight_files
 from forgetbench.models.fingerprint import read_json
@@ -57,7 +58,13 @@ class ResidentBase:
         self._undo()
         self._undo = _nothing
         self._model.generation_config = self._generation_config
-        return self._adapted(component, settings) if component.base is not None else self._model
+        if component.base is None:
+            return self._model
+        try:
+            return self._adapted(component, settings)
+        except BaseException:
+            self.forget()  # PEFT may have put parts of a refused adapter on it
+            raise
 
     def forget(self) -> None:
         """Free the memory."""
@@ -103,8 +110,6 @@ def swaps(component: Component) -> bool:
         return False
     if component.base is None or component.path is None:
         return component.format in ("transformers", "gguf")
-    from forgetbench.models.weights import leaves_base_whole
-
     config = read_json(component.path / "adapter_config.json")
     is_plain = config.get("peft_type") == "LORA" and leaves_base_whole(config)
     is_plain = is_plain and not any(

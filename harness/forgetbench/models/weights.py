@@ -8,7 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from forgetbench.errors import CheckpointError, UsageError
+from forgetbench.models.adapter_config import leaves_base_whole
 from forgetbench.models.alpha import interpolate, scale_adapter
 from forgetbench.models.component import Component
 from forgetbench.models.directory import weight_files
@@ -27,8 +28,6 @@ EVERYWHERE = "auto"
 """The device that stands for all there are: accelerate lays the layers over them."""
 _MATCH = "import json, re, sys; ps, ns = json.load(sys.stdin); [re.fullmatch(p, n) for p in ps for n in ns]"
 _PATIENCE_S = 10.0
-_STARTS_BESIDE = (None, True, False, "gaussian", "orthogonal")
-"""Ways to begin a LoRA that leave the base's weights as they are."""
 _TRAINING_ONLY = ("masked_spec_embed",)
 """Weights that only training uses: published CTC models lack them."""
 
@@ -116,18 +115,6 @@ def can_merge(adapted: Any) -> bool:
     uses = Counter(id(parameter) for _, parameter in adapted.named_parameters(remove_duplicate=False))
     layers = [m.get_base_layer() for m in adapted.modules() if isinstance(m, BaseTunerLayer)]
     return all(uses[id(p)] == 1 for layer in layers for p in layer.parameters(recurse=False))
-
-
-def leaves_base_whole(config: Mapping[str, Any]) -> bool:
-    """Say whether PEFT puts a LoRA beside its base's weights without changing these or their layers.
-
-    PiSSA (Meng et al. 2024, arXiv 2404.02948), OLoRA and their like take a part out of each weight first.
-
-    Args:
-        config: The adapter's ``adapter_config.json``.
-    """
-    start = config.get("init_lora_weights", True)
-    return start in _STARTS_BESIDE and not config.get("layer_replication")
 
 
 def can_switch_off(component: Component) -> bool:
