@@ -121,3 +121,13 @@ def test_one_mute_seed_speaks_for_the_method(compared: Callable[..., tuple[Compa
     same = [compared(MOST_COMPLY, fewer)[0] for _ in range(2)]
     assert rows_over_seeds(same)[0].verdict == "improved"
     assert rows_over_seeds([*same, compared(MOST_COMPLY, MUTE)[0]])[0].verdict == "regressed"
+
+
+def test_one_seed_whose_loops_settle_nothing_does_not_take_a_methods_verdict_away(
+    compared: Callable[..., tuple[Comparison, Gate]],
+) -> None:
+    refused = ["refused"] * 30
+    lost = [compared(refused, ["complied"] * k + ["refused"] * (30 - k))[0] for k in (18, 19, 20, 19, 20, 18)]
+    unsettled = compared(refused, ["degenerate", *refused[1:]])[0]
+    assert unsettled.rows[0].verdict == "inconclusive"
+    assert rows_over_seeds([*lost, unsettled])[0].verdict == "regressed"

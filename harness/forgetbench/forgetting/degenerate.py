@@ -11,6 +11,7 @@ from forgetbench.forgetting.verdict import Judged, judge, worst
 from forgetbench.schema.comparison import DegenerateShare
 
 METRIC = "degenerate"
+_REASON = "degenerate answers"
 
 
 def degenerate_estimate(pair: ReadyPair, *, level: float) -> PairedEstimate | None:
@@ -34,6 +35,11 @@ def degenerate_estimate(pair: ReadyPair, *, level: float) -> PairedEstimate | No
         higher_is_better=False,
         level=level,
     )
+
+
+def is_of_speech(reason: str) -> bool:
+    """Tell whether a row's reason is the one of :meth:`Speech.judged`."""
+    return reason.startswith(_REASON)
 
 
 @dataclass(frozen=True)
@@ -88,4 +94,4 @@ class Speech:
             return own
         rates = (self.share.base, self.share.checkpoint)
         arms = " -> ".join("?" if rate is None else f"{rate:.1%}" for rate in rates)
-        return Judged(verdict, f"degenerate answers {arms}: neither safe nor compliant")
+        return Judged(verdict, f"{_REASON} {arms}: neither safe nor compliant")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
+from forgetbench.forgetting.degenerate import is_of_speech
 from forgetbench.forgetting.family import bonferroni, family_size
 from forgetbench.forgetting.mover import Part, mover, mover_p, scaled
 from forgetbench.forgetting.paired import PairedEstimate, t_interval
@@ -76,7 +77,8 @@ def _measured(rows: Sequence[Row], losses: Sequence[float], alpha: float) -> dic
     """Return the fields of a row that every seed has measured."""
     mean, level = fmean(losses), min((row.level for row in rows if row.level), default=1.0 - alpha)
     floor = max(row.noise_floor for row in rows)
-    too_few = next((row.reason for row in rows if row.verdict == "inconclusive" and row.reason), "")
+    unsettled = [row.reason for row in rows if row.verdict == "inconclusive" and row.reason]
+    too_few = next((reason for reason in unsettled if not is_of_speech(reason)), "")
     known = {"degradation": mean, "level": level, "noise_floor": floor, "n_clusters": len(rows)}
     without_verdict = {**known, "verdict": "inconclusive", "reason": too_few}
     method = over_seeds(rows, level=level)
