@@ -161,6 +161,17 @@ def test_an_interval_does_not_collapse_where_nothing_flips() -> None:
     assert found.share["asr"].ci_low is not None and found.share["asr"].ci_low < -0.01
 
 
+def test_a_few_clusters_are_not_made_enough_by_what_is_added() -> None:
+    """Eight passages are fewer than ten, also with the two answers that keep an interval from collapsing."""
+    lost = np.repeat([1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], 30)
+    scores = {frozenset[str](): np.ones(240), frozenset({"lm"}): 1.0 - lost}
+    of_eight = split(scores, ("lm",), clusters=[f"passage {i // 30}" for i in range(240)])
+    assert of_eight == split(scores, ("lm",))
+    of_twelve = split(scores, ("lm",), clusters=[f"passage {i // 20}" for i in range(240)]).total
+    assert of_twelve.ci_high is not None and of_eight.total.ci_high is not None
+    assert of_twelve.ci_high > of_eight.total.ci_high
+
+
 @pytest.mark.parametrize("n", [30, 72])
 def test_the_interval_of_a_share_covers(n: int) -> None:
     """By simulation: 95 % within two standard errors of 1 000 draws, and not by being endless."""

@@ -9,7 +9,7 @@ import pytest
 
 from forgetbench.forgetting.gate import Gate, gate, with_margins
 from forgetbench.schema.comparison import Comparison, GroupFamily, GroupRow, Row
-from forgetbench.schema.cost import ClipTime, ComponentCost, Cost
+from forgetbench.schema.cost import ClipTime, ComponentCost, Cost, TurnTime
 from forgetbench.schema.policy import Margins, Policy
 from forgetbench.schema.run import ComponentInfo, RunDocument, SuiteRowInfo, TaskResult
 
@@ -211,7 +211,7 @@ def test_margins_go_by_task_then_suite_then_role(
 
 def costly(run: RunDocument, parameters: int, seconds: float, memory: int) -> RunDocument:
     info = ComponentInfo(
-        role="asr", source="m", format="transformers", architecture="W", fingerprint="f",
+        role="asr", source="m", format="transformers", architecture="W", fingerprint=f"f{parameters}",
         capabilities=("transcribe",), parameters=parameters, bytes=4 * parameters,
     )  # fmt: skip
     clips = [ClipTime(clip=str(i), audio_s=2, seconds=seconds * (1 + 0.01 * i)) for i in range(10)]
@@ -254,3 +254,43 @@ def test_a_cost_that_was_not_measured_is_inconclusive(make_run: Callable[..., Ru
     policy = Policy.model_validate({"cost": {"latency": 1.1}})
     (found,) = cost_findings(make_run("base"), make_run("checkpoint"), policy.cost)
     assert (found.outcome, "--cost" in found.reason) == ("inconclusive", True)
+
+
+def test_a_component_that_is_the_same_in_both_arms_needs_no_measurement(
+    make_run: Callable[..., RunDocument],
+) -> None:
+    from forgetbench.forgetting.gate_cost import cost_findings
+
+    base, checkpoint = (costly(make_run(arm), 100, 1.0, 50) for arm in ("base", "checkpoint"))
+    untimed = Cost(measured_at="now", processors=1, components=(ComponentCost(role="asr"),))
+    checkpoint = checkpoint.model_copy(update={"measured": {"cost": untimed.model_dump(mode="json")}})
+    limits = Policy.model_validate({"cost": {"latency": 1.1, "peak_memory": 1.1}}).cost
+    assert list(cost_findings(base, checkpoint, limits)) == []
+
+
+@pytest.mark.parametrize(("slower", "outcomes"), [(1.0, []), (2.0, ["fails"])])
+def test_a_language_models_latency_is_its_part_of_a_spoken_turn(
+    make_run: Callable[..., RunDocument], slower: float, outcomes: list[str]
+) -> None:
+    from forgetbench.forgetting.gate_cost import cost_findings
+
+    def spoken(arm: str, seconds: float) -> RunDocument:
+        info = ComponentInfo(
+            role="lm", source="m", format="transformers", architecture="L", fingerprint=arm,
+            capabilities=("generate",), parameters=1, bytes=4,
+        )  # fmt: skip
+        turns = tuple(
+            TurnTime(clip=str(i), audio_s=2, seconds={"asr": 9.0, "lm": seconds * (1 + 0.01 * i)})
+            for i in range(10)
+        )
+        parts = (ComponentCost(role="lm", not_measured="only hearing is timed"),)
+        cost = Cost(measured_at="now", processors=1, components=parts, turns=turns)
+        run = make_run(arm)
+        checkpoint = run.checkpoint.model_copy(update={"components": (info,)})
+        return run.model_copy(
+            update={"checkpoint": checkpoint, "measured": {"cost": cost.model_dump(mode="json")}}
+        )
+
+    limits = Policy.model_validate({"cost": {"latency": 1.1}}).cost
+    found = list(cost_findings(spoken("base", 1.0), spoken("checkpoint", slower), limits))
+    assert [finding.outcome for finding in found] == outcomes

@@ -74,6 +74,11 @@ def test_a_missing_score_makes_its_figure_missing(
     assert figure(holed) is None
 
 
+def test_a_relative_drop_from_below_zero_is_missing_and_has_no_turned_sign() -> None:
+    assert final_relative_drop([[-2.0], [-3.0]]) is None
+    assert luo_fg([[4.0, -2.0], [3.0, -1.0]]) is None
+
+
 def test_a_relative_drop_from_zero_is_missing_and_never_infinite() -> None:
     assert luo_fg([[0.0, 0.5], [0.0, 0.4]]) is None
 

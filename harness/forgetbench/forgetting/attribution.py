@@ -24,7 +24,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from forgetbench.forgetting.paired import paired_mean
+from forgetbench.forgetting.paired import paired_mean, sampling_units
 from forgetbench.schema.attribution import Effect
 
 FloatArray = NDArray[np.float64]
@@ -138,7 +138,8 @@ def _effect(
     """
     value = float(contrast.mean()) + 0.0
     ids = list(units) if units is not None else [str(i) for i in range(len(contrast))]
-    groups = list(clusters) if clusters is not None and any(clusters) else None
+    clustered = sampling_units(len(contrast), clusters=clusters, units=units).n_clusters is not None
+    groups = list(clusters) if clusters is not None and clustered else None
     if binary:
         contrast = np.append(contrast, [1.0, -1.0])
         ids += ["an answer lost", "an answer gained"]

@@ -23,8 +23,11 @@ def mean(values: Scores) -> Score:
 
 
 def relative_drop(base: Score, score: Score) -> Score:
-    """Return (base − score)/base in %, None where a score is missing or the base is zero."""
-    if base is None or score is None or abs(base) <= NEAR_ZERO:
+    """Return (base − score)/base in %, None where a score is missing or the base is not above zero.
+
+    Of a decibel or another score that can be negative, a share of it means nothing.
+    """
+    if base is None or score is None or base <= NEAR_ZERO:
         return None
     return 100 * (base - score) / base
 

@@ -170,7 +170,7 @@ def _relative(tasks: Tasks, trained_on: Sequence[str]) -> Iterator[SequenceFigur
         if not elements:
             continue
         more = all(task.higher_is_better for task in elements)
-        reason = _missing(elements) or "a score of the base is zero"
+        reason = _missing(elements) or "a score of the base is not above zero"
         if not more:
             reason = "less is better in some of the tasks"
         for name, figure in (("FG", luo_fg), ("final relative drop", final_relative_drop)):
