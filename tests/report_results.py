@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forgetbench.engine.results import COMPARISON_FILE, RUN_FILE, sample_table, write_document, write_samples
-from forgetbench.engine.run import compare_result
+from forgetbench.engine.results import (
+    COMPARISON_FILE,
+    RUN_FILE,
+    compare_result,
+    sample_table,
+    write_document,
+    write_samples,
+)
 from forgetbench.schema.metric import MetricSpec
 from forgetbench.schema.run import (
     Arm,

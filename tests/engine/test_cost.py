@@ -15,8 +15,8 @@ from forgetbench.engine.forecast import forecast
 from forgetbench.engine.plan import make_plan
 from forgetbench.engine.progress import Silent
 from forgetbench.engine.prompting import Prompting
-from forgetbench.engine.results import Result
-from forgetbench.engine.run import Prepared, Request, compare_result, evaluate, prepare
+from forgetbench.engine.results import Result, compare_result
+from forgetbench.engine.run import Prepared, Request, evaluate, prepare
 from forgetbench.forgetting.cost import speed, time_ratio
 from forgetbench.models.checkpoint import resolve
 from forgetbench.models.component import Checkpoint, Component

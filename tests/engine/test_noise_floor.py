@@ -16,10 +16,9 @@ from forgetbench.engine.noise_floor import (
     with_floors,
     with_stored_floors,
 )
-from forgetbench.engine.results import Result
+from forgetbench.engine.results import Result, compare_result
 from forgetbench.engine.run import (
     Request,
-    compare_result,
     evaluate,
     prepare,
     prepare_selftest,

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from forgetbench.engine import lazy_model
-from forgetbench.engine.results import Result, read_samples
-from forgetbench.engine.run import Request, compare_result, evaluate, prepare, prepare_selftest, selftest
+from forgetbench.engine.results import Result, compare_result, read_samples
+from forgetbench.engine.run import Request, evaluate, prepare, prepare_selftest, selftest
 from forgetbench.errors import UsageError
 from forgetbench.schema.run import RunDocument, Settings
 

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 
 from forgeries import Edit, forge, reasons
-from forgetbench.engine.results import RUN_FILE, write_document
-from forgetbench.engine.run import compare_result
+from forgetbench.engine.results import RUN_FILE, compare_result, write_document
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.entries import read_entries
 from forgetbench.leaderboard.submission import pack

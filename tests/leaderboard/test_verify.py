@@ -16,8 +16,7 @@ import pytest
 
 from board_runs import Made
 from forgeries import Edit, forge, reasons, rewrite
-from forgetbench.engine.results import read_result, write_document
-from forgetbench.engine.run import compare_result
+from forgetbench.engine.results import compare_result, read_result, write_document
 from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.entries import read_entries
 from forgetbench.leaderboard.sample_files import MOST_NAMED

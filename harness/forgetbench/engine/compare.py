@@ -16,14 +16,13 @@ from forgetbench.engine.lm_eval_documents import Known, logged_document
 from forgetbench.engine.lm_eval_files import is_lm_eval_output, read_logged_run
 from forgetbench.engine.reproduce import command_line
 from forgetbench.engine.results import (
-    COMPARISON_FILE,
     RUN_FILE,
     Result,
     check_writable,
     read_result,
     read_samples,
     result_directory,
-    write_document,
+    write_result,
     write_samples,
 )
 from forgetbench.errors import UsageError, did_you_mean
@@ -295,7 +294,4 @@ def _write(arms: Mapping[Arm, Scored], output: Path, *, reproduce: str) -> Resul
     comparison = compare(
         documents["base"], documents["checkpoint"], arms["base"].samples, arms["checkpoint"].samples
     ).model_copy(update={"reproduce": reproduce})
-    for arm, document in documents.items():
-        write_document(directory / RUN_FILE[arm], document)
-    write_document(directory / COMPARISON_FILE, comparison)
-    return read_result(directory)
+    return write_result(directory, list(documents.values()), comparison)

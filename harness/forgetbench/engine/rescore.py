@@ -23,16 +23,14 @@ from forgetbench.engine.prompting import Prompting
 from forgetbench.engine.repeats import nth_answer
 from forgetbench.engine.reproduce import command_line, condition_words
 from forgetbench.engine.results import (
-    COMPARISON_FILE,
-    RUN_FILE,
     Result,
     check_writable,
     read_result,
     read_samples,
     result_directory,
-    write_document,
+    write_result,
 )
-from forgetbench.engine.run import Request, compare_result, select_tasks
+from forgetbench.engine.run import Request, select_tasks
 from forgetbench.errors import DataError, TaskError, UsageError
 from forgetbench.forgetting.answers import parse
 from forgetbench.models.component import Checkpoint
@@ -104,11 +102,7 @@ def rescore(request: Rescoring, *, progress: Progress | None = None) -> Result:
         arm: _score_arm(request, document, plan, directory, progress or Silent())
         for arm, document in documents.items()
     }
-    for arm, document in scored.items():
-        write_document(directory / RUN_FILE[arm], document)
-    if "base" in scored:
-        write_document(directory / COMPARISON_FILE, compare_result(directory))
-    return read_result(directory)
+    return write_result(directory, list(scored.values()))
 
 
 def plan_again(request: Rescoring, checkpoint: RunDocument, base: RunDocument) -> Plan:

@@ -188,6 +188,30 @@ def write_document(path: Path, document: Document) -> None:
         write_atomically(path, document.to_json().encode())
 
 
+def write_result(
+    directory: Path, documents: Sequence[RunDocument], comparison: Comparison | None = None
+) -> Result:
+    """Write the run documents of a result, and the comparison that follows from them.
+
+    An earlier comparison goes first: whenever this is cut short, none lies there that follows from others.
+
+    Args:
+        directory: Of the result; the sample records lie there already.
+        documents: One or both arms.
+        comparison: In place of the one that is computed from them.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    with storing(directory):
+        (directory / COMPARISON_FILE).unlink(missing_ok=True)
+    for document in documents:
+        write_document(directory / RUN_FILE[document.arm], document)
+    if len(documents) > 1:
+        write_document(directory / COMPARISON_FILE, comparison or compare_result(directory))
+    return read_result(directory)
+
+
 def read_result(directory: Path) -> Result:
     """Read a result directory.
 
@@ -227,3 +251,22 @@ def _read(kind: type[D], path: Path) -> D:
     except ValidationError as error:
         first = first_invalid(error)
         raise UsageError(f"{path}, key `{first.key}`", first.cause, "Run the same command again.") from None
+
+
+def compare_result(directory: Path) -> Comparison:
+    """Compute the comparison of a result directory from its documents and samples.
+
+    Raises:
+        UsageError: It is no result, or has no base.
+    """
+    from forgetbench.forgetting.pairs import compare
+
+    result = read_result(directory)
+    if result.base is None:
+        raise UsageError(str(directory), "was scored without a base", "Run again with --base.")
+    return compare(
+        result.base,
+        result.checkpoint,
+        read_samples(directory, result.base),
+        read_samples(directory, result.checkpoint),
+    )

@@ -37,17 +37,15 @@ from forgetbench.engine.results import (
     Result,
     check_writable,
     read_result,
-    read_samples,
     read_whole,
     result_directory,
     write_document,
+    write_result,
 )
 from forgetbench.engine.run_document import run_document
 from forgetbench.engine.score import SCORING_ERROR
-from forgetbench.engine.storage import storing
 from forgetbench.engine.target import target_definitions
 from forgetbench.errors import ForgetbenchError, TaskError, UsageError, did_you_mean
-from forgetbench.forgetting.pairs import compare
 from forgetbench.models.alpha import at_alpha
 from forgetbench.models.component import Checkpoint
 from forgetbench.models.model_pair import why_incomparable
@@ -55,7 +53,6 @@ from forgetbench.models.pairing import Pair, resolve_pair
 from forgetbench.models.resident_base import ResidentBase
 from forgetbench.offline import is_offline
 from forgetbench.paths import cache_root
-from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.run import Arm, RunDocument, Settings
 from forgetbench.schema.task import Capability, Condition, Divergence, SpeechDivergence
 from forgetbench.tasks.registry import Selection, load_registry
@@ -273,23 +270,8 @@ def selftest(prepared: Prepared, *, progress: Progress | None = None) -> Result:
         return result
     floors = measured_floors(result.comparison)
     store_floors(result.checkpoint, floors)
-    return _write(result.directory, [with_floors(arm, floors) for arm in (result.checkpoint, result.base)])
-
-
-def compare_result(directory: Path) -> Comparison:
-    """Compute the comparison of a result directory from its documents and samples.
-
-    Raises:
-        UsageError: It is no result, or has no base.
-    """
-    result = read_result(directory)
-    if result.base is None:
-        raise UsageError(str(directory), "was scored without a base", "Run again with --base.")
-    return compare(
-        result.base,
-        result.checkpoint,
-        read_samples(directory, result.base),
-        read_samples(directory, result.checkpoint),
+    return write_result(
+        result.directory, [with_floors(arm, floors) for arm in (result.checkpoint, result.base)]
     )
 
 
@@ -387,7 +369,7 @@ def _run_or_leave_partial(
 def leave_partial(prepared: Prepared, outcomes: Mapping[Arm, ArmOutcome] | None = None) -> None:
     """Write down which tasks of an interrupted run were finished, unless more lies there already."""
     if documents := partial_documents(prepared, arm_runs(prepared, Silent()), outcomes or {}):
-        _write(prepared.directory, documents)
+        write_result(prepared.directory, documents)
 
 
 def _run(
@@ -412,7 +394,7 @@ def _run(
         if outcomes is not None:
             outcomes[run.arm] = outcome
         documents.append(with_stored_floors(_run_arm(prepared, own, outcome)))
-    return _write(prepared.directory, documents)
+    return write_result(prepared.directory, documents)
 
 
 def arm_runs(prepared: Prepared, progress: Progress) -> list[ArmRun]:
@@ -440,25 +422,11 @@ def arm_runs(prepared: Prepared, progress: Progress) -> list[ArmRun]:
     ]
 
 
-def _write(directory: Path, documents: Sequence[RunDocument]) -> Result:
-    """Write the run documents of a result, and the comparison that follows from them.
-
-    An earlier comparison goes first: whenever this is cut short, none lies there that follows from others.
-    """
-    with storing(directory):
-        (directory / COMPARISON_FILE).unlink(missing_ok=True)
-    for document in documents:
-        write_document(directory / RUN_FILE[document.arm], document)
-    if len(documents) > 1:
-        write_document(directory / COMPARISON_FILE, compare_result(directory))
-    return read_result(directory)
-
-
 def _with_stored_floors(result: Result) -> Result:
     """Take up noise floors that a self-test has found since the run."""
     documents = [document for document in (result.checkpoint, result.base) if document is not None]
     updated = [with_stored_floors(document) for document in documents]
-    return result if updated == documents else _write(result.directory, updated)
+    return result if updated == documents else write_result(result.directory, updated)
 
 
 def _run_arm(prepared: Prepared, run: ArmRun, outcome: ArmOutcome) -> RunDocument:
