@@ -117,6 +117,31 @@ def test_a_checkpoint_alone_has_scores_and_no_verdict(made: Path, tiny_tasks: Pa
     assert len(result.samples("choices")) == 30
 
 
+def test_drawn_answers_are_repeated_and_greedy_ones_cannot_be(
+    made: Path, tiny_tasks: Path, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {"tasks": "short", "include_paths": [tiny_tasks], "output": tmp_path / "r"}
+    drawn = forgetbench.evaluate(
+        made / "lora", **asked, gen_kwargs={"temperature": 0.7, "top_p": 0.9}, repeats=3
+    )
+    settings = drawn.checkpoint.settings
+    assert settings.repeats == 3 and settings.sampling is not None
+    assert (settings.sampling.temperature, settings.sampling.top_p) == (0.7, 0.9)
+    with pytest.raises(UsageError, match="greedy decoding gives the same answer each time"):
+        forgetbench.evaluate(made / "lora", **asked, repeats=3)
+
+
+def test_the_cost_is_measured_where_it_is_asked_for(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"tasks": "short", "include_paths": [tiny_tasks]}
+    assert (
+        "cost"
+        in forgetbench.evaluate(made / "lora", **asked, output=tmp_path / "a", cost=True).checkpoint.measured
+    )
+    assert (
+        "cost" not in forgetbench.evaluate(made / "lora", **asked, output=tmp_path / "b").checkpoint.measured
+    )
+
+
 def test_results_are_loaded_once_and_stand_below_each_other(
     result: forgetbench.PairResult, made: Path, tiny_tasks: Path, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forgetbench.cli.sampling import read_sampling
+from forgetbench.engine.sampling_options import read_sampling
 from forgetbench.errors import UsageError
 from forgetbench.schema.run import Sampling
 

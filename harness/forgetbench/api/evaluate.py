@@ -11,6 +11,7 @@ from forgetbench.api.pair_result import PairResult
 from forgetbench.engine import run as engine
 from forgetbench.engine.conditions import make_condition
 from forgetbench.engine.progress import Progress
+from forgetbench.engine.sampling_options import read_sampling
 from forgetbench.schema.run import LoadSettings, Settings
 
 Name = str | PathLike[str]
@@ -31,6 +32,10 @@ def evaluate(
     device: str = "cpu",
     dtype: str = "float32",
     chat_template: Literal["auto", "base", "checkpoint", "none"] = "auto",
+    gen_kwargs: Mapping[str, object] | None = None,
+    repeats: int = 1,
+    cost: bool = False,
+    attribute: bool = False,
     seed: int = 0,
     output: Name = "results",
     offline: bool = False,
@@ -54,6 +59,10 @@ def evaluate(
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``auto``.
         dtype: ``float32``, ``bfloat16`` or ``float16``, the same in both arms.
         chat_template: Whose chat template both arms get; ``auto`` is each arm's own.
+        gen_kwargs: How answers are drawn: ``{"temperature": 0.7, "top_p": 0.9}``; None for greedily.
+        repeats: Answers to each sample, which are drawn and averaged.
+        cost: Measure times and memory of what hears, after the scores.
+        attribute: Swap the components of a system one by one, and say which of them a loss comes from.
         seed: Of sampling and noise.
         output: Folder of the results.
         offline: Open no socket.
@@ -79,6 +88,8 @@ def evaluate(
         batch_size=batch_size,
         chat_template=chat_template,
         load=LoadSettings(device=device, dtype=dtype),
+        repeats=repeats,
+        sampling=read_sampling({k: str(v) for k, v in (gen_kwargs or {}).items()}, repeats=repeats),
     )
     request = engine.Request(
         model=str(model),
@@ -93,6 +104,8 @@ def evaluate(
         offline=offline,
         strict=strict,
         trust_remote_code=trust_remote_code,
+        cost=cost,
+        attribute=attribute,
     )
     return PairResult.of(engine.evaluate(engine.prepare(request), progress=progress))
 

@@ -429,7 +429,7 @@ def make_settings(
         BadParameter: ``limit`` is wrong.
         UsageError: ``gen_kwargs`` are wrong, or answers are repeated that are all the same.
     """
-    from forgetbench.cli.sampling import read_sampling
+    from forgetbench.engine.sampling_options import read_sampling
     from forgetbench.schema.run import LoadSettings, Settings
 
     of_each, of_one = limits(limit)

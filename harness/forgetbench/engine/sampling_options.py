@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from forgetbench.errors import UsageError
-
-if TYPE_CHECKING:
-    from forgetbench.schema.run import Sampling
+from forgetbench.schema.invalid import first_invalid
+from forgetbench.schema.run import Sampling
 
 SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -39,11 +39,6 @@ def read_sampling(given: Mapping[str, str], *, repeats: int = 1) -> Sampling | N
 def _sampling(given: dict[str, str]) -> Sampling | None:
     if not given:
         return None
-    from pydantic import ValidationError
-
-    from forgetbench.schema.invalid import first_invalid
-    from forgetbench.schema.run import Sampling
-
     known = tuple(Sampling.model_fields)
     wanted = _switch(given.pop("do_sample", None))
     for key in given:
