@@ -11,12 +11,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from forgetbench.api.stored import load_results
 from forgetbench.engine.answers import MODEL_ERROR
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.question import Question, Told
 from forgetbench.engine.results import Result, read_result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
+from forgetbench.engine.trajectories import find_results
 from forgetbench.models.checkpoint import resolve
 from forgetbench.schema.attribution import TaskAttribution
 from forgetbench.schema.run import TaskResult
@@ -211,6 +213,15 @@ def test_a_component_that_the_base_lacks_is_swapped_in(parts: Parts, ask_spoken:
         "enhancer": (True, 0.0), "asr": (False, 12 / 48),
     }  # fmt: skip
     assert task.lost_by == ("asr",)
+    assert result.comparison is not None and not any("no base" in w for w in result.comparison.warnings)
+
+
+def test_mixed_systems_are_no_results_of_their_own(parts: Parts, ask_spoken: AskSpoken) -> None:
+    result = run(ask_spoken(parts("deafer", "duller"), parts("ears", "head"), attribute=True))
+    assert len(list(result.directory.glob("swapped/*/run.json"))) == 2
+    (found,) = load_results(result.directory.parent)
+    assert found.directory == result.directory
+    assert [one.directory for one in find_results([result.directory])] == [result.directory]
 
 
 def test_a_component_that_only_the_base_has_is_measured_and_swapped_out(

@@ -215,6 +215,12 @@ def test_a_component_without_a_base_is_named(made: Path) -> None:
     assert any(w.startswith("whisper: no base") and "--base asr=" in w for w in pair.warnings)
 
 
+def test_the_way_to_name_a_missing_base_keeps_those_that_were_named(made: Path) -> None:
+    whisper, lora, llama = (made / name for name in ("whisper", "lora", "llama"))
+    (warning,) = resolve_pair(f"asr={whisper},lm={lora}", f"lm={llama}").warnings
+    assert warning.endswith("--base lm=llama,asr=ORG/NAME@REVISION")
+
+
 def test_a_base_of_another_kind_is_a_usage_error(made: Path) -> None:
     with pytest.raises(UsageError, match="is a model for asr"):
         resolve_pair(str(made / "llama"), str(made / "whisper"))

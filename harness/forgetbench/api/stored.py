@@ -8,7 +8,7 @@ from pathlib import Path
 
 from forgetbench.api.pair_result import PairResult, Results
 from forgetbench.engine.compare import compare_runs
-from forgetbench.engine.results import RUN_FILE, read_result
+from forgetbench.engine.results import read_result, result_directories
 from forgetbench.errors import UsageError
 
 Name = str | PathLike[str]
@@ -55,12 +55,12 @@ def load_results(*places: Name) -> Results:
     """
     found: dict[Path, PairResult] = {}
     for place in map(Path, places or ("results",)):
-        documents = sorted(place.rglob(RUN_FILE["checkpoint"])) if place.is_dir() else []
-        if not documents:
+        directories = result_directories(place)
+        if not directories:
             raise UsageError(
                 str(place), "no run.json here or below", "Measure first: forgetbench run --model …"
             )
-        for document in documents:
-            if document.parent.resolve() not in found:
-                found[document.parent.resolve()] = PairResult.of(read_result(document.parent))
+        for directory in directories:
+            if directory.resolve() not in found:
+                found[directory.resolve()] = PairResult.of(read_result(directory))
     return Results(found.values())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from forgetbench.engine.arm_run import ArmRun
 from forgetbench.engine.plan import Plan, PlannedTask
-from forgetbench.engine.results import RUN_FILE, Result, read_samples, write_document
+from forgetbench.engine.results import MIXED, RUN_FILE, Result, read_samples, write_document
 from forgetbench.engine.trajectories import TRAINING
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.attribution import Decomposition, Swapped, decompose, n_intervals, systems
@@ -26,8 +26,6 @@ from forgetbench.schema.run import RunDocument, TaskResult
 if TYPE_CHECKING:
     import pandas as pd
 
-MIXED = "swapped"
-"""Folder of a result with the runs of the mixed systems, each under the roles that were swapped."""
 
 Parts = Mapping[Role, Component]
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 RUN_FILE: dict[Arm, str] = {"base": "run.base.json", "checkpoint": "run.json"}
 COMPARISON_FILE = "comparison.json"
 ATTRIBUTION_FILE = "attribution.json"
+MIXED = "swapped"
+"""Folder of a result with the runs of systems mixed of both arms, which are no results of their own."""
 
 D = TypeVar("D", bound=Document)
 
@@ -210,6 +212,17 @@ def write_result(
     if len(documents) > 1:
         write_document(directory / COMPARISON_FILE, comparison or compare_result(directory))
     return read_result(directory)
+
+
+def result_directories(place: Path) -> list[Path]:
+    """Return the result directories in and below a folder, in the order of their paths."""
+    documents = sorted(place.rglob(RUN_FILE["checkpoint"])) if place.is_dir() else []
+    return [path.parent for path in documents if not _is_mixed(path.parent)]
+
+
+def _is_mixed(directory: Path) -> bool:
+    folder = directory.resolve().parent
+    return folder.name == MIXED and (folder.parent / RUN_FILE["checkpoint"]).is_file()
 
 
 def read_result(directory: Path) -> Result:

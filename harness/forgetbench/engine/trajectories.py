@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from forgetbench.engine.results import RUN_FILE, Result, read_result
+from forgetbench.engine.results import Result, read_result, result_directories
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.curve import Trained, exposure_of, make_curve
 from forgetbench.models.training_record import steps_in_name
@@ -27,14 +27,10 @@ def find_results(places: Sequence[Path]) -> list[Result]:
     """
     found: dict[Path, Result] = {}
     for place in places:
-        documents = sorted(place.rglob(RUN_FILE["checkpoint"])) if place.is_dir() else []
-        if not documents:
+        directories = result_directories(place)
+        if not directories:
             raise UsageError(str(place), "no run.json here or below", "Name result directories, or results/.")
-        found |= {
-            path.parent.resolve(): read_result(path.parent)
-            for path in documents
-            if path.parent.resolve() not in found
-        }
+        found |= {path.resolve(): read_result(path) for path in directories if path.resolve() not in found}
     return [result for result in found.values() if _is_pair(result)]
 
 

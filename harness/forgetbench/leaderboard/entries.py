@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from forgetbench.engine.results import COMPARISON_FILE, RUN_FILE
+from forgetbench.engine.results import COMPARISON_FILE, RUN_FILE, result_directories
 from forgetbench.engine.trajectories import training_of_run
 from forgetbench.errors import DataError, UsageError
 from forgetbench.forgetting.verdict import margins_lost, verdict, worst
@@ -86,8 +86,8 @@ def read_entries(results: Path, board: Board, columns: Sequence[Column]) -> tupl
         raise UsageError(str(results), "is no folder", "Give the folder that holds the results.")
     entries: dict[str, Entry] = {}
     left_out = []
-    for path in sorted(results.rglob(RUN_FILE["checkpoint"])):
-        entry = _read_entry(path.parent, board, columns)
+    for directory in result_directories(results):
+        entry = _read_entry(directory, board, columns)
         if isinstance(entry, LeftOut):
             left_out.append(entry)
         elif entry.key in entries:

@@ -92,7 +92,8 @@ def resolve_pair(
             checkpoint, role, warnings, offline=offline, trust_remote_code=trust_remote_code
         )
         if found is None:
-            warnings.append(_no_base(model, checkpoint, role))
+            if not (explicit and role == "enhancer"):  # a system may have got one that its base went without
+                warnings.append(_no_base(model, checkpoint, role, explicit))
             continue
         bases[role] = found
         warnings.extend(_doubts(component, found))
@@ -164,8 +165,10 @@ def _is_itself(name: str, component: Component) -> bool:
     return is_own_path or (is_hub_id(component.source) and name == component.source)
 
 
-def _no_base(model: str, checkpoint: Checkpoint, role: Role) -> str:
+def _no_base(model: str, checkpoint: Checkpoint, role: Role, given: Checkpoint | None) -> str:
+    named = [f"{other}={base.source}" for other, base in given.components.items()] if given else []
     option = "ORG/NAME@REVISION" if len(checkpoint.components) == 1 else f"{role}=ORG/NAME@REVISION"
+    option = ",".join([*named, option])
     source = checkpoint.components[role].source
     return (
         f"{source}: no base is given or named in its files, so that nothing can be said about forgetting; "

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from forgetbench.atomic import read_object, write_atomically
 from forgetbench.engine.interrupted import is_partial
-from forgetbench.engine.results import Result, read_result
+from forgetbench.engine.results import Result, read_result, result_directories
 from forgetbench.engine.trajectories import training_of_run
 from forgetbench.errors import UsageError
 from forgetbench.redact import redact
@@ -145,7 +145,7 @@ def sync(
 
     Self-tests are left out, and what an interrupted run left.
     """
-    results = sorted(path.parent for path in directory.rglob("run.json")) if directory.is_dir() else []
+    results = result_directories(directory)
     if not results:
         raise UsageError(
             str(directory), "no run.json here or below", "Name a result directory, such as results/."
