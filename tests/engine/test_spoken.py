@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from command_line import Terminal
 from forgetbench.api.stored import load_results
 from forgetbench.engine.answers import MODEL_ERROR
 from forgetbench.engine.journal import Answer
@@ -214,6 +215,17 @@ def test_a_component_that_the_base_lacks_is_swapped_in(parts: Parts, ask_spoken:
     }  # fmt: skip
     assert task.lost_by == ("asr",)
     assert result.comparison is not None and not any("no base" in w for w in result.comparison.warnings)
+
+
+def test_rescoring_says_that_it_leaves_the_attribution(
+    parts: Parts, ask_spoken: AskSpoken, terminal: Terminal, spoken_tasks: Path, tmp_path: Path
+) -> None:
+    result = run(ask_spoken(parts("deafer", "duller"), parts("ears", "head"), attribute=True))
+    more = ("--include-path", spoken_tasks, "--output-path", tmp_path / "again")
+    assert (
+        "the attribution to components is not scored again"
+        in terminal("rescore", result.directory, *more).err
+    )
 
 
 def test_mixed_systems_are_no_results_of_their_own(parts: Parts, ask_spoken: AskSpoken) -> None:

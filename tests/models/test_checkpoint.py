@@ -89,6 +89,17 @@ def test_a_hub_id_comes_from_the_local_cache_with_its_commit(copy: Copy, tmp_pat
     assert not pinned.unpinned and pinned.fingerprint == component.fingerprint
 
 
+def test_an_old_hub_model_has_no_organisation_and_an_adapter_may_name_it(copy: Copy, tmp_path: Path) -> None:
+    lora = copy("lora")
+    put_in_hub_cache(tmp_path, copy("llama"), "gpt2")
+    component = resolve("gpt2").components["lm"]
+    assert (component.source, component.revision) == ("gpt2", "c" * 40)
+    edit_json(lora / "adapter_config.json", base_model_name_or_path="gpt2", revision="c" * 40)
+    base = resolve(str(lora)).components["lm"].base
+    assert base is not None
+    assert (base.source, base.unpinned, base.fingerprint) == ("gpt2", False, component.fingerprint)
+
+
 def test_a_snapshot_without_weights_is_not_taken_for_a_model(copy: Copy, tmp_path: Path) -> None:
     snapshot = put_in_hub_cache(tmp_path, copy("llama"), "acme/llama")
     (snapshot / "model.safetensors").unlink()
@@ -232,7 +243,8 @@ def test_a_bad_directory_is_refused_in_one_line(
         ("acme/nothing", "not in the local Hugging Face cache.*hf download acme/nothing$"),
         ("acme/nothing@v1", "hf download acme/nothing --revision v1"),
         ("acme/nothing@refs/pr/3", "hf download acme/nothing --revision refs/pr/3"),
-        ("nonsense", r"neither a path that exists nor a model id of the form org/name\. Check the path\."),
+        ("a b", r"neither a path that exists nor a model id\. Check the path\."),
+        ("nonsense", r"no directory has that name\. Check the path, or fetch .*: hf download nonsense$"),
         ("deepfilternet", r"Did you mean deepfilternet3\?"),
         ("asr=./x,asr=./y", "names asr twice"),
         ("ears=./x", "unknown role 'ears'"),

@@ -48,10 +48,12 @@ def rescore(
     json: o.Json = False,
 ) -> None:
     """Score the stored predictions of a result again, without a model: another normaliser or judge."""
+    from forgetbench.cli.console import warn
     from forgetbench.cli.progress import Bars
     from forgetbench.cli.run import fail_where_nothing_was_measured, fail_where_rows_are_errors, show
     from forgetbench.engine.rescore import Rescoring
     from forgetbench.engine.rescore import rescore as score_again
+    from forgetbench.engine.results import read_result
 
     changes = {"normaliser": normaliser, "judge": judge}
     request = Rescoring(
@@ -66,6 +68,8 @@ def rescore(
     )
     with Bars() as bars:
         done = score_again(request, progress=bars)
+    if read_result(result).attribution is not None:
+        warn("the attribution to components is not scored again; it stands in the old result.")
     show(done, as_json=json)
     fail_where_nothing_was_measured(done)
     way_out = "The old result and the other rows stand; another --judge or --normaliser may work."

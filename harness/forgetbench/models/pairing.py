@@ -162,7 +162,8 @@ def _model_card_bases(path: Path) -> Iterator[str]:
 def _is_itself(name: str, component: Component) -> bool:
     """Say whether a file of a model names the model itself, as hub models' often do."""
     is_own_path = component.path is not None and Path(name).expanduser().resolve() == component.path.resolve()
-    return is_own_path or (is_hub_id(component.source) and name == component.source)
+    is_of_hub = is_hub_id(component.source) or component.revision is not None
+    return is_own_path or (is_of_hub and name == component.source)
 
 
 def _no_base(model: str, checkpoint: Checkpoint, role: Role, given: Checkpoint | None) -> str:
