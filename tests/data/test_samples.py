@@ -244,11 +244,16 @@ def test_an_empty_reference_is_said(recordings: Path) -> None:
     assert "1 samples have an empty reference" in load_samples(asr_task(), recordings, seed=0).warnings[0]
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n', encoding="utf-8-sig")
+    assert read_rows(tmp_path / "a.jsonl") == [{"a": 1}]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.jsonl", "", "has no rows"),
-        ("a.jsonl", '{"a": 1}\n{"a": ', "line 2: is not JSON"),
+        ("a.jsonl", '{"a": 1}\n{"a": ', r"line 2: is not JSON \(Expecting value, column 7\)"),
         ("a.jsonl", "[1]\n", "line 1: is not a JSON object"),
         ("a.csv", "a,b\n1,2\n3\n", "line 3: has another number of fields"),
         ("a.parquet", "no parquet", "is not Parquet"),

@@ -249,6 +249,16 @@ def test_a_task_that_cannot_be_done_is_listed_and_strict_refuses_it(made: Path, 
         prepare(ask(made / "lora", "heard"))
 
 
+def test_a_target_that_the_model_cannot_do_is_named_by_its_option(
+    made: Path, tiny_tasks: Path, tmp_path: Path
+) -> None:
+    request = Request(
+        model=str(made / "lora"), target=tiny_tasks / "heard.jsonl", output=tmp_path / "r", offline=True
+    )
+    with pytest.raises(UsageError, match=r"^--target .*heard\.jsonl: every task was skipped"):
+        prepare(request)
+
+
 def test_a_user_s_own_test_set_is_the_target(made: Path, ask: Ask, tiny_tasks: Path) -> None:
     result = run(ask(made / "lora", "choices", target=tiny_tasks / "answers.jsonl"))
     assert result.comparison is not None

@@ -89,6 +89,15 @@ def test_a_hub_id_comes_from_the_local_cache_with_its_commit(copy: Copy, tmp_pat
     assert not pinned.unpinned and pinned.fingerprint == component.fingerprint
 
 
+def test_a_directory_that_is_called_like_a_system_is_no_system(
+    copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "lr=1e-4,r=8"
+    copy("llama").rename(folder)
+    monkeypatch.chdir(tmp_path)
+    assert list(resolve(folder.name).components) == ["lm"]
+
+
 def test_an_old_hub_model_has_no_organisation_and_an_adapter_may_name_it(copy: Copy, tmp_path: Path) -> None:
     lora = copy("lora")
     put_in_hub_cache(tmp_path, copy("llama"), "gpt2")

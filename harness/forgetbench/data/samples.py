@@ -336,8 +336,9 @@ def accepted_answers(task: DatasetTask, row: Mapping[str, Any], thing: str = "a 
 def _(task: Divergence, row: Mapping[str, Any], thing: str) -> tuple[str, str, float]:
     fields = task.dataset.fields
     column = fields.answer if task.prompt else fields.text
-    text = _field(row, column, thing)
-    if not isinstance(text, str) or not text.strip():
+    value = _field(row, column, thing)
+    text = str(value) if isinstance(value, str | int) else ""  # an answer may be a number
+    if not text.strip():
         raise DataError(thing, f"the field {column!r} holds no text", "Fill it in, or leave the row out.")
     prompt = render_prompt(task.prompt, row, thing=thing)
     return prompt, text, float(len(prompt) + len(text))

@@ -46,7 +46,7 @@ def _reader(path: Path) -> Callable[[Path], Rows]:
 
 def _read_jsonl(path: Path) -> Rows:
     rows: Rows = []
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -54,6 +54,9 @@ def _read_jsonl(path: Path) -> Rows:
                 row = json.loads(line)
                 if "\\u" in line:
                     json.dumps(row, ensure_ascii=False).encode()  # half a character is none
+            except json.JSONDecodeError as error:
+                cause = f"is not JSON ({error.msg}, column {error.colno})"
+                raise DataError(f"{path}, line {number}", cause, "Mend the line.") from None
             except (ValueError, RecursionError) as error:
                 raise DataError(
                     f"{path}, line {number}", f"is not JSON ({error})", "Mend the line."

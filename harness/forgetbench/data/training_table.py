@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from forgetbench.data.tabular import read_rows
 from forgetbench.errors import DataError
 from forgetbench.schema.curve import Training
+from forgetbench.schema.invalid import first_invalid
 
 KEY = "checkpoint"
 COLUMNS = tuple(Training.model_fields)
@@ -46,5 +47,5 @@ def _training(row: Mapping[str, str], where: str) -> Training:
     try:
         return Training.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(where, f"{first['loc'][0]}: {first['msg']}", "Mend the line.") from None
+        first = first_invalid(error)
+        raise DataError(where, f"{first.key}: {first.cause}", "Mend the line.") from None

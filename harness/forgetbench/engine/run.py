@@ -304,8 +304,9 @@ def _plan(
         cause = (
             "every task was skipped" if len(skipped) == len(plan.tasks) else "a task was skipped (--strict)"
         )
+        asked = (f"--target {request.target or ''}", f"--tasks {','.join(request.tasks)}")
         raise UsageError(
-            "--tasks " + ",".join(request.tasks),
+            " and ".join(words for words in asked if not words.endswith(" ")),
             f"{cause} ({reasons})",
             "`forgetbench tasks ls` shows what each task needs.",
         )

@@ -27,8 +27,8 @@ class System:
 
 
 def is_inline(name: str) -> bool:
-    """Say whether a name is a system written inline."""
-    return _INLINE.match(name) is not None
+    """Say whether a name is a system written inline, and of no path that is called so."""
+    return _INLINE.match(name) is not None and not Path(name).exists()
 
 
 def parse_inline(name: str) -> System:

@@ -66,7 +66,7 @@ def json_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             return list(lines)
     except OSError as error:
         raise DataError(str(path), f"cannot be read ({error.strerror})", "Check --data.") from None
