@@ -399,6 +399,21 @@ def test_a_translation_is_scored_by_sacrebleu_on_what_is_heard(
     assert set(task.metrics) == {"sentence_chrf", "sentence_bleu"}
 
 
+def test_the_corpus_scores_of_translations_stand_beside_the_verdict(
+    run: Run, tmp_path: Path, sentences: Any
+) -> None:
+    from sacrebleu import corpus_bleu, corpus_chrf
+
+    rows = [{**row, "text": "the cat sat here on a mat"} for row in sentences]
+    conversion(tmp_path, rows, metrics=["sentence_chrf", "sentence_bleu"], primary="sentence_chrf", margin=3)
+    result = run("mute", base="keeps")
+    assert result.comparison is not None
+    beside = {metric.metric: (metric.base, metric.checkpoint) for metric in result.comparison.beside}
+    said, references = SENTENCES * 12, [["the cat sat here on a mat"] * 24]
+    for name, score in (("bleu", corpus_bleu), ("chrf", corpus_chrf)):
+        assert beside[name] == (pytest.approx(score(said, references).score), 0.0)
+
+
 def test_the_voice_that_is_wanted_is_given_and_compared_with(
     run: Run, tmp_path: Path, sentences: Any
 ) -> None:

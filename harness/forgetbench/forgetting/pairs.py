@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from forgetbench.forgetting.beside import beside_metrics
+from forgetbench.forgetting.corpus_translation import corpus_translation
 from forgetbench.forgetting.family import holm
 from forgetbench.forgetting.groups import group_families
 from forgetbench.forgetting.hearing_cost import hearing_costs
@@ -104,7 +105,7 @@ def compare(
         worst_losses=worst_losses(list(_scored([*built, *inside]))),
         groups=group_families(ready, judging),
         lost_words=lost_words(ready),
-        beside=tuple(beside_metrics(*comparable)),
+        beside=(*beside_metrics(*comparable), *corpus_translation(ready)),
         refusal_rates=tuple(refusal_rates(*comparable, [*rows, *details])),
         hearing_costs=tuple(hearing_costs(ready)),
         representation_drift=tuple(representation_drift(ready)),
