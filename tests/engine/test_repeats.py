@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forgetbench.engine.journal import Answer
-from forgetbench.engine.repeats import averaged_scores, joined_answers
+from forgetbench.engine.repeats import averaged_scores, joined_answers, nth_answer
 from forgetbench.engine.results import Result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.engine.score import Scored
@@ -124,3 +124,23 @@ def test_one_failed_repeat_drops_the_sample() -> None:
     good, bad = Answer(prediction=RawPrediction(text="yes")), Answer(prediction=None, error="model_error")
     assert joined_answers([[good], [bad]]) == [bad]
     assert averaged_scores([[Scored(stats={"acc": 1.0})], [Scored(error="x")]])[0].error == "x"
+
+
+def test_each_of_several_answers_keeps_what_was_heard_and_answered_in_writing() -> None:
+    repeats = [
+        Answer(
+            prediction=RawPrediction(text=f"a{i}", heard=f"h{i}", as_text=written, n_tokens=(i,)),
+            resampled_from_hz=8000,
+        )
+        for i, written in enumerate(("w0", None, "w2"))
+    ]
+    (joined,) = joined_answers([[answer] for answer in repeats])
+    assert [nth_answer(joined, i) for i in range(3)] == repeats
+
+
+def test_answers_in_writing_alone_are_kept_as_before() -> None:
+    (joined,) = joined_answers([[Answer(prediction=RawPrediction(text=text))] for text in ("a", "b")])
+    assert joined.prediction is not None
+    assert joined.prediction.model_dump(exclude_defaults=True) == {
+        "text": "a", "more_texts": ("b",), "n_tokens": ()
+    }  # fmt: skip

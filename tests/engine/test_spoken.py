@@ -12,17 +12,21 @@ import pandas as pd
 import pytest
 
 from command_line import Terminal
+from forgeries import rewrite
 from forgetbench.api.stored import load_results
 from forgetbench.engine.answers import MODEL_ERROR
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.question import Question, Told
+from forgetbench.engine.rescore import Rescoring, rescore
 from forgetbench.engine.results import Result, read_result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
 from forgetbench.engine.trajectories import find_results
+from forgetbench.errors import DataError
+from forgetbench.leaderboard.verify import Check, verify
 from forgetbench.models.checkpoint import resolve
 from forgetbench.schema.attribution import TaskAttribution
-from forgetbench.schema.run import TaskResult
+from forgetbench.schema.run import Sampling, Settings, TaskResult
 
 Parts = Callable[..., str]
 AskSpoken = Callable[..., Request]
@@ -138,8 +142,6 @@ def test_a_chain_is_identical_only_as_a_whole(parts: Parts, ask_spoken: AskSpoke
 def test_scores_can_be_made_again_without_a_model(
     parts: Parts, ask_spoken: AskSpoken, tmp_path: Path
 ) -> None:
-    from forgetbench.engine.rescore import Rescoring, rescore
-
     system = parts("deafer", "head")
     result = run(ask_spoken(system))
     before = asked(system)
@@ -147,6 +149,43 @@ def test_scores_can_be_made_again_without_a_model(
     again = rescore(Rescoring(directory=result.directory, output=tmp_path / "again", **request))
     assert asked(system) == before
     assert again.checkpoint.tasks[0].metrics == result.checkpoint.tasks[0].metrics
+
+
+def drawn_thrice(parts: Parts, ask_spoken: AskSpoken) -> Result:
+    settings = Settings(repeats=3, sampling=Sampling(temperature=0.7))
+    return run(ask_spoken(parts("deafer", "duller"), parts("ears", "head"), settings=settings))
+
+
+def test_answers_drawn_several_times_are_scored_again_in_writing_and_as_heard(
+    parts: Parts, ask_spoken: AskSpoken, tmp_path: Path
+) -> None:
+    result, tasks = drawn_thrice(parts, ask_spoken), ask_spoken("").include_paths
+    again = rescore(Rescoring(directory=result.directory, output=tmp_path / "again", include_paths=tasks))
+    assert set(task_of(again).metrics) == {"contains_answer", "contains_answer_as_text", "wer"}
+    assert again.checkpoint.tasks == result.checkpoint.tasks
+    assert again.comparison == result.comparison
+    assert again.comparison is not None and len(again.comparison.hearing_costs) == 1
+
+
+def test_a_submission_of_answers_drawn_several_times_is_recomputed(
+    parts: Parts, ask_spoken: AskSpoken
+) -> None:
+    result = drawn_thrice(parts, ask_spoken)
+    found = verify(result.directory, Check(include_paths=tuple(ask_spoken("").include_paths), is_own=True))
+    assert (found.level, found.problems) == ("recomputed", ())
+
+
+def test_repeats_that_were_kept_without_what_was_heard_are_not_scored_again(
+    parts: Parts, ask_spoken: AskSpoken, tmp_path: Path
+) -> None:
+    result, tasks = drawn_thrice(parts, ask_spoken), ask_spoken("").include_paths
+    samples, kept = task_of(result).samples, {"text": "answer 3", "more_texts": ["answer 3", "answer 3"]}
+    assert samples is not None
+    path, run_document = result.directory / samples.path, result.directory / "run.json"
+    digest = rewrite(path, lambda table: table.assign(prediction=json.dumps(kept)))
+    run_document.write_text(run_document.read_text().replace(samples.sha256, digest))
+    with pytest.raises(DataError, match=r"without what was heard\. Run the pair again with a new"):
+        rescore(Rescoring(directory=result.directory, output=tmp_path / "again", include_paths=tasks))
 
 
 def test_the_cost_of_hearing_is_told_in_both_arms(parts: Parts, ask_spoken: AskSpoken) -> None:

@@ -13,7 +13,7 @@ from forgetbench.schema.sample import RawPrediction
 
 
 def joined_answers(repeats: Sequence[Sequence[Answer]]) -> list[Answer]:
-    """Return one answer per sample that holds the texts of all repeats; the first error stands for all."""
+    """Return one answer per sample that holds what all repeats said; the first error stands for all."""
     return [_joined(answers) for answers in zip(*repeats, strict=True)]
 
 
@@ -22,10 +22,14 @@ def nth_answer(answer: Answer, repeat: int) -> Answer:
     prediction = answer.prediction
     if prediction is None or not prediction.more_texts:
         return answer
-    text = (prediction.text, *prediction.more_texts)[repeat]
-    n_tokens = (prediction.n_tokens or ())[repeat : repeat + 1]
-    own = prediction.model_copy(update={"text": text, "more_texts": (), "n_tokens": n_tokens})
-    return replace(answer, prediction=own)
+    own = {
+        "text": _nth(prediction.text, prediction.more_texts, repeat),
+        "heard": _nth(prediction.heard, prediction.more_heard, repeat),
+        "as_text": _nth(prediction.as_text, prediction.more_as_text, repeat),
+        "n_tokens": (prediction.n_tokens or ())[repeat : repeat + 1],
+    }
+    alone = dict.fromkeys(("more_texts", "more_heard", "more_as_text"), ())
+    return replace(answer, prediction=prediction.model_copy(update=own | alone))
 
 
 def averaged_scores(repeats: Sequence[Sequence[Scored]]) -> list[Scored]:
@@ -48,10 +52,22 @@ def _joined(answers: Sequence[Answer]) -> Answer:
     joined = RawPrediction(
         text=texts[0],
         more_texts=tuple(texts[1:]),
+        heard=predictions[0].heard,
+        more_heard=_more([prediction.heard for prediction in predictions]),
+        as_text=predictions[0].as_text,
+        more_as_text=_more([prediction.as_text for prediction in predictions]),
         n_tokens=tuple(n for prediction in predictions for n in prediction.n_tokens or ()),
         truncated=any(prediction.truncated for prediction in predictions),
     )
-    return Answer(prediction=joined, first_token_ids=first.first_token_ids)
+    return replace(first, prediction=joined)
+
+
+def _more(texts: Sequence[str | None]) -> tuple[str | None, ...]:
+    return tuple(texts[1:]) if any(text is not None for text in texts) else ()
+
+
+def _nth(first: str | None, more: Sequence[str | None], repeat: int) -> str | None:
+    return (first, *more)[repeat] if more else first
 
 
 def _averaged(scored: Sequence[Scored]) -> Scored:

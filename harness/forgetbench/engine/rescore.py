@@ -36,7 +36,8 @@ from forgetbench.forgetting.answers import parse
 from forgetbench.models.component import Checkpoint
 from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.run import Arm, RunDocument, TaskResult
-from forgetbench.schema.task import DEFINITION, Condition, LmEval, SuiteRow
+from forgetbench.schema.sample import RawPrediction
+from forgetbench.schema.task import DEFINITION, Condition, LmEval, SpokenQuestion, SpokenRefusal, SuiteRow
 from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import Registry, Selection, load_registry
 
@@ -345,7 +346,8 @@ def _store_answers(run: ArmRun, planned: PlannedTask, table: pd.DataFrame, resul
     """Write the stored predictions of a task into the cache of a run.
 
     Raises:
-        DataError: One is missing, or the audio that a model returned is not in the cache any more.
+        DataError: One is missing or lacks what was heard, or the audio that a model returned is not in the
+            cache any more.
     """
     component = run.checkpoint.component_for(planned.task.capability)
     assert component is not None
@@ -357,6 +359,12 @@ def _store_answers(run: ArmRun, planned: PlannedTask, table: pd.DataFrame, resul
                 f"task {planned.task.name}",
                 "the enhanced audio is not in the cache any more",
                 "Run the pair again; FORGETBENCH_CACHE says where the cache is.",
+            )
+        if prediction is not None and _lacks_what_was_heard(planned, prediction):
+            raise DataError(
+                f"task {planned.task.name}",
+                "an older forgetbench kept its repeats without what was heard",
+                "Run the pair again with a new --output-path; what is in the cache is not asked anew.",
             )
         answers[content] = Answer(
             prediction=prediction,
@@ -374,3 +382,9 @@ def _store_answers(run: ArmRun, planned: PlannedTask, table: pd.DataFrame, resul
         own = replace(run, prompting=replace(run.prompting, repeat=repeat))
         with Journal.open(journal_of(own, planned, component)) as journal:
             journal.write({content: nth_answer(answer, repeat) for content, answer in answers.items()})
+
+
+def _lacks_what_was_heard(planned: PlannedTask, prediction: RawPrediction) -> bool:
+    """Tell whether several answers to a spoken request lack it: only what transcribes it draws several."""
+    is_spoken = isinstance(planned.task, SpokenQuestion | SpokenRefusal)
+    return is_spoken and bool(prediction.more_texts) and prediction.heard is None

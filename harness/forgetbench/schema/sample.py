@@ -96,6 +96,10 @@ class RawPrediction(Document):
     """
     as_text: str | None = None
     """The answer to the same request in writing."""
+    more_heard: tuple[str | None, ...] = ()
+    """What was heard for each of ``more_texts``; empty where nothing was transcribed."""
+    more_as_text: tuple[str | None, ...] = ()
+    """The answer in writing beside each of ``more_texts``; empty where there is none."""
     phrases: tuple[tuple[float, float], ...] | None = None
     """When each phrase of ``text`` begins and ends, in seconds."""
     audio: AudioFile | None = None
