@@ -12,6 +12,7 @@ import pytest
 from forgetbench.cli.budget import read_budget
 from forgetbench.engine import forecast, lazy_model
 from forgetbench.engine.budget import PILOT_SAMPLES, share_out, within_budget
+from forgetbench.engine.conditions import make_condition
 from forgetbench.engine.forecast import Forecast, record_speed
 from forgetbench.engine.progress import Silent
 from forgetbench.engine.run import Request, evaluate, prepare
@@ -29,11 +30,12 @@ def line(
     detects: float | None,
     margin: float = 0.02,
     role: str = "general",
+    n_conditions: int = 1,
     **more: Any,
 ) -> Forecast:
     return Forecast(
-        name=name, title=name, role=role, metric="acc", n=n, margin=margin, seconds=seconds,
-        smallest_detectable=detects, **more,
+        name=name, title=name, role=role, metric="acc", n=n, n_rows=n // n_conditions, margin=margin,
+        seconds=seconds, smallest_detectable=detects, **more,
     )  # fmt: skip
 
 
@@ -62,8 +64,15 @@ def test_a_budget_for_all_is_no_limit_and_one_for_nothing_is_refused() -> None:
     assert share_out(lines, 200) == {"a": 1.0, "b": 1.0}
     assert cost(lines, share_out(lines, 20)) == pytest.approx(20, rel=1e-6)
     assert min(share_out(lines, 4).values()) == pytest.approx(20 / 1000)
-    with pytest.raises(UsageError, match="20 samples of each task take about 4 s"):
+    with pytest.raises(UsageError, match="20 samples of each task, in all its conditions, take about 4 s"):
         share_out(lines, 3)
+
+
+def test_the_fewest_samples_of_a_task_are_each_in_all_its_conditions() -> None:
+    heard = line("heard", n=600, n_conditions=6, seconds=600, detects=0.01)
+    assert share_out([heard], 120) == {"heard": pytest.approx(20 / 100)}
+    with pytest.raises(UsageError, match="take about 120 s"):
+        share_out([heard], 25)
 
 
 def test_what_gates_nothing_comes_last() -> None:
@@ -122,6 +131,18 @@ def test_the_same_request_keeps_its_samples_when_the_speeds_are_known_better(
     assert all(share.margins is not None and share.margins > 1 for share in first.shares)
     assert within_budget(timed(0.01), 90, progress=Silent()).request.settings.limits == limits
     assert within_budget(timed(0.01), 91, progress=Silent()).request.settings.limits == {}
+
+
+def test_a_task_in_several_conditions_stays_in_its_budget(made: Path, ask: Ask) -> None:
+    """24 recordings in three conditions, a second each: the fewest, 20 of them, take 60 s."""
+    conditions = [make_condition({"hearing_loss": loss}) for loss in ("N1", "N2", "N3")]
+    request = ask(made / "whisper", "heard", conditions=conditions)
+    for component in prepare(request).pair.checkpoint.components.values():
+        record_speed(component, "heard", 1.0)
+    (share,) = within_budget(request, 66, progress=Silent()).shares
+    assert (share.n, share.available, share.seconds) == (22 * 3, 24 * 3, 66.0)
+    with pytest.raises(UsageError, match="take about 60 s"):
+        within_budget(request, 50, progress=Silent())
 
 
 def test_a_dry_run_measures_and_remembers_nothing(

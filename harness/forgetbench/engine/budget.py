@@ -91,7 +91,8 @@ def share_out(lines: Sequence[Forecast], budget_s: float) -> dict[str, float]:
     """Return the part of its samples that each row gets.
 
     The smallest detectable loss, in margins, shrinks as 1/√n: the time goes to the rows where it is largest
-    until it is equal in all, but for rows that have no more samples, and for the fewest that a verdict needs.
+    until it is equal in all, but for rows that have no more samples, and for the fewest that a verdict needs:
+    so many rows of a task's data, each in all its conditions.
     A row of the role ``distribution`` gates nothing and comes last.
 
     Args:
@@ -102,7 +103,7 @@ def share_out(lines: Sequence[Forecast], budget_s: float) -> dict[str, float]:
         UsageError: Not even the fewest samples fit.
     """
     run = [line for line in lines if line.n and line.seconds]
-    fewest = {line.name: min(1.0, MIN_N * max(len(line.members), 1) / line.n) for line in run}
+    fewest = {line.name: min(1.0, MIN_N * max(len(line.members), 1) / line.n_rows) for line in run}
 
     def fractions(margins: float) -> dict[str, float]:
         return {line.name: min(1.0, max(fewest[line.name], (_margins(line) / margins) ** 2)) for line in run}
@@ -112,7 +113,7 @@ def share_out(lines: Sequence[Forecast], budget_s: float) -> dict[str, float]:
 
     least = seconds(fewest)
     if least > budget_s:
-        cause = f"{MIN_N} samples of each task take about {math.ceil(least)} s"
+        cause = f"{MIN_N} samples of each task, in all its conditions, take about {math.ceil(least)} s"
         raise UsageError(f"--budget of {budget_s:.0f} s", cause, "Give more time, or fewer --tasks.")
     low, high = 1e-9, max((_margins(line) for line in run), default=1.0) * 1e6
     if seconds(fractions(low)) <= budget_s:
@@ -158,9 +159,8 @@ def _limits(prepared: Prepared, fractions: Mapping[str, float]) -> dict[str, int
     for planned in prepared.plan.tasks:
         name = planned.task.name
         fraction = fractions.get(row_of.get(name, name), 1.0)
-        rows = len({sample.id for sample in planned.samples})
-        limit = max(MIN_N, math.floor(fraction * rows))
-        if fraction < 1.0 and limit < rows:
+        limit = max(MIN_N, math.floor(fraction * planned.n_rows))
+        if fraction < 1.0 and limit < planned.n_rows:
             limits[name] = limit
     return limits
 

@@ -64,6 +64,7 @@ class Forecast:
 
     Attributes:
         n: Samples.
+        n_rows: Rows of the data, which a limit counts: each is a sample in every condition.
         seconds: Both arms together; None for a task that is skipped.
         smallest_detectable: Loss in the primary metric that this n shows with the power asked for, by the
             assumptions of this module; None where the metric's spread is not known beforehand.
@@ -75,6 +76,7 @@ class Forecast:
     role: str
     metric: str
     n: int
+    n_rows: int
     margin: float
     seconds: float | None
     smallest_detectable: float | None
@@ -224,6 +226,7 @@ def _of_task(planned: PlannedTask, work: _Work, detects: Callable[[float, float]
         role=task.role,
         metric=task.primary or "",
         n=len(planned.samples),
+        n_rows=planned.n_rows,
         margin=task.margin,
         seconds=None if planned.skipped else work.seconds(planned),
         smallest_detectable=detects(sd, units) if sd and units else None,
@@ -244,6 +247,7 @@ def _of_row(row: SuiteRowInfo, plan: Plan, work: _Work, detects: Callable[[float
         role=row.role,
         metric="mean of the tasks",
         n=sum(len(task.samples) for task in members),
+        n_rows=sum(task.n_rows for task in members),
         margin=row.margin,
         seconds=sum(work.seconds(task) for task in members if not task.skipped),
         smallest_detectable=detects(sd, 1) if sd else None,

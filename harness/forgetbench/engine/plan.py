@@ -93,6 +93,11 @@ class PlannedTask:
         return isinstance(self.task, Generate | Refusal)
 
     @property
+    def n_rows(self) -> int:
+        """Rows of its data, which a limit counts: each is a sample in every condition."""
+        return len({sample.id for sample in self.samples})
+
+    @property
     def definition_sha256(self) -> str:
         """Hash of the definition, without its words and names of files."""
         return _hash(self.task.model_dump(mode="json", exclude=_WORDS))
