@@ -6,7 +6,7 @@ Each checkpoint is a child of its training run, too: a row of its own in MLflow'
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -62,19 +62,21 @@ def _log(curve: Curve, files: Sequence[Path], address: str, experiment: str) -> 
     parent = _run(client, experiment_id, content, "curve", f"curve of {curve.base}", None)
     if parent.info.status == "FINISHED":
         return
-    _log_metrics(client, parent, {0: _law_metrics(curve)})
+    _log_metrics(client, parent, [(0, _law_metrics(curve))])
     client.set_tag(parent.info.run_id, "scope", cut("; ".join(curve.scope), limit=LONGEST_TAG))
     client.set_tag(parent.info.run_id, "mlflow.note.content", described(*curve.scope))
-    for run, points in _by_run(curve):
-        child = _run(client, experiment_id, content, run, run, parent.info.run_id)
-        by_step = {int(getattr(point.training, curve.exposure)): point for point in points}
-        _log_metrics(client, child, {step: _point_metrics(curve, point) for step, point in by_step.items()})
+    for group, run, points in _by_run(curve):
+        child = _run(client, experiment_id, content, f"{group}, {run}", run, parent.info.run_id)
+        values = [(round(_exposure(curve, point)), _point_metrics(curve, point)) for point in points]
+        _log_metrics(client, child, values)
         _log_params(client, child, points[0], whole=True)
-        for step, point in by_step.items():
-            name = f"{run}, {curve.exposure} {step}"
-            one = _run(client, experiment_id, content, name, name, child.info.run_id)
-            _log_metrics(client, one, {step: _point_metrics(curve, point)})
+        for point, value in zip(points, values, strict=True):
+            name = f"{run}, {curve.exposure} {_exposure(curve, point):.15g}"
+            one = _run(client, experiment_id, content, point.fingerprint, name, child.info.run_id)
+            _log_metrics(client, one, [value])
             _log_params(client, one, point)
+            client.set_tag(one.info.run_id, "checkpoint", cut(point.checkpoint, limit=LONGEST_TAG))
+            client.set_tag(one.info.run_id, "fingerprint", point.fingerprint)
             client.set_terminated(one.info.run_id)
         client.set_tag(child.info.run_id, "method", cut(points[0].group, limit=LONGEST_TAG))
         client.set_terminated(child.info.run_id)
@@ -83,9 +85,13 @@ def _log(curve: Curve, files: Sequence[Path], address: str, experiment: str) -> 
     client.set_terminated(parent.info.run_id)
 
 
-def _by_run(curve: Curve) -> Iterator[tuple[str, list[CurvePoint]]]:
-    for run, points in groupby(curve.points, key=lambda p: p.run):
-        yield run, list(points)
+def _by_run(curve: Curve) -> Iterator[tuple[str, str, list[CurvePoint]]]:
+    for (group, run), points in groupby(curve.points, key=lambda p: (p.group, p.run)):
+        yield group, run, list(points)
+
+
+def _exposure(curve: Curve, point: CurvePoint) -> float:
+    return float(getattr(point.training, curve.exposure))
 
 
 def _run(client: Any, experiment_id: str, content: str, member: str, name: str, parent_id: str | None) -> Any:
@@ -141,14 +147,15 @@ def _law_metrics(curve: Curve) -> dict[str, float | None]:
     return values
 
 
-def _log_metrics(client: Any, run: Any, by_step: Mapping[int, Mapping[str, float | None]]) -> None:
+def _log_metrics(client: Any, run: Any, by_step: Iterable[tuple[int, Mapping[str, float | None]]]) -> None:
+    """Log values by whole step, as MLflow counts; several values of one step are points of their own."""
     from mlflow.entities import Metric
 
-    finite = {step: measured(values) for step, values in by_step.items()}
-    names = valid_names(sorted({name for values in finite.values() for name in values}))
+    finite = [(step, measured(values)) for step, values in by_step]
+    names = valid_names(sorted({name for _, values in finite for name in values}))
     metrics = [
         Metric(names[name], value, run.info.start_time, step)
-        for step, values in sorted(finite.items())
+        for step, values in finite
         for name, value in values.items()
     ]
     for start in range(0, len(metrics), 1000):  # as many as MLflow takes at once
