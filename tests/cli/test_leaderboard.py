@@ -13,6 +13,7 @@ from typer.testing import Result
 from board_runs import Made
 from forgetbench.engine.results import read_result
 from forgetbench.report import numbers
+from forgetbench.schema.run import Sampling, Settings
 
 
 def test_run_submit_verify_record_build_publish(
@@ -95,6 +96,15 @@ def test_an_address_that_is_no_https_is_refused_before_anything_is_written(
     )  # fmt: skip
     assert isinstance(done.exception, UsageError) and "--url" in str(done.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_who_submits_a_run_by_other_settings_is_told_which_boards_take_it(
+    cli: Callable[..., Result], board_result: Callable[..., Path], tmp_path: Path
+) -> None:
+    run = board_result("drawn", {"arc": 0.0}, settings=Settings(sampling=Sampling(temperature=0.7)))
+    packed = cli("leaderboard", "submit", str(run), "--submitter", "A.", "--output", str(tmp_path / "out"))
+    said = "Its sampling is temperature=0.7: only a board that has it in its `settings` takes it."
+    assert said in " ".join(packed.output.split())
 
 
 def test_a_reference_result_is_submitted_verified_and_built_with_its_own_numbers(

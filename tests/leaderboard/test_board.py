@@ -18,7 +18,7 @@ from forgetbench.leaderboard.entries import Entry, judged, ranked, read_entries
 from forgetbench.leaderboard.reproduce import run_command
 from forgetbench.leaderboard.view import board_conclusion
 from forgetbench.schema.comparison import DegenerateShare
-from forgetbench.schema.run import Settings
+from forgetbench.schema.run import LoadSettings, Sampling, Settings
 
 ROLES = {"arc": "general", "facts": "general", "refusal": "safety", "mine": "target"}
 
@@ -183,6 +183,55 @@ def test_a_board_with_a_limit_takes_runs_of_exactly_that_limit(
     ]  # fmt: skip
 
 
+DRAWN = Sampling(temperature=0.7)
+UNLIKE = {
+    "chat_template": (Settings(chat_template="none"), "its chat_template is none, and the board's is auto"),
+    "sampling": (Settings(sampling=DRAWN), "its sampling is temperature=0.7, and the board's is greedy"),
+    "repeats": (Settings(sampling=DRAWN, repeats=3), "its repeats is 3, and the board's is 1"),
+    "num_fewshot": (Settings(num_fewshot=0), "its num_fewshot is 0, and the board's is each task's own"),
+    "dtype": (
+        Settings(load=LoadSettings(dtype="float16")), "its dtype is float16, and the board's is float32"
+    ),
+    "quantisation": (
+        Settings(load=LoadSettings(quantisation="nf4")), "its quantisation is nf4, and the board's is none"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_a_run_by_settings_of_ones_own_choice_is_left_out_and_both_values_are_named(
+    name: str, board_result: Callable[..., Path], tmp_path: Path
+) -> None:
+    settings, reason = UNLIKE[name]
+    board_result("chosen", {"arc": 0.0, "facts": 0.0, "refusal": 0.0}, settings=settings)
+    path, tasks = write_board(tmp_path, ROLES)
+    board = read_board(str(path))
+    found, (left_out,) = read_entries(tmp_path / "results", board, columns_of(board, [tasks]))
+    assert found == [] and reason in left_out.reason.split("; ")
+
+
+def test_every_setting_of_a_run_is_the_boards_but_for_what_changes_rounding_alone(
+    board_result: Callable[..., Path], entries: Callable[..., list[Entry]]
+) -> None:
+    free = Settings(batch_size=3, load=LoadSettings(device="cuda", compile=True))
+    board_result("on-a-gpu", {"arc": 0.0, "facts": 0.0, "refusal": 0.0}, settings=free)
+    assert names(entries()) == ["on-a-gpu"]
+    known = {*Settings.model_fields, *LoadSettings.model_fields} - {"load", "limits"}
+    assert known == {*UNLIKE, "limit", "seed", "batch_size", "device", "compile"}
+
+
+def test_a_board_with_settings_takes_runs_of_exactly_these(
+    board_result: Callable[..., Path], entries: Callable[..., list[Entry]]
+) -> None:
+    rows = {"arc": 0.0, "facts": 0.0, "refusal": 0.0}
+    half = LoadSettings(dtype="bfloat16")
+    board_result("drawn", rows, run_key="1" * 16, settings=Settings(sampling=DRAWN, repeats=3, load=half))
+    board_result("once", rows, run_key="2" * 16, settings=Settings(sampling=DRAWN, load=half))
+    board_result("by-default", rows, run_key="3" * 16)
+    asked = {"sampling": {"temperature": 0.7}, "repeats": 3, "dtype": "bfloat16"}
+    assert names(entries(settings=asked)) == ["drawn"]
+
+
 def test_the_same_pair_and_run_twice_is_an_error(board_result: Callable[..., Path], tmp_path: Path) -> None:
     import shutil
 
@@ -203,6 +252,9 @@ def test_the_same_pair_and_run_twice_is_an_error(board_result: Callable[..., Pat
         ({"margins": {"tasks": {"arc": -1}}}, "greater than or equal to 0.000001"),
         ({"roles": ["cost"]}, "has no task of the roles cost"),
         ({"name": "../up"}, "pattern"),
+        ({"settings": {"temperature": 1}}, "unknown key"),
+        ({"settings": {"dtype": "int3"}}, "key `settings.dtype`"),
+        ({"settings": {"repeats": 3}}, "need `sampling`"),
     ],
 )
 def test_a_wrong_board_file_is_one_line_that_names_the_key(

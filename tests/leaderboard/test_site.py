@@ -18,7 +18,7 @@ from forgetbench.leaderboard.definition import columns_of, read_board
 from forgetbench.leaderboard.site import BuiltSite, build_site
 from forgetbench.schema.board import Verification
 from forgetbench.schema.comparison import WorstLoss
-from forgetbench.schema.run import Settings
+from forgetbench.schema.run import Sampling, Settings
 
 
 class Tags(HTMLParser):
@@ -128,12 +128,23 @@ def test_the_samples_that_lost_most_show_what_was_asked_and_how_much_was_lost(
         assert text in part
 
 
+def test_the_page_says_by_which_settings_its_entries_were_run(
+    tmp_path: Path, board_result: Callable[..., Path]
+) -> None:
+    settings = Settings(chat_template="none", sampling=Sampling(temperature=0.7))
+    board_result("one", dict.fromkeys(HOSTILE_ROLES, 0.0), settings=settings)
+    asked = {"chat_template": "none", "sampling": {"temperature": 0.7}}
+    page = (build(tmp_path, settings=asked).directory / "index.html").read_text()
+    assert "Every entry was run with chat_template none, sampling temperature=0.7." in page
+
+
 def test_the_page_says_unit_margin_limit_and_the_one_base(
     tmp_path: Path, board_result: Callable[..., Path]
 ) -> None:
     board_result("one", dict.fromkeys(HOSTILE_ROLES, 0.0), settings=Settings(limit=24))
     page = (build(tmp_path, limit=24).directory / "index.html").read_text()
     assert "Measured on 24 samples of each task" in page and "limited to 24" in page
+    assert "was run with" not in page
     assert "general, in points, margin 2.0" in page
     assert page.count("Base of every entry") == 1 and "org/base-135M →" not in page
 

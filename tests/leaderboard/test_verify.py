@@ -228,6 +228,14 @@ def test_a_submission_in_the_wrong_place_or_with_other_files_is_refused(
     assert "does not lie in" in reasons(verify(moved, ran.check()))
 
 
+def test_a_submission_by_settings_of_ones_own_choice_is_refused(ran: Made, twin: Path, edit: Edit) -> None:
+    for file in ("run.json", "run.base.json"):
+        edit(twin / file, lambda d: d["settings"].update(chat_template="none"))
+    assert "run.json: its chat_template is none, and the board's is auto" in reasons(
+        verify(twin, ran.check())
+    )
+
+
 def test_a_task_whose_data_is_not_here_leaves_the_level_at_self_reported(
     ran: Made, twin: Path, tmp_path: Path
 ) -> None:

@@ -176,8 +176,10 @@ def submit(
     """Pack a result as a submission; nothing is sent anywhere."""
     from forgetbench.cli.console import console, write_json
     from forgetbench.engine.results import read_result
+    from forgetbench.leaderboard.entries import unlike_settings
     from forgetbench.leaderboard.submission import pack
     from forgetbench.report.escape import plain
+    from forgetbench.schema.board import BoardSettings
 
     said = {
         "submitter": submitter,
@@ -190,11 +192,13 @@ def submit(
         "reason": reason,
     }
     packed = pack(result, output, said=said)
-    limit = read_result(result).checkpoint.settings.limit
+    settings = read_result(result).checkpoint.settings
     out = console(as_json=json)
     out.print(plain(f"Packed in {packed}. It holds the sample records: prompts, answers, names of files."))
-    if limit is not None:
+    if (limit := settings.limit) is not None:
         out.print(f"It was made with --limit {limit}: only a board with the key `limit: {limit}` takes it.")
+    for name, _, made in unlike_settings(BoardSettings(), settings):
+        out.print(plain(f"Its {name} is {made}: only a board that has it in its `settings` takes it."))
     out.print(plain(f"Check it: forgetbench leaderboard verify {packed}"), soft_wrap=True)
     if json:
         write_json({"submission": str(packed)})

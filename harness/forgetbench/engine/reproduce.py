@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from forgetbench.models.pairing import Pair
 from forgetbench.redact import redact
-from forgetbench.schema.run import CheckpointInfo, Settings
+from forgetbench.schema.run import CheckpointInfo, Sampling, Settings
 from forgetbench.schema.task import Condition
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def setting_options(settings: Settings) -> Iterator[str]:
     if settings.num_fewshot is not None:
         yield from ("--num-fewshot", str(settings.num_fewshot))
     if settings.sampling is not None:
-        drawn = settings.sampling.model_dump(exclude_defaults=True) or {"temperature": 1.0}
-        yield from ("--gen-kwargs", ",".join(f"{key}={value}" for key, value in drawn.items()))
+        yield from ("--gen-kwargs", sampling_words(settings.sampling))
     if settings.repeats > 1:
         yield from ("--repeats", str(settings.repeats))
     if settings.chat_template != "auto":
@@ -120,6 +119,12 @@ def _load_options(settings: Settings) -> Iterator[str]:
 def _repeated(option: str, values: Iterator[str]) -> Iterator[str]:
     for value in values:
         yield from (option, value)
+
+
+def sampling_words(sampling: Sampling) -> str:
+    """Return how answers are drawn as ``--gen-kwargs`` takes it."""
+    drawn = sampling.model_dump(exclude_defaults=True) or {"temperature": 1.0}
+    return ",".join(f"{key}={value}" for key, value in drawn.items())
 
 
 def condition_words(condition: Condition) -> str:

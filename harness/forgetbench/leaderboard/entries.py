@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+from forgetbench.engine.reproduce import sampling_words
 from forgetbench.engine.results import COMPARISON_FILE, RUN_FILE, result_directories
 from forgetbench.engine.trajectories import training_of_run
 from forgetbench.errors import DataError, UsageError
 from forgetbench.forgetting.verdict import margins_lost, verdict, worst
 from forgetbench.leaderboard.definition import Column
 from forgetbench.leaderboard.strict_json import read_json
-from forgetbench.schema.board import Board, Level, Submission, Verification
+from forgetbench.schema.board import Board, BoardSettings, Level, Submission, Verification
 from forgetbench.schema.comparison import Comparison, DegenerateShare, Row, Verdict
 from forgetbench.schema.curve import Training
-from forgetbench.schema.run import RunDocument
+from forgetbench.schema.run import RunDocument, Sampling, Settings
 
 SUBMISSION_FILE = "submission.json"
 VERIFICATION_FILE = "verification.json"
+_NOT_COMPARED = {"limit", "limits", "seed", "batch_size", "load", "device", "compile"}
+"""Settings that :func:`unlike` compares by itself, and those that change rounding alone."""
+_WITHOUT = {"sampling": "greedy", "num_fewshot": "each task's own"}
 _FINGERPRINT, _RUN_KEY = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{16}")
 
 
@@ -226,6 +231,8 @@ def unlike(board: Board, columns: Sequence[Column], comparison: Comparison, run:
         return f"it was made with {made}, and the board is of {_how_many(board.limit)}"
     if settings.seed != board.seed:
         return f"its samples were drawn by --seed {settings.seed}, and the board's by --seed {board.seed}"
+    if differing := list(unlike_settings(board.settings, settings)):
+        return "; ".join(f"its {d.name} is {d.made}, and the board's is {d.asked}" for d in differing)
     if comparison.alpha != board.alpha:
         return f"its intervals are for alpha {comparison.alpha:g}, not {board.alpha:g}"
     roles = {column.name: column.role for column in columns}
@@ -233,6 +240,36 @@ def unlike(board: Board, columns: Sequence[Column], comparison: Comparison, run:
         if (role := roles.get(row.name, row.role)) != row.role:
             return f"{row.name} was run in the role {row.role}, not {role}: its interval is of another family"
     return None
+
+
+class Differing(NamedTuple):
+    """A setting that a run and a board have otherwise, in words."""
+
+    name: str
+    asked: str
+    made: str
+
+
+def unlike_settings(asked: BoardSettings, made: Settings) -> Iterator[Differing]:
+    """Yield the settings that decide answers and are not as a board asks for, beside limit and seed.
+
+    One that boards have no key for must be at its default.
+    """
+    wanted = _deciding(Settings()) | dict(asked)
+    for name, value in _deciding(made).items():
+        if value != wanted[name]:
+            yield Differing(name, setting_words(name, wanted[name]), setting_words(name, value))
+
+
+def _deciding(settings: Settings) -> dict[str, object]:
+    return {name: value for name, value in (*settings, *settings.load) if name not in _NOT_COMPARED}
+
+
+def setting_words(name: str, value: object) -> str:
+    """Return the value of a setting as it is shown."""
+    if isinstance(value, Sampling):
+        return sampling_words(value)
+    return _WITHOUT.get(name, "none") if value is None else str(value)[:80]
 
 
 def _how_many(limit: int | None) -> str:

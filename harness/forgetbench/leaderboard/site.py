@@ -17,13 +17,13 @@ from forgetbench import __version__
 from forgetbench.errors import UsageError
 from forgetbench.leaderboard import plots
 from forgetbench.leaderboard.definition import Column
-from forgetbench.leaderboard.entries import Entry, LeftOut, read_entries
+from forgetbench.leaderboard.entries import Entry, LeftOut, read_entries, setting_words
 from forgetbench.leaderboard.entry_report import write_report
 from forgetbench.leaderboard.export import board_csv, board_json
 from forgetbench.leaderboard.pages import entry_context
 from forgetbench.leaderboard.view import board_data, choices, entry_view, headers, only_base
 from forgetbench.report.escape import plain
-from forgetbench.schema.board import Board
+from forgetbench.schema.board import Board, BoardSettings
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -93,6 +93,7 @@ def _write(site: Path, board: Board, columns: Sequence[Column], entries: Sequenc
     templates, shown = _templates(), headers(columns, entries, limit=board.limit)
     index = templates.get_template("index.html.j2").render(
         board=board,
+        settings=_unusual(board.settings),
         columns=columns,
         base=only_base(entries),
         headers=shown,
@@ -120,6 +121,12 @@ def _write(site: Path, board: Board, columns: Sequence[Column], entries: Sequenc
     (site / MARKER).write_text(board_json(board, columns, entries, views), encoding="utf-8")
     (site / "board.csv").write_text(board_csv(columns, entries, views), encoding="utf-8")
     (site / ".nojekyll").write_bytes(b"")
+
+
+def _unusual(settings: BoardSettings) -> str:
+    """Return a board's settings in words, without those that runs have by default."""
+    usual = dict(BoardSettings())
+    return ", ".join(f"{name} {setting_words(name, v)}" for name, v in settings if v != usual[name])
 
 
 @cache

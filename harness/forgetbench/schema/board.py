@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from forgetbench.schema.document import Document
 from forgetbench.schema.number import Count
 from forgetbench.schema.policy import Margins
+from forgetbench.schema.run import Sampling
 from forgetbench.schema.task import Role
 
 Level = Literal["self-reported", "recomputed", "re-run"]
 """self-reported: nobody checked it. recomputed: every number follows from the sample records, and these are
 of the tasks' own samples. re-run: somebody else ran the pair and found the same."""
 Words = Annotated[str, Field(max_length=300)]
+
+
+class BoardSettings(Document):
+    """How the answers of every run must be made; without a key, as ``forgetbench run`` makes them by default.
+
+    Device, batch size and compilation change rounding alone: a board leaves them free.
+    """
+
+    chat_template: Literal["auto", "base", "checkpoint", "none"] = "auto"
+    sampling: Sampling | None = None
+    """As ``--gen-kwargs``; without this key, greedy."""
+    repeats: Count = Field(default=1, ge=1)
+    num_fewshot: Count | None = None
+    """Without this key, as each task has it."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+    @model_validator(mode="after")
+    def _repeats_differ(self) -> BoardSettings:
+        if self.repeats > 1 and self.sampling is None:
+            raise ValueError("`repeats` above 1 need `sampling`: greedy answers are equal")
+        return self
 
 
 class Board(Document):
@@ -39,6 +61,7 @@ class Board(Document):
     """The ``--seed`` that every run must have: it chooses the samples of a limit, and nobody picks theirs."""
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """Error rate that every comparison must have been made with."""
+    settings: BoardSettings = BoardSettings()
 
 
 class Submission(Document):
