@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from forgetbench.engine.compare import compare_runs
+from forgetbench.engine.curve_results import curve_of
 from forgetbench.engine.results import read_samples
-from forgetbench.engine.trajectories import curve_of
 from forgetbench.errors import DataError, UsageError
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.curve import Training

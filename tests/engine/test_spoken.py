@@ -15,13 +15,13 @@ from command_line import Terminal
 from forgeries import rewrite
 from forgetbench.api.stored import load_results
 from forgetbench.engine.answers import MODEL_ERROR
+from forgetbench.engine.curve_results import find_results
 from forgetbench.engine.journal import Answer
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.question import Question, Told
 from forgetbench.engine.rescore import Rescoring, rescore
 from forgetbench.engine.results import Result, read_result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
-from forgetbench.engine.trajectories import find_results
 from forgetbench.errors import DataError
 from forgetbench.leaderboard.verify import Check, verify
 from forgetbench.models.checkpoint import resolve

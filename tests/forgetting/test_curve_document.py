@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from curve_results import PER_RANK, STEPS, gained, lost
-from forgetbench.engine.trajectories import curve_of, find_results
+from forgetbench.engine.curve_results import curve_of, find_results
 from forgetbench.errors import UsageError
 from forgetbench.report.curves import curves_table
 from forgetbench.schema.curve import Curve, Training

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from forgetbench.engine.curve_results import curve_of
 from forgetbench.engine.ray_engine import ray_workers
-from forgetbench.engine.trajectories import curve_of
 from forgetbench.errors import DataError, ForgetbenchError, StorageError, UsageError
 from forgetbench.recipes.grid import read_grid, trainings_of
 from forgetbench.recipes.make import make_recipe

@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from browser import Open
+from forgetbench.engine.curve_results import curve_of, find_results, read_curve
 from forgetbench.engine.results import read_result
-from forgetbench.engine.trajectories import curve_of, find_results, read_curve
 from forgetbench.errors import UsageError
 from forgetbench.report.html.curves import LEFT, RIGHT, WIDTH, panels
 from forgetbench.report.html.page import html_report

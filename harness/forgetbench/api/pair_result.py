@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, overload
 
 from forgetbench.api.tables import group_table, row_table, samples_of_task
+from forgetbench.engine.curve_results import training_of_run
 from forgetbench.engine.results import Result
-from forgetbench.engine.trajectories import training_of_run
 from forgetbench.schema.comparison import Decision
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from forgetbench.api.pair_result import PairResult, Results
 from forgetbench.engine.compare import compare_runs
-from forgetbench.engine.results import read_result, result_directories
-from forgetbench.errors import UsageError
+from forgetbench.engine.results import results_in
 
 Name = str | PathLike[str]
 
@@ -53,14 +52,4 @@ def load_results(*places: Name) -> Results:
     Raises:
         UsageError: A place holds no result, or a document is damaged.
     """
-    found: dict[Path, PairResult] = {}
-    for place in map(Path, places or ("results",)):
-        directories = result_directories(place)
-        if not directories:
-            raise UsageError(
-                str(place), "no run.json here or below", "Measure first: forgetbench run --model …"
-            )
-        for directory in directories:
-            if directory.resolve() not in found:
-                found[directory.resolve()] = PairResult.of(read_result(directory))
-    return Results(found.values())
+    return Results(map(PairResult.of, results_in(map(Path, places or ("results",)))))

@@ -48,9 +48,9 @@ def curves(
     """Draw what checkpoints lost over training, and test the laws of forgetting on the largest run."""
     from forgetbench.cli.checkpoints import expand
     from forgetbench.data.training_table import read_training_table
+    from forgetbench.engine.curve_results import curve_of, find_results
     from forgetbench.engine.reproduce import command_line
     from forgetbench.engine.results import check_writable
-    from forgetbench.engine.trajectories import curve_of, find_results
 
     table = read_training_table(training) if training is not None else None
     found = find_results([Path(name) for name in expand(results, option="RESULT")])

@@ -74,8 +74,8 @@ def report(
     """Make one HTML file of a result, to look at and listen to; or a table of it, with BibTeX."""
     from forgetbench.atomic import write_atomically
     from forgetbench.data.training_table import read_training_table
+    from forgetbench.engine.curve_results import trained_checkpoints
     from forgetbench.engine.results import read_result
-    from forgetbench.engine.trajectories import trained_checkpoints
     from forgetbench.report.bibtex import bibtex as entries
     from forgetbench.report.formats import FORMATS
     from forgetbench.report.paper_table import paper_table
@@ -94,8 +94,8 @@ def report(
         table = FORMATS[format](paper_table(compared, [each.training for each in trained]))
         _write(table, output, bibtex=bibtex, as_json=json)
         return
+    from forgetbench.engine.curve_results import read_curve
     from forgetbench.engine.heard_again import Sources
-    from forgetbench.engine.trajectories import read_curve
     from forgetbench.report.html.page import html_report
 
     sources = Sources(include_paths=include_path or [], target=target, conditions=o.conditions(condition))

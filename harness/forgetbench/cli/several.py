@@ -104,8 +104,8 @@ def _show_curve(
 ) -> None:
     """Print, write and draw the curve of checkpoints that are a sequence: of more audio, or of more steps."""
     from forgetbench.cli.curves import FOLDER, show_curve
+    from forgetbench.engine.curve_results import curve_of
     from forgetbench.engine.reproduce import command_line
-    from forgetbench.engine.trajectories import curve_of
     from forgetbench.errors import UsageError
     from forgetbench.models.training_record import training_of
     from forgetbench.report.escape import plain
@@ -129,16 +129,18 @@ def _show_curve(
 def _show_adaptability(
     audio_s: Sequence[float], results: Sequence[Result], output: Path, *, as_json: bool
 ) -> None:
-    from forgetbench.forgetting.trajectory import curves
-    from forgetbench.report.curve import FILE_NAME, curve_table, draw, write_csv
+    from forgetbench.forgetting.adaptability import adaptability_curves
+    from forgetbench.report.adaptability import FILE_NAME, adaptability_table, draw, write_csv
     from forgetbench.report.escape import plain
 
     out = console(as_json=as_json)
-    found = curves(audio_s, [result.comparison for result in results if result.comparison is not None])
+    found = adaptability_curves(
+        audio_s, [result.comparison for result in results if result.comparison is not None]
+    )
     if not found:
         out.print("\nNo curve: no task of the role target was measured. Add --target FILE.", style="dim")
         return
-    out.print(curve_table(found))
+    out.print(adaptability_table(found))
     for suffix, write in ((".csv", write_csv), (".png", draw)):
         path = output / f"{FILE_NAME}{suffix}"
         write(found, path)

@@ -101,9 +101,9 @@ def _sweep(
     from forgetbench.cli.console import console, write_json
     from forgetbench.cli.curves import FOLDER, show_curve
     from forgetbench.cli.progress import Bars
+    from forgetbench.engine.curve_results import curve_of
     from forgetbench.engine.results import check_writable
     from forgetbench.engine.run import prepare_selftest
-    from forgetbench.engine.trajectories import curve_of
     from forgetbench.recipes.sweep import plan_sweep, run_sweep
     from forgetbench.report.sweep import sweep_table
 

@@ -8,9 +8,9 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from forgetbench.engine.arm_run import ArmRun
+from forgetbench.engine.curve_results import TRAINING
 from forgetbench.engine.plan import Plan, PlannedTask
 from forgetbench.engine.results import MIXED, RUN_FILE, Result, read_samples, write_document
-from forgetbench.engine.trajectories import TRAINING
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.attribution import Decomposition, Swapped, decompose, n_intervals, systems
 from forgetbench.forgetting.degenerate import METRIC as DEGENERATE

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -218,6 +218,22 @@ def result_directories(place: Path) -> list[Path]:
     """Return the result directories in and below a folder, in the order of their paths."""
     documents = sorted(place.rglob(RUN_FILE["checkpoint"])) if place.is_dir() else []
     return [path.parent for path in documents if not _is_mixed(path.parent)]
+
+
+def results_in(places: Iterable[Path]) -> list[Result]:
+    """Return the results in and below some folders, each once, in the order of their paths.
+
+    Raises:
+        UsageError: A place holds no result, or a document is damaged.
+    """
+    found: dict[Path, Result] = {}
+    for place in places:
+        directories = result_directories(place)
+        if not directories:
+            way_out = "Measure first: forgetbench run --model …, or name the folder of its results."
+            raise UsageError(str(place), "no run.json here or below", way_out)
+        found |= {path.resolve(): read_result(path) for path in directories if path.resolve() not in found}
+    return list(found.values())
 
 
 def _is_mixed(directory: Path) -> bool:

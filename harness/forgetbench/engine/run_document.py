@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forgetbench.engine.arm_run import ArmOutcome, ArmRun
+from forgetbench.engine.curve_results import TRAINING
 from forgetbench.engine.environment import read_environment
 from forgetbench.engine.peak_memory import process_peak_bytes
 from forgetbench.engine.reproduce import run_line
-from forgetbench.engine.trajectories import TRAINING
 from forgetbench.models.training_record import training_of
 from forgetbench.redact import redact
 from forgetbench.schema.run import Arm, RunDocument, TaskResult

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from forgetbench.engine.curve_results import training_of_run
 from forgetbench.engine.reproduce import sampling_words
 from forgetbench.engine.results import COMPARISON_FILE, RUN_FILE, result_directories
-from forgetbench.engine.trajectories import training_of_run
 from forgetbench.errors import DataError, UsageError
 from forgetbench.forgetting.verdict import margins_lost, verdict, worst
 from forgetbench.leaderboard.definition import Column

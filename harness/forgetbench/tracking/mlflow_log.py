@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from forgetbench.atomic import read_object, write_atomically
+from forgetbench.engine.curve_results import training_of_run
 from forgetbench.engine.interrupted import is_partial
-from forgetbench.engine.results import Result, read_result, result_directories
-from forgetbench.engine.trajectories import training_of_run
-from forgetbench.errors import UsageError
+from forgetbench.engine.results import Result, read_result, results_in
 from forgetbench.redact import redact
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.cost import Cost
@@ -145,15 +144,10 @@ def sync(
 
     Self-tests are left out, and what an interrupted run left.
     """
-    results = result_directories(directory)
-    if not results:
-        raise UsageError(
-            str(directory), "no run.json here or below", "Name a result directory, such as results/."
-        )
     return [
-        _sync_one(result, tracking_uri, experiment, files)
-        for result in results
-        if not (_is_selftest(read_result(result)) or is_partial(read_result(result)))
+        _sync_one(result.directory, tracking_uri, experiment, files)
+        for result in results_in([directory])
+        if not (_is_selftest(result) or is_partial(result))
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forgetbench.engine.trajectories import training_of_run
+from forgetbench.engine.curve_results import training_of_run
 from forgetbench.forgetting.cost import mean_turn, speed
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.cost import Cost

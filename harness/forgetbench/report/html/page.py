@@ -11,9 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forgetbench.engine.curve_results import trained_checkpoints, training_of_run
 from forgetbench.engine.heard_again import Sources
 from forgetbench.engine.results import Result
-from forgetbench.engine.trajectories import trained_checkpoints, training_of_run
 from forgetbench.errors import UsageError
 from forgetbench.report import numbers
 from forgetbench.report.attribution import ROLE_NAMES, rows_of, sentence

@@ -27,7 +27,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class AdaptabilityCurve:
     """One target task over the checkpoints, by rising seconds of audio."""
 
     points: tuple[Point, ...]
@@ -38,7 +38,9 @@ class Curve:
         return self.points[0].target
 
 
-def curves(audio_s: Sequence[float], comparisons: Sequence[Comparison]) -> tuple[Curve, ...]:
+def adaptability_curves(
+    audio_s: Sequence[float], comparisons: Sequence[Comparison]
+) -> tuple[AdaptabilityCurve, ...]:
     """Return one curve for each target task that at least two checkpoints have a score on.
 
     Args:
@@ -55,4 +57,4 @@ def curves(audio_s: Sequence[float], comparisons: Sequence[Comparison]) -> tuple
                     audio_s=seconds, checkpoint=comparison.checkpoint.name, target=row, worst_general=worst
                 )
                 found.setdefault(row.name, []).append(point)
-    return tuple(Curve(points=tuple(points)) for points in found.values() if len(points) > 1)
+    return tuple(AdaptabilityCurve(points=tuple(points)) for points in found.values() if len(points) > 1)

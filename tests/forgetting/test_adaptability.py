@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from forgetbench.forgetting.trajectory import curves
+from forgetbench.forgetting.adaptability import adaptability_curves
 from forgetbench.schema.comparison import Comparison, Row
 from forgetbench.schema.run import CheckpointInfo
 
@@ -39,7 +39,7 @@ def test_each_target_has_a_curve_by_rising_audio_with_the_worst_general_loss() -
         comparison("a", row("own", "target", 0.4), clean, row("safe", "safety", 0.5, margin=0.1)),
         comparison("c", row("own", "target", 0.2), row("clean", "general", None)),
     ]
-    (curve,) = curves([58.5, 14.2, 280.0], comparisons)
+    (curve,) = adaptability_curves([58.5, 14.2, 280.0], comparisons)
     assert [(p.audio_s, p.checkpoint, p.target.checkpoint) for p in curve.points] == [
         (14.2, "a", 0.4),
         (58.5, "b", 0.3),
@@ -57,6 +57,6 @@ def test_a_target_that_one_checkpoint_alone_has_is_no_curve() -> None:
         comparison("a", row("own", "target", 0.4), row("more", "target", None, verdict="error")),
         comparison("b", row("own", "target", 0.3), row("more", "target", 0.3)),
     ]
-    found = curves([6, 12], comparisons)
+    found = adaptability_curves([6, 12], comparisons)
     assert [curve.target.name for curve in found] == ["own"]
-    assert curves([6, 6], [comparison("a", row("c", "general", 0.4))] * 2) == ()
+    assert adaptability_curves([6, 6], [comparison("a", row("c", "general", 0.4))] * 2) == ()

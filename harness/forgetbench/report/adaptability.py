@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from forgetbench.atomic import write_atomically
-from forgetbench.forgetting.trajectory import Curve, Point
+from forgetbench.forgetting.adaptability import AdaptabilityCurve, Point
 from forgetbench.forgetting.verdict import margins_lost
 from forgetbench.metrics.registry import find
 from forgetbench.report import numbers
@@ -33,7 +33,7 @@ _COLUMNS = (
 _INK, _LOSS = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
 
 
-def curve_table(curves: Sequence[Curve]) -> RenderableType:
+def adaptability_table(curves: Sequence[AdaptabilityCurve]) -> RenderableType:
     """Show each target's score, how much worse it is than the base's, and the worst general loss."""
     parts: list[RenderableType] = []
     for curve in curves:
@@ -62,7 +62,7 @@ def _cells(point: Point) -> Iterator[Text]:
         yield Text(f"{loss} {plain(worst.title)} ({margins_lost(worst):.1f} margins)")
 
 
-def write_csv(curves: Sequence[Curve], path: Path) -> None:
+def write_csv(curves: Sequence[AdaptabilityCurve], path: Path) -> None:
     """Write one line per target and checkpoint; what is not known is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -79,7 +79,7 @@ def write_csv(curves: Sequence[Curve], path: Path) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
-def draw(curves: Sequence[Curve], path: Path) -> None:
+def draw(curves: Sequence[AdaptabilityCurve], path: Path) -> None:
     """Draw the targets below each other, and the worst general loss last, as PNG with a logarithmic x."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -99,7 +99,7 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
     write_atomically(path, image.getvalue())
 
 
-def _draw_target(panel: Axes, curve: Curve) -> None:
+def _draw_target(panel: Axes, curve: AdaptabilityCurve) -> None:
     scale = 100 if numbers.is_percent(curve.target.metric) else 1
     xs = [point.audio_s for point in curve.points]
     scores = [scale * (point.target.checkpoint or 0.0) for point in curve.points]
@@ -130,7 +130,7 @@ def score_interval(row: Row) -> tuple[float, float] | None:
     )
 
 
-def _draw_general(panel: Axes, curve: Curve) -> None:
+def _draw_general(panel: Axes, curve: AdaptabilityCurve) -> None:
     known = [
         (point.audio_s, margins_lost(point.worst_general)) for point in curve.points if point.worst_general
     ]
@@ -139,7 +139,7 @@ def _draw_general(panel: Axes, curve: Curve) -> None:
     panel.set_ylabel("worst general loss / margins")
 
 
-def _draw_axis(panel: Axes, curve: Curve) -> None:
+def _draw_axis(panel: Axes, curve: AdaptabilityCurve) -> None:
     from matplotlib.ticker import NullLocator
 
     xs = sorted({point.audio_s for point in curve.points})

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from forgetbench.forgetting.trajectory import Curve, Point
-from forgetbench.report.curve import curve_table, draw, score_interval, write_csv
+from forgetbench.forgetting.adaptability import AdaptabilityCurve, Point
+from forgetbench.report.adaptability import adaptability_table, draw, score_interval, write_csv
 
 
 @pytest.fixture
-def curve(make_row) -> Curve:
+def curve(make_row) -> AdaptabilityCurve:
     general = make_row(
         "clean", "Clean $read$ speech", "general", "wer", "regressed", base=0.05, checkpoint=0.09
     )
@@ -32,12 +32,12 @@ def curve(make_row) -> Curve:
         )
         for x, (score, low, high) in scores.items()
     ]  # fmt: skip
-    return Curve(points=tuple(points))
+    return AdaptabilityCurve(points=tuple(points))
 
 
-def test_the_table_has_the_base_and_a_line_for_each_amount(curve: Curve) -> None:
+def test_the_table_has_the_base_and_a_line_for_each_amount(curve: AdaptabilityCurve) -> None:
     console = Console(width=100, record=True)
-    console.print(curve_table([curve]))
+    console.print(adaptability_table([curve]))
     lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
     assert lines[0] == ["Own", "audio", "and", "Her", "$own_words$"]
     assert lines[3] == ["base", "32.0%"]
@@ -46,7 +46,9 @@ def test_the_table_has_the_base_and_a_line_for_each_amount(curve: Curve) -> None
     assert " ".join(lines[5][6:]) == "+4.0 Clean $read$ speech (2.0 margins)"
 
 
-def test_the_csv_has_the_numbers_and_nothing_where_nothing_is_known(curve: Curve, tmp_path: Path) -> None:
+def test_the_csv_has_the_numbers_and_nothing_where_nothing_is_known(
+    curve: AdaptabilityCurve, tmp_path: Path
+) -> None:
     write_csv([curve], tmp_path / "adaptability.csv")
     with (tmp_path / "adaptability.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
@@ -60,7 +62,7 @@ def test_the_csv_has_the_numbers_and_nothing_where_nothing_is_known(curve: Curve
 
 
 def test_the_drawing_is_the_same_png_each_time_and_takes_no_title_for_a_formula(
-    curve: Curve, tmp_path: Path
+    curve: AdaptabilityCurve, tmp_path: Path
 ) -> None:
     for name in ("once.png", "again.png"):
         draw([curve], tmp_path / name)
@@ -80,9 +82,9 @@ def test_the_interval_of_a_score_never_leaves_the_metrics_bounds(make_row) -> No
     assert score_interval(row.model_copy(update={"ci_low": None})) is None
 
 
-def test_no_name_is_a_formula_to_a_spreadsheet(curve: Curve, tmp_path: Path) -> None:
+def test_no_name_is_a_formula_to_a_spreadsheet(curve: AdaptabilityCurve, tmp_path: Path) -> None:
     point = replace(curve.points[0], checkpoint="=HYPERLINK(1)")
-    write_csv([Curve(points=(point,))], tmp_path / "adaptability.csv")
+    write_csv([AdaptabilityCurve(points=(point,))], tmp_path / "adaptability.csv")
     with (tmp_path / "adaptability.csv").open(newline="") as file:
         (line,) = csv.DictReader(file)
     assert line["checkpoint"] == "'=HYPERLINK(1)"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from forgetbench.engine.results import Result, read_result, result_directories
+from forgetbench.engine.results import Result, results_in
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.curve import Trained, exposure_of, make_curve
 from forgetbench.models.training_record import steps_in_name
@@ -25,13 +25,7 @@ def find_results(places: Sequence[Path]) -> list[Result]:
     Raises:
         UsageError: A place holds no result, or a document is damaged.
     """
-    found: dict[Path, Result] = {}
-    for place in places:
-        directories = result_directories(place)
-        if not directories:
-            raise UsageError(str(place), "no run.json here or below", "Name result directories, or results/.")
-        found |= {path.resolve(): read_result(path) for path in directories if path.resolve() not in found}
-    return [result for result in found.values() if _is_pair(result)]
+    return [result for result in results_in(places) if _is_pair(result)]
 
 
 def _is_pair(result: Result) -> bool:
