@@ -515,6 +515,15 @@ def test_a_mixture_is_taken_apart(run: Run, tmp_path: Path) -> None:
     assert len(stored["stems"]) == 2
 
 
+def test_the_worst_mixtures_are_shown_by_their_stems(run: Run, tmp_path: Path) -> None:
+    mixtures(tmp_path)
+    comparison = run("gives_silence", base="splits").comparison
+    assert comparison is not None
+    shown = {(loss.base, loss.checkpoint) for loss in comparison.worst_losses}
+    (lengths,) = {base.removeprefix("2 stems, 16 kHz, ") for base, _ in shown}
+    assert shown == {(f"2 stems, 16 kHz, {lengths}", f"2 stems, 16 kHz, {lengths}, 1 silent")}
+
+
 def test_a_stem_that_is_missing_takes_the_worst_bound(run: Run, tmp_path: Path) -> None:
     mixtures(tmp_path)
     (task,) = run("gives_one").checkpoint.tasks
