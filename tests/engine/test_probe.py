@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
 from forgetbench.engine.results import Result, read_samples
 from forgetbench.engine.run import Request, evaluate, prepare
+from forgetbench.report.html.page import html_report
+from forgetbench.report.table import verdict_table
 from tiny_tasks import write_task
 
 SOURCE = '''
@@ -31,6 +35,11 @@ def voice(): return Encoder("voice", of_speaker)
 def of_speaker(samples):
     """One of four, which has nothing in common with another."""
     return np.stack([np.eye(4)[round(100 * samples[0]) - 10]] * 2)
+def broken(): return Encoder("broken", lambda samples: features(samples) * np.nan)
+def frameless(): return Encoder("frameless", lambda samples: np.zeros((2, 0, 8)).mean(axis=1))
+def partly(): return Encoder("partly", lambda s: features(s) * (np.nan if s[0] < 0.1035 else 1.0))
+def louder(): return Encoder("louder", lambda samples: 3 * features(samples))
+def still(): return Encoder("still", lambda samples: np.stack([features(samples)[0], np.ones(8)]))
 def fails_once(): return Encoder("fails once", once)
 def once(samples):
     if round(1e3 * samples[0]) == 103:
@@ -75,11 +84,11 @@ def test_a_label_must_be_read_in_a_voice_that_was_not_heard(folder: Path) -> Non
     assert unknown is not None and unknown < 0.75
 
 
-def run(folder: Path, model: str) -> Result:
+def run(folder: Path, model: str, base: str | None = None) -> Result:
     module = f"encodes_{folder.name}".replace("-", "_")
     request = Request(
-        model=f"{module}:{model}", tasks=["labels"], include_paths=[folder], output=folder / "results",
-        offline=True,
+        model=f"{module}:{model}", base=f"{module}:{base}" if base else None, tasks=["labels"],
+        include_paths=[folder], output=folder / "results", offline=True,
     )  # fmt: skip
     return evaluate(prepare(request))
 
@@ -88,6 +97,44 @@ def run(folder: Path, model: str) -> Result:
 def test_features_that_no_probe_can_read_are_an_error(folder: Path, model: str, code: str) -> None:
     (task,) = run(folder, model).checkpoint.tasks
     assert (task.status, task.errors) == ("error", {code: 40})
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+@pytest.mark.parametrize(
+    ("model", "share", "reason"),
+    [
+        ("broken", 1.0, "the checkpoint's features of 40 of 40 clips are not finite"),
+        ("frameless", 1.0, "the checkpoint's features of 40 of 40 clips are not finite"),
+        ("partly", 0.1, "the checkpoint's features of 4 of 40 clips are not finite"),
+        ("still", 0.0, "features vary in no clip, or in one alone"),
+    ],
+)
+def test_broken_features_are_counted_and_named_where_cka_is_missing(
+    folder: Path, model: str, share: float, reason: str
+) -> None:
+    result = run(folder, model, base="steady")
+    comparison = result.comparison
+    assert comparison is not None
+    rates = [(each.base.nonfinite, each.checkpoint.nonfinite) for each in comparison.output_health]
+    assert rates == ([(0.0, share)] if share else [])
+    (drift,) = comparison.representation_drift
+    assert (drift.cka[1], drift.reason) == (None, reason)
+    warned = [line for line in comparison.warnings if "of the checkpoint's outputs are not finite" in line]
+    assert len(warned) == (share > 0)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(verdict_table(comparison))
+    drawn = console.file.getvalue()
+    page = html_report([result]).replace("&#39;", "'")
+    assert f"({reason})" in " ".join(drawn.split()) and f"({reason})" in page
+    assert ("Not finite" in page) == (share > 0)
+    assert (f"not finite 0% -> {share:.0%}" in drawn) == (share > 0)
+
+
+def test_whole_features_have_cka_and_no_reason(folder: Path) -> None:
+    comparison = run(folder, "louder", base="steady").comparison
+    assert comparison is not None
+    (drift,) = comparison.representation_drift
+    assert (drift.cka, drift.reason) == (pytest.approx((1.0, 1.0)), "")
 
 
 def test_an_arm_that_lacks_a_sample_keeps_the_folds_of_the_others(

@@ -65,6 +65,20 @@ def mixes(): return Separator("mixes", lambda s, n: [sound(s)] * n)
 def gives_silence(): return Separator("silence", lambda s, n: [high(s, True), sound(0 * s)])
 def gives_one(): return Separator("one", lambda s, n: [high(s, True)])
 
+def gives_none(): return Separator("none", lambda s, n: None)
+def gives_nones(): return Separator("nones", lambda s, n: [None, None])
+def gives_no_stem(): return Separator("no stem", lambda s, n: [])
+
+class Listener(Separator):
+    """A recogniser that takes apart, too, names no language and tells no phrases."""
+    def transcribe(self, audio, *, language):
+        return [Output(text="", n_tokens=0, truncated=False) for _ in audio]
+    def identify_language(self, audio):
+        return [self.rule(a.samples, 0) for a in audio]
+    def time_speech(self, audio, *, language):
+        return [self.rule(a.samples, 0) for a in audio]
+def hears_none(): return Listener("hears none", lambda s, n: None)
+
 def says(text, voice):
     """A clip as long as the text has letters, at the level of the voice."""
     level = np.abs(voice.samples).max()
@@ -530,6 +544,15 @@ def test_a_mixture_is_taken_apart(run: Run, tmp_path: Path) -> None:
     assert len(stored["stems"]) == 2
 
 
+def test_the_worst_mixtures_are_shown_by_their_stems(run: Run, tmp_path: Path) -> None:
+    mixtures(tmp_path)
+    comparison = run("gives_silence", base="splits").comparison
+    assert comparison is not None
+    shown = {(loss.base, loss.checkpoint) for loss in comparison.worst_losses}
+    (lengths,) = {base.removeprefix("2 stems, 16 kHz, ") for base, _ in shown}
+    assert shown == {(f"2 stems, 16 kHz, {lengths}", f"2 stems, 16 kHz, {lengths}, 1 silent")}
+
+
 def test_a_stem_that_is_missing_takes_the_worst_bound(run: Run, tmp_path: Path) -> None:
     mixtures(tmp_path)
     (task,) = run("gives_one").checkpoint.tasks
@@ -541,6 +564,31 @@ def test_stems_without_a_sound_are_empty_outputs(run: Run, tmp_path: Path, model
     mixtures(tmp_path)
     (task,) = run(model).checkpoint.tasks
     assert (task.diagnostics.empty, task.diagnostics.looping) == (0.5, None)
+
+
+@pytest.mark.parametrize("model", ["gives_none", "gives_nones", "gives_no_stem", "hears_none"])
+def test_a_mixture_without_any_stem_takes_the_worst_bound(run: Run, tmp_path: Path, model: str) -> None:
+    mixtures(tmp_path)
+    (task,) = run(model).checkpoint.tasks
+    assert (task.status, task.errors, task.n_scored) == ("done", {}, 24)
+    assert (task.metrics["si_sdr"].value, task.diagnostics.empty) == (-30.0, 1.0)
+
+
+def test_no_language_and_no_phrases_are_empty_answers(run: Run, tmp_path: Path, sentences: Any) -> None:
+    rows = [{**row, "spoken": "en", "phrases": [[0.0, 0.05]]} for row in sentences]
+    write_task(
+        tmp_path,
+        "which",
+        rows,
+        kind="language_id",
+        fields={"answer": "spoken"},
+        metrics=["acc"],
+        primary="acc",
+    )
+    write_task(tmp_path, "when", rows, kind="speech_times", metrics=["boundary_f1"], primary="boundary_f1")
+    for task in run("hears_none").checkpoint.tasks:
+        assert (task.status, task.errors, task.n_scored) == ("done", {}, 24)
+        assert (task.metrics[str(task.primary)].value, task.diagnostics.empty) == (0.0, 1.0)
 
 
 def test_lost_stems_are_made_again(run: Run, tmp_path: Path) -> None:

@@ -13,6 +13,22 @@ def test_audio_is_shown_by_its_length_and_how_its_file_begins() -> None:
     assert shown(audio("ab" * 32), choices=False) == "audio abababababab, 1.50 s"
 
 
+def stems(*files: AudioFile) -> str:
+    return shown(RawPrediction(stems=files).model_dump_json(exclude_defaults=True), choices=False)
+
+
+def test_stems_are_shown_by_their_number_rate_and_length() -> None:
+    voice = AudioFile(sha256="ab" * 32, sampling_rate=16_000, n_samples=51_200, is_silent=False)
+    music = AudioFile(sha256="cd" * 32, sampling_rate=16_000, n_samples=51_200, is_silent=False)
+    missing = AudioFile(sha256="ef" * 32, sampling_rate=16_000, n_samples=0, is_silent=True)
+    assert stems(voice, music) == "2 stems, 16 kHz, 3.20 s"
+    assert stems(voice, missing) == "2 stems, 16 kHz, 3.20 s and 0.00 s, 1 silent"
+
+
+def test_an_answer_of_nothing_has_no_log_likelihood() -> None:
+    assert shown(RawPrediction().model_dump_json(exclude_defaults=True), choices=False) == ""
+
+
 def test_of_audio_there_is_no_agreement_to_count() -> None:
     assert agreement([audio("a" * 64)], [audio("a" * 64)], choices=False) is None
 

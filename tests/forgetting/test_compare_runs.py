@@ -670,6 +670,7 @@ def test_a_rate_and_a_mean_of_one_name_are_not_compared(
         ({"empty": 0.0}, {"empty": 0.09}, ""),
         ({"empty": 0.9}, {"empty": 0.0}, ""),
         ({"truncated": 0.0}, {"truncated": 1.0}, ""),
+        ({"nonfinite": 0.0}, {"nonfinite": 1.0}, "100% of the checkpoint's outputs are not finite"),
         ({}, {}, ""),
     ],
 )

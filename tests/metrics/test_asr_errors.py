@@ -1,4 +1,6 @@
+import json
 import time
+import unicodedata
 
 import jiwer
 import pytest
@@ -8,6 +10,9 @@ from hypothesis import strategies as st
 from forgetbench.errors import TaskError
 from forgetbench.metrics.asr import asr_stats, character_errors, word_errors
 from forgetbench.metrics.normalise import BRITISH_TO_AMERICAN, normalise
+from forgetbench.paths import builtin_root
+from forgetbench.schema.task import Asr
+from forgetbench.tasks.registry import load_registry
 
 words = st.lists(st.sampled_from(["turn", "it", "on", "off", "fifteen", "fifty"]), max_size=8).map(" ".join)
 
@@ -78,6 +83,52 @@ def test_whisper_basic_1_is_pinned(text: str, expected: str) -> None:
     assert normalise(text, "whisper_basic@1") == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("मैं हिन्दी में बात करता हूँ।", "मैं हिन्दी में बात करता हूँ"),
+        ("আমি বাংলায় কথা বলি।", unicodedata.normalize("NFKC", "আমি বাংলায় কথা বলি")),
+        ("ฉันพูดภาษาไทยได้", unicodedata.normalize("NFKC", "ฉันพูดภาษาไทยได้")),
+        ("நான் தமிழ் பேசுகிறேன்!", "நான் தமிழ் பேசுகிறேன்"),
+        ("Cafe\u0301, s'il te plai\u0302t", "café s il te plaît"),
+        ("за\u0301мок или замо\u0301к?", "за\u0301мок или замо\u0301к"),
+        ("Geht´s, ja? \u0301 ❤\ufe0f", "geht s ja"),
+    ],
+    ids=["Hindi", "Bengali", "Thai", "Tamil", "decomposed", "stress marks", "marks on no letter"],
+)
+def test_whisper_basic_2_keeps_the_marks_of_letters(text: str, expected: str) -> None:
+    assert normalise(text, "whisper_basic@2") == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"), [("हिन्दी", "हन्दू"), ("বাংলায়", "বেংলোয়"), ("กิน", "กัน"), ("தமிழ்", "தாமழு")]
+)
+def test_a_wrong_vowel_is_an_error_in_every_script(said: str, heard: str) -> None:
+    stats = asr_stats(said, heard, normaliser="whisper_basic@2")
+    assert stats["wer"] == (1.0, 1.0)
+    assert stats["cer"][0] >= 1.0
+
+
+def spoken_in_other_languages() -> list[str]:
+    lines = (builtin_root() / "hearing" / "languages" / "data" / "languages.jsonl").read_text(
+        encoding="utf-8"
+    )
+    return [json.loads(line)["text"] for line in lines.splitlines()]
+
+
+@given(st.lists(st.sampled_from([*spoken_in_other_languages(), *"[]<>()'%5ßæłйñŽ", "   ", "ダｶﾞﾊﾟ", "½", "ﬁ"])))
+def test_text_without_marks_is_written_alike_by_both_versions(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert normalise(text, "whisper_basic@2") == normalise(text, "whisper_basic@1")
+
+
+def test_no_task_is_scored_without_the_vowels_of_its_language() -> None:
+    without_marks = {"de", "es", "fr", "it", "ja", "nl", "pl", "pt", "ru"}
+    for task in (definition.task for definition in load_registry()):
+        if isinstance(task, Asr) and task.normaliser == "whisper_basic@1":
+            assert task.language in without_marks, f"{task.name}: take whisper_basic@2"
+
+
 @given(
     st.lists(
         st.sampled_from([*"[]<>() ", *"\n'.{$%5\u0338\u00a0", "   ", "'s been", "twenty", "one", "ΑΣ", "hmm"])
@@ -106,7 +157,7 @@ def test_a_number_without_end_is_an_answer_and_is_scored(loop: str) -> None:
 @pytest.mark.parametrize(
     "text", ["[<" * 20_000, "(" * 40_000, "([" * 20_000 + "])", "a" + " " * 40_000 + "b"]
 )
-@pytest.mark.parametrize("name", ["whisper_en@1", "whisper_basic@1"])
+@pytest.mark.parametrize("name", ["whisper_en@1", "whisper_basic@1", "whisper_basic@2"])
 def test_a_bracket_that_is_never_closed_takes_no_time(text: str, name: str) -> None:
     begun = time.process_time()
     normalise(text, name)

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from forgetbench.metrics.diagnostics import looping, rates
-from forgetbench.schema.sample import AudioFile, RawPrediction
+from forgetbench.schema.sample import AudioFile, Embedding, RawPrediction
 
 
 @pytest.mark.parametrize("unit_words", [1, 2, 7, 20])
@@ -69,6 +70,13 @@ def test_sound_is_empty_where_it_is_silent_and_loops_in_what_is_heard() -> None:
 def test_each_stem_is_an_output() -> None:
     stems = (sound(is_silent=True), sound(is_silent=False))
     assert rates([RawPrediction(stems=stems)]).empty == 0.5
+
+
+@pytest.mark.parametrize("broken", [np.full((2, 3), np.nan), np.array([[1.0, 2.0], [0.0, np.inf]])])
+def test_features_that_are_not_finite_are_counted(broken: np.ndarray) -> None:
+    whole = RawPrediction(embedding=Embedding.of(np.ones((2, 3), dtype=np.float32)))
+    found = rates([whole, RawPrediction(embedding=Embedding.of(broken.astype(np.float32)))])
+    assert (found.nonfinite, found.empty) == (0.5, None)
 
 
 def test_a_spoken_request_is_no_output() -> None:

@@ -215,12 +215,14 @@ def test_broken_outputs_are_shown_for_each_arm_where_there_are_any(make_comparis
         for t, b, c in [
             ("advice", {"empty": 0, "looping": 0.001, "truncated": 0}, {"empty": 0.625, "looping": 0}),
             ("sound", {"empty": 0, "looping": 0, "truncated": 0}, {"empty": 0, "looping": 0, "truncated": 0}),
+            ("layers", {"nonfinite": 0.0}, {"nonfinite": 0.25}),
         ]
     ]
     drawn = shown(verdict_table(make_comparison(output_health=health, warnings=())), width)
     assert "\n  Advice: empty 0% -> 62%, looping <1% -> 0%\n" in drawn
+    assert "\n  Layers: not finite 0% -> 25%\n" in drawn
     assert "Sound" not in drawn
-    assert "Broken outputs" not in shown(verdict_table(make_comparison(output_health=health[1:])), width)
+    assert "Broken outputs" not in shown(verdict_table(make_comparison(output_health=health[1:2])), width)
 
 
 def run_document(**changes):

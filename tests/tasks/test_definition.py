@@ -105,7 +105,7 @@ licence: CC0-1.0
             "'wer_numbers' needs the normaliser 'whisper_en@1'",
         ),
         ("normaliser: none\nmetrics: [wer, cer_names]\n", "key `metrics`", "'cer_names' needs"),
-        ("normaliser: whisper_en@2\n", "key `normaliser`", "'whisper_en@1', 'whisper_basic@1' or 'none'"),
+        ("normaliser: whisper_en@2\n", "key `normaliser`", "'whisper_basic@1', 'whisper_basic@2' or 'none'"),
     ],
 )
 def test_english_spelling_and_classes_of_words_are_for_english(
@@ -119,7 +119,7 @@ def test_english_spelling_and_classes_of_words_are_for_english(
 
 
 def test_another_language_has_its_normaliser(tmp_path: Path) -> None:
-    read_definition(write(tmp_path, HEARD + "language: de\nnormaliser: whisper_basic@1\n"))
+    read_definition(write(tmp_path, HEARD + "language: de\nnormaliser: whisper_basic@2\n"))
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "just text", "\x00"])

@@ -11,7 +11,7 @@ from forgetbench.cli import options as o
 
 EPILOG = (
     "[bold]Example[/bold]\n\n"
-    "forgetbench rescore results/my-whisper/1f2e…/9c3a…/77ab… --normaliser whisper_basic@1\n\n"
+    "forgetbench rescore results/my-whisper/1f2e…/9c3a…/77ab… --normaliser whisper_basic@2\n\n"
     "The old result stays as it is. With no option, the same settings and a newer forgetbench: give another "
     "--output-path."
 )
@@ -24,7 +24,7 @@ def rescore(
         o.option(
             "--normaliser",
             help="How transcripts are normalised: [dim]whisper_en@1[/dim], [dim]whisper_basic@1[/dim], "
-            "[dim]none[/dim].",
+            "[dim]whisper_basic@2[/dim], [dim]none[/dim].",
             rich_help_panel=o.HOW,
             metavar="NAME",
         ),

@@ -181,8 +181,8 @@ def _(
     model: LanguageIdentifier,
     prompting: Prompting,
 ) -> list[Answer]:
-    def written(code: str) -> RawPrediction:
-        return text_prediction(Output(text=code, n_tokens=1, truncated=False))
+    def written(code: str | None) -> RawPrediction:
+        return text_prediction(Output(text="" if code is None else code, n_tokens=1, truncated=False))
 
     return heard_by(planned, samples, model.sampling_rate, model.identify_language, written)
 
@@ -195,7 +195,8 @@ def _(
     model: SpeechTimer,
     prompting: Prompting,
 ) -> list[Answer]:
-    def written(phrases: Sequence[Phrase]) -> RawPrediction:
+    def written(told: Sequence[Phrase] | None) -> RawPrediction:
+        phrases = told or ()
         return RawPrediction(
             text=" ".join(phrase.text.strip() for phrase in phrases),
             phrases=tuple((phrase.start_s, phrase.end_s) for phrase in phrases),
@@ -300,8 +301,9 @@ def _(
     n_stems = 1 + len(task.mixed_with)
     outputs = model.separate(list(heard.values()), n_stems=n_stems) if heard else []
     for position, output in zip(heard, outputs, strict=True):
-        missing = [None] * (n_stems - len(output))
-        made = [as_mono(stem, sampling_rate=model.sampling_rate) for stem in [*output, *missing]]
+        given = output or ()
+        missing = [None] * (n_stems - len(given))
+        made = [as_mono(stem, sampling_rate=model.sampling_rate) for stem in [*given, *missing]]
         stems = tuple(put(mono, n_channels=n_channels) for mono, n_channels in made)
         converted = converted_from_hz(planned, samples[position], model.sampling_rate)
         answers[position] = Answer(prediction=RawPrediction(stems=stems), resampled_from_hz=converted)

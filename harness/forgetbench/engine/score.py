@@ -146,7 +146,7 @@ def _(
             f"{name}_as_text": value for name, value in judged(prediction.as_text).items() if name in AS_TEXT
         }
     if prediction.heard is not None:
-        normaliser = "whisper_en@1" if task.language == "en" else "whisper_basic@1"
+        normaliser = "whisper_en@1" if task.language == "en" else "whisper_basic@2"
         said = str(sample.row[task.dataset.fields.text])
         stats["wer"] = asr_stats(said, prediction.heard, normaliser=normaliser)["wer"]
     return stats

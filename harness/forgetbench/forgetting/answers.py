@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from forgetbench.schema.sample import RawPrediction
+from forgetbench.schema.sample import AudioFile, RawPrediction
 
 
 def parse(prediction: object) -> RawPrediction | None:
@@ -59,6 +59,8 @@ def _answer(prediction: RawPrediction | None, choices: bool) -> int | str | None
 def shown(prediction: object, *, choices: bool, score: str = "") -> str:
     """Return an answer as a reader sees it: text, choice, log-likelihood, or what else it is.
 
+    Empty where the model was not asked, or has said nothing.
+
     Args:
         prediction: A cell of a sample table.
         choices: Several log-likelihoods are answers to choose from, not openings to weigh.
@@ -76,6 +78,8 @@ def shown(prediction: object, *, choices: bool, score: str = "") -> str:
     if (audio := parsed.audio) is not None:
         heard = f", heard “{parsed.heard}”" if parsed.heard is not None else ""
         return f"audio {audio.sha256[:12]}, {audio.n_samples / audio.sampling_rate:.2f} s{heard}"
+    if parsed.stems:
+        return _stems(parsed.stems)
     if (sums := parsed.divergence) is not None:
         return f"KL from the base {sums.kl / sums.n_positions:.4f} nats/token"
     answer = _answer(parsed, choices)
@@ -83,4 +87,15 @@ def shown(prediction: object, *, choices: bool, score: str = "") -> str:
         return f"choice {answer + 1}"
     if score and len(parsed.loglikelihoods or ()) > 1:
         return score
-    return "log-likelihood " + ", ".join(f"{value:.2f}" for value in parsed.loglikelihoods or ())
+    if not parsed.loglikelihoods:
+        return ""
+    return "log-likelihood " + ", ".join(f"{value:.2f}" for value in parsed.loglikelihoods)
+
+
+def _stems(files: Sequence[AudioFile]) -> str:
+    """Say what a mixture was taken apart into: "2 stems, 16 kHz, 3.20 s, 1 silent"."""
+    rates = dict.fromkeys(f"{file.sampling_rate / 1000:g} kHz" for file in files)
+    lengths = dict.fromkeys(f"{file.n_samples / file.sampling_rate:.2f} s" for file in files)
+    n_silent = sum(file.is_silent or False for file in files)
+    silent = [f"{n_silent} silent"] if n_silent else []
+    return ", ".join([f"{len(files)} stems", " and ".join(rates), " and ".join(lengths), *silent])

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 FEWEST = 4
 """Samples that the unbiased estimate needs."""
+ROUNDING = 1e-10
+"""A centred kernel that is smaller than this, against the lengths it is made of, is nothing but rounding."""
 
 
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float | None:
@@ -16,12 +18,16 @@ def linear_cka(x: ArrayLike, y: ArrayLike) -> float | None:
     1905.00414), and for HSIC the unbiased estimate of Song et al. 2012 (JMLR 13:1393, eq. 5): the plain one
     nears 1 for any two sets of features that are wider than they are many. May be slightly below 0.
 
+    That estimate is the inner product of the U-centred kernels over n(n − 3) (Székely & Rizzo 2014,
+    Ann. Stat. 42:2382, prop. 1), so that HSIC(K, K) is a sum of squares, and CKA lies in [−1, 1].
+
     Args:
         x: Shape (n, d₁).
         y: Of the same samples, shape (n, d₂).
 
     Returns:
-        None for fewer than four samples, or features that do not vary.
+        None for fewer than four samples, for features that are not finite, and for those whose U-centred
+        kernel is 0 but for rounding: they do not vary, or in one sample only.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(50, 8))
@@ -31,24 +37,28 @@ def linear_cka(x: ArrayLike, y: ArrayLike) -> float | None:
     first, second = (np.asarray(each, dtype=np.float64) for each in (x, y))
     if len(first) < FEWEST:
         return None
-    k, m = (_gram(each) for each in (first, second))
-    scale = _hsic(k, k) * _hsic(m, m)
-    if not scale > 0:
+    k, m = _u_centred(first), _u_centred(second)
+    if k is None or m is None:
         return None
-    return float(_hsic(k, m) / np.sqrt(scale))
+    return float(np.vdot(k, m) / (np.linalg.norm(k) * np.linalg.norm(m)))
 
 
-def _gram(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the linear kernel of centred features, its diagonal set to 0."""
-    centred = features - features.mean(axis=0)
+def _u_centred(features: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the U-centred linear kernel of features, up to scale; None where nothing of it is left.
+
+    It is the same from whatever point the features are measured. The median is taken, which one far sample
+    does not move away from all others.
+    """
+    if not np.isfinite(features).all():
+        return None
+    centred = features - np.median(features, axis=0)
+    centred /= np.abs(centred).max() or 1.0
     kernel: NDArray[np.float64] = centred @ centred.T
+    squared_lengths = kernel.diagonal().copy()
     np.fill_diagonal(kernel, 0.0)
-    return kernel
-
-
-def _hsic(k: NDArray[np.float64], m: NDArray[np.float64]) -> float:
-    n = len(k)
-    total = float((k * m).sum())
-    total += k.sum() * m.sum() / ((n - 1) * (n - 2))
-    total -= 2.0 * float(k.sum(axis=0) @ m.sum(axis=0)) / (n - 2)
-    return float(total / (n * (n - 3)))
+    n = len(kernel)
+    rows = kernel.sum(axis=0) / (n - 2)
+    kernel += rows.sum() / (n - 1) - rows - rows[:, np.newaxis]
+    np.fill_diagonal(kernel, 0.0)
+    largest = squared_lengths.sum() ** 2 - (squared_lengths**2).sum()
+    return kernel if np.linalg.norm(kernel) > ROUNDING * np.sqrt(max(largest, 0.0)) else None

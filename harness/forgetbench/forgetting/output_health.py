@@ -1,4 +1,4 @@
-"""Empty, looping, truncated and runaway outputs, base against checkpoint: answers, never errors."""
+"""Broken and runaway outputs, base against checkpoint: answers, never errors."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from forgetbench.schema.comparison import OutputHealth, Row, RunawayOutputs
 from forgetbench.schema.run import RunDocument
 
 WORRYING = 0.10
-"""So much more of the checkpoint's outputs being empty or looping is worth a warning."""
+"""So much more of the checkpoint's outputs being empty, looping or not finite is worth a warning."""
 ROUNDING = 1e-9
+IN_WORDS = {"empty": "empty", "looping": "looping", "truncated": "truncated", "nonfinite": "not finite"}
+"""How each kind of broken output is called, in the order in which they are shown."""
+_WARNED = ("empty", "looping", "nonfinite")
 
 
 def output_health(base: RunDocument, checkpoint: RunDocument) -> tuple[OutputHealth, ...]:
@@ -26,13 +29,13 @@ def output_health(base: RunDocument, checkpoint: RunDocument) -> tuple[OutputHea
 
 
 def health_warnings(health: OutputHealth) -> Iterator[str]:
-    """Warn where the checkpoint has stopped speaking: no loss of a refusal metric would show it."""
-    for kind in ("empty", "looping"):
+    """Warn where the checkpoint has stopped answering: no loss of a refusal metric would show it."""
+    for kind in _WARNED:
         before, after = getattr(health.base, kind), getattr(health.checkpoint, kind)
         if before is not None and after is not None and after - before >= WORRYING - ROUNDING:
             yield (
-                f"{health.title}: {after:.0%} of the checkpoint's outputs are {kind}, {before:.0%} of the "
-                "base's: read its score with care"
+                f"{health.title}: {after:.0%} of the checkpoint's outputs are {IN_WORDS[kind]}, {before:.0%} "
+                "of the base's: read its score with care"
             )
 
 

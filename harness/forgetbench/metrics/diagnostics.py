@@ -1,4 +1,4 @@
-"""Outputs that look broken: empty, looping, truncated."""
+"""Outputs that look broken: empty, looping, truncated, not finite."""
 
 from __future__ import annotations
 
@@ -45,9 +45,10 @@ def _is_periodic(words: Sequence[str], unit: int) -> bool:
 
 
 def rates(predictions: Iterable[RawPrediction]) -> Diagnostics:
-    """Return the share of empty, looping and truncated outputs; None where no output is text or sound.
+    """Return the share of broken outputs, by kind of fault; None where no output can have it.
 
-    Sound is empty where there is nothing to hear, each stem by itself, and loops in what a recogniser heard.
+    Text is empty, loops or is truncated. Sound is empty where there is nothing to hear, each stem by itself,
+    and loops in what a recogniser heard. An encoder's features are nonfinite where any of them is.
     """
     found = list(predictions)
     texts = [text for p in found if p.text is not None for text in (p.text, *p.more_texts)]
@@ -63,6 +64,7 @@ def rates(predictions: Iterable[RawPrediction]) -> Diagnostics:
         empty=_share([*map(empty, texts), *silent]),
         looping=_share([looping(text) for text in (*texts, *spoken)]),
         truncated=_share([p.truncated for p in found if p.text is not None for _ in (p.text, *p.more_texts)]),
+        nonfinite=_share([not p.embedding.is_finite for p in found if p.embedding is not None]),
     )
 
 

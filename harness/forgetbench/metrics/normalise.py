@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import unicodedata
 from collections.abc import Callable
 from functools import cache
 from typing import cast
@@ -115,6 +116,25 @@ def _whisper_basic() -> Callable[[str], str]:
     return cast("Callable[[str], str]", BasicTextNormalizer())
 
 
+@cache
+def _whisper_basic_with_marks() -> Callable[[str], str]:
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
+
+    normalizer = BasicTextNormalizer()
+    normalizer.clean = _without_symbols
+    return cast("Callable[[str], str]", normalizer)
+
+
+def _without_symbols(text: str) -> str:
+    """Put a space for each symbol and punctuation mark, in NFKC; a combining mark stays on its letter."""
+    kept = [" "]
+    for character in unicodedata.normalize("NFKC", text):
+        category = unicodedata.category(character)
+        combines = category in ("Mn", "Mc") and not kept[-1].isspace()
+        kept.append(character if combines or category[0] not in "MSP" else " ")
+    return "".join(kept[1:])
+
+
 def normalise(text: str, name: str) -> str:
     """Return ``text`` as the named normaliser writes it.
 
@@ -123,9 +143,13 @@ def normalise(text: str, name: str) -> str:
     file of its model repositories and in no installed package, so the built-in list stands in for
     it: scores are the same on every machine, offline, whatever the model.
 
-    ``whisper_basic@1``, for every other language, is transformers' ``BasicTextNormalizer``: small letters, no
-    punctuation, nothing in brackets; diacritics stay. A language without spaces is one long word to it:
-    judge that by ``cer``.
+    ``whisper_basic@1`` is transformers' ``BasicTextNormalizer``: small letters, no punctuation, nothing in
+    brackets. Accents stay that are one character with their letter (Unicode NFKC); every other mark becomes a
+    space, and with them the vowels of Hindi, Bengali, Tamil or Thai: "हिन्दी" is "ह न द", whatever its vowels.
+
+    ``whisper_basic@2``, for every other language than English, is the same but keeps combining marks (Unicode
+    Mn and Mc) on their letters; a text that has none after NFKC is written alike. A language without spaces
+    is one long word to both: judge that by ``cer``.
 
     An output that loops is normalised, too. Where a number has more digits than Python's ``int()`` reads
     (4 300), the normaliser of transformers fails; such a text, and no other, is normalised in pieces of at
@@ -144,7 +168,10 @@ def normalise(text: str, name: str) -> str:
         return _whisper_english()(_without_asides(text)).strip()
     if name == "whisper_basic@1":
         return _whisper_basic()(_without_asides(text)).strip()
-    raise TaskError(f"normaliser {name!r}", "is not known", "Known: whisper_en@1, whisper_basic@1, none.")
+    if name == "whisper_basic@2":
+        return _whisper_basic_with_marks()(_without_asides(text)).strip()
+    known = "Known: whisper_en@1, whisper_basic@1, whisper_basic@2, none."
+    raise TaskError(f"normaliser {name!r}", "is not known", known)
 
 
 def _without_asides(text: str) -> str:

@@ -200,14 +200,14 @@ class FactorySpeech:
         """Translate one batch into English, in order; audio is at ``sampling_rate``."""
         return _one_each(self._made.translate(audio, language=language), audio)
 
-    def identify_language(self, audio: Sequence[Audio]) -> list[str]:
-        """Return the code of what is spoken in each clip; audio is at ``sampling_rate``."""
+    def identify_language(self, audio: Sequence[Audio]) -> list[str | None]:
+        """Return the code of what is spoken in each clip, or None; audio is at ``sampling_rate``."""
         return _one_each(self._made.identify_language(audio), audio)
 
     def time_speech(self, audio: Sequence[Audio], *, language: str) -> list[list[Phrase]]:
         """Return what is said when, in order; audio is at ``sampling_rate``."""
         told = _one_each(self._made.time_speech(audio, language=language), audio)
-        return [list(islice(phrases, MOST_PHRASES)) for phrases in told]
+        return _parts(told, MOST_PHRASES)
 
     def embed(self, audio: Sequence[Audio]) -> list[NDArray[np.float32]]:
         """Return the features of each clip, in order; audio is at ``sampling_rate``."""
@@ -238,7 +238,7 @@ class FactoryEnhancer:
     def separate(self, audio: Sequence[Audio], *, n_stems: int) -> list[list[Audio]]:
         """Take the clips of one batch apart, in order; audio is at ``sampling_rate``."""
         taken_apart = _one_each(self._made.separate(audio, n_stems=n_stems), audio)
-        return [list(islice(stems, n_stems + 1)) for stems in taken_apart]
+        return _parts(taken_apart, n_stems + 1)
 
 
 class FactoryVoice:
@@ -268,6 +268,11 @@ def _one_each(answers: Iterable[R], asked: Sequence[object]) -> list[R]:
         count = "more" if len(found) > len(asked) else str(len(found))
         raise ValueError(f"{count} answers to {len(asked)} requests")
     return found
+
+
+def _parts(outputs: Iterable[Iterable[R] | None], most: int) -> list[list[R]]:
+    """Return the first parts of each output; None is an output without any."""
+    return [[] if parts is None else list(islice(parts, most)) for parts in outputs]
 
 
 def _counted(method: Callable[..., Iterable[R]]) -> Callable[..., list[R]]:

@@ -193,8 +193,8 @@ class LanguageIdentifier(Protocol):
 
     sampling_rate: int
 
-    def identify_language(self, audio: Sequence[Audio]) -> list[str]:
-        """Return the ISO 639-1 code of what is spoken in each clip, in order."""
+    def identify_language(self, audio: Sequence[Audio]) -> Sequence[str | None]:
+        """Return the ISO 639-1 code of what is spoken in each clip, in order; None names no language."""
 
 
 @runtime_checkable
@@ -203,8 +203,11 @@ class SpeechTimer(Protocol):
 
     sampling_rate: int
 
-    def time_speech(self, audio: Sequence[Audio], *, language: str) -> list[list[Phrase]]:
-        """Return what is said in each clip, phrase by phrase, in order; audio is at ``sampling_rate``."""
+    def time_speech(self, audio: Sequence[Audio], *, language: str) -> Sequence[Sequence[Phrase] | None]:
+        """Return what is said in each clip, phrase by phrase, in order; audio is at ``sampling_rate``.
+
+        None, as no phrase, is an empty transcript.
+        """
 
 
 @runtime_checkable
@@ -254,8 +257,11 @@ class Separator(Protocol):
 
     sampling_rate: int
 
-    def separate(self, audio: Sequence[Audio], *, n_stems: int) -> list[list[Audio]]:
-        """Return the stems of each clip, in any order; audio as an :class:`Enhancer` returns it."""
+    def separate(self, audio: Sequence[Audio], *, n_stems: int) -> Sequence[Sequence[Audio] | None]:
+        """Return the stems of each clip, in any order; audio as an :class:`Enhancer` returns it.
+
+        A stem that is missing is empty; None has no stem at all.
+        """
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from forgetbench.forgetting.output_health import IN_WORDS
 from forgetbench.report import numbers
 from forgetbench.report.escape import plain
 from forgetbench.report.layout import RULED, RULED_ASCII, Face, ruled_grid
@@ -70,8 +71,8 @@ def output_health_section(comparison: Comparison) -> Iterator[RenderableType]:
 
 def _health_line(health: OutputHealth) -> Text | None:
     rates = [
-        f"{kind} {numbers.rate(before)} -> {numbers.rate(after)}"
-        for kind in ("empty", "looping", "truncated")
+        f"{words} {numbers.rate(before)} -> {numbers.rate(after)}"
+        for kind, words in IN_WORDS.items()
         for before, after in [(getattr(health.base, kind), getattr(health.checkpoint, kind))]
         if before or after
     ]

@@ -25,5 +25,8 @@ def drift_section(drifts: Sequence[RepresentationDrift]) -> Iterator[RenderableT
     yield Text("Drift of the layers", style="bold")
     for drift in drifts:
         values = " ".join(numbers.value(each, metric="cka") for each in drift.cka)
-        yield Padding(Text(f"{plain(drift.title)} (n {drift.n}): {values}"), (0, 0, 0, 2), expand=False)
+        reason = f" ({plain(drift.reason)})" if drift.reason else ""
+        yield Padding(
+            Text(f"{plain(drift.title)} (n {drift.n}): {values}{reason}"), (0, 0, 0, 2), expand=False
+        )
     yield Padding(Text(EXPLAINED, style="dim"), (0, 0, 0, 2), expand=False)

@@ -286,7 +286,9 @@ class RepresentationDrift(Document):
     title: str
     n: Count
     cka: tuple[float | None, ...]
-    """Debiased linear CKA, from the first layer's input to the last; None where features do not vary."""
+    """Debiased linear CKA, from the first layer's input to the last; None where it is not defined."""
+    reason: str = ""
+    """Why layers have none."""
 
 
 class OutputHealth(Document):
@@ -326,7 +328,7 @@ class Comparison(Document):
     """Of each spoken task whose requests were put in writing, too."""
     representation_drift: tuple[RepresentationDrift, ...] = ()
     output_health: tuple[OutputHealth, ...] = ()
-    """Tasks with text outputs of which some are empty, looping or truncated in either arm."""
+    """Tasks of whose outputs some are empty, looping, truncated or not finite in either arm."""
     not_measured: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     decision: Decision

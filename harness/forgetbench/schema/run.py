@@ -112,12 +112,14 @@ class Diagnostics(Document):
     """Rates of outputs that look broken; None where it cannot be told of the task's outputs.
 
     An output in sound is empty where there is nothing to hear, and loops in what a recogniser hears of it;
-    whether it was cut off is not known.
+    whether it was cut off is not known. Features of an encoder are broken where they are not finite, as the
+    mean over no frames is.
     """
 
     empty: float | None = None
     looping: float | None = None
     truncated: float | None = None
+    nonfinite: float | None = None
 
 
 class JudgeInfo(Document):

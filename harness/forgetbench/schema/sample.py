@@ -72,6 +72,13 @@ class Embedding(Document):
         content = base64.b64encode(np.ascontiguousarray(layers, dtype="<f4").tobytes()).decode()
         return cls(n_layers=n_layers, width=width, values=content)
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number is one; the mean over no frames is none."""
+        import numpy as np
+
+        return bool(np.isfinite(self.layers()).all())
+
     def layers(self) -> NDArray[np.float32]:
         """Return the features, shape (layers, width)."""
         import numpy as np

@@ -29,7 +29,7 @@ Capability = Literal[
     "clone_voice",
 ]
 NoiseKind = Literal["babble", "white", "pink", "speech_shaped"]
-Normaliser = Literal["whisper_en@1", "whisper_basic@1", "none"]
+Normaliser = Literal["whisper_en@1", "whisper_basic@1", "whisper_basic@2", "none"]
 PLUGIN_NAME = r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_.]*"
 PluginMetric = Annotated[str, Field(pattern=f"^{PLUGIN_NAME}$")]
 """Name of a metric that a plug-in brings, known by its dot: ``mypackage.keyword_recall``."""

@@ -192,7 +192,7 @@ def _check_normaliser(path: Path, task: Asr) -> None:
     """English spelling is for English, and so are the classes of words."""
     if task.normaliser == NORMALISER and not task.is_english:
         cause = f"{NORMALISER!r} is for English, and the language is {task.language!r}"
-        raise TaskError(f"{path}, key `normaliser`", cause, "Take whisper_basic@1 or none.")
+        raise TaskError(f"{path}, key `normaliser`", cause, "Take whisper_basic@2 or none.")
     by_class = [name for name in task.metrics if name.endswith(WORD_CLASSES)]
     if by_class and task.normaliser != NORMALISER:
         cause = f"{by_class[0]!r} needs the normaliser {NORMALISER!r}, which is for English"

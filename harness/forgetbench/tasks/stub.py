@@ -84,7 +84,7 @@ margin: 0.05                      # the largest rise you accept: 5 points
     "asr": Stub(
         """role: target                      # or general
 language: en
-normaliser: whisper_en@1          # English; whisper_basic@1 for other languages
+normaliser: whisper_en@1          # English; whisper_basic@2 for other languages
 metrics: [wer, cer]               # against the column `text`
 primary: wer
 margin: 0.01                      # the largest loss you accept: 1 point

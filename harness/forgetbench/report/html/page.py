@@ -15,6 +15,7 @@ from forgetbench.engine.curve_results import trained_checkpoints, training_of_ru
 from forgetbench.engine.heard_again import Sources
 from forgetbench.engine.results import Result
 from forgetbench.errors import UsageError
+from forgetbench.forgetting.output_health import IN_WORDS
 from forgetbench.report import numbers
 from forgetbench.report.attribution import ROLE_NAMES, rows_of, sentence
 from forgetbench.report.beside import FEWEST_WORDS
@@ -159,7 +160,7 @@ def _environment() -> Environment:
     made.globals.update(
         numbers=numbers, signs=SIGNS, decisions=DECISIONS, tone=tone, fewest_words=FEWEST_WORDS,
         roles_of=ROLE_TITLES, attribution_rows=rows_of, attribution_said=sentence, role_names=ROLE_NAMES,
-        hearing_cost=shown_cost,
+        hearing_cost=shown_cost, broken_outputs=IN_WORDS,
     )  # fmt: skip
     made.filters["cut"] = lambda text, limit=LONGEST_TITLE: plain(text, limit=limit)
     return made

@@ -25,7 +25,7 @@ MOST_HEARD = 12
 HEARD_OF_A_TASK = 3
 LONGEST_TEXT = 1_500
 """Characters of a prompt or an answer; a longer one ends in ``…``."""
-UNDEFINED = "whisper_basic@1"
+UNDEFINED = "whisper_basic@2"
 """Normaliser of a transcript whose task is not defined here: small letters, no punctuation."""
 LABELS = {
     "heard": "What was heard",
