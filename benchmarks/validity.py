@@ -148,7 +148,7 @@ def clustered_binary(clusters: int, size: int, flips: float, alike: float, loss:
     shares = [(flips + loss) / 2.0, (flips - loss) / 2.0, 1.0 - flips]
 
     def draw(rng: Rng) -> PairedEstimate:
-        own, common = rng.choice([-1, 1, 0], len(codes), p=shares), rng.choice([-1, 1, 0], clusters, p=shares)
+        own, common = rng.choice([1, -1, 0], len(codes), p=shares), rng.choice([1, -1, 0], clusters, p=shares)
         change = np.where(rng.random(len(codes)) < alike, common[codes], own)
         return paired_binary(change <= 0, change >= 0, higher_is_better=False, clusters=label)
 
@@ -375,6 +375,7 @@ def studies() -> Iterator[Study]:
     yield from power_studies()
     yield from loop_studies()
     yield from equal_gain_studies()
+    yield from few_flip_studies()
 
 
 def power_studies() -> Iterator[Study]:
@@ -414,6 +415,19 @@ def equal_gain_studies() -> Iterator[Study]:
         for seeds in (2, 3, 5):
             name = f"methods at equal gain, {seeds} seeds that spread by {spreads[0]:g} and {spreads[1]:g}"
             yield Study(name, methods_at_equal_gain(seeds, spreads), 0.1, {"coverage": AT_LEAST}, 4)
+
+
+def few_flip_studies() -> Iterator[Study]:
+    """Yield passages of which few flip, as a whole or answer by answer, and rows of such tasks."""
+    for clusters, size, loss in ((30, 8, 0.02), (20, 20, 0.03), (10, 50, 0.05)):
+        for alike, how in ((1.0, "as a whole"), (0.5, "half alike"), (0.0, "each by itself")):
+            name = f"binary, {clusters} passages of {size}, {100 * loss:g} points lost, {how}"
+            draw = clustered_binary(clusters, size, loss, alike, loss)
+            yield Study(name, draw, loss, {"coverage": AT_LEAST})
+    for count in (1, 2, 4):
+        tasks = [clustered_binary(12, 5, 0.2, 0.5)] * count
+        name = f"suite of {count} binary task{'s' if count > 1 else ''} of 12 passages of 5, 20 % flip"
+        yield Study(name, suite(*tasks), 0.0, TEST | {"coverage": AT_LEAST})
 
 
 def simulate(number: int, pairs: int, seed: int) -> list[Cell]:

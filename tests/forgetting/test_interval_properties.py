@@ -1,6 +1,7 @@
 """What would notice a wrong interval or p, whatever the arms."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from forgetbench.forgetting.few_units import degrees_of_freedom, widening
 from forgetbench.forgetting.join import join
 from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean, tango_interval
 from forgetbench.forgetting.paired_ratio import paired_ratio
+from forgetbench.forgetting.verdict import verdict
 
 N = 36
 Compare = Callable[..., PairedEstimate]
@@ -164,6 +166,57 @@ def test_questions_that_flip_together_count_as_their_passages() -> None:
     assert ends(found) == pytest.approx((one_each.low, one_each.high), rel=0.05)
     assert alone.p is not None and alone.p < 0.01 < 0.05 < (found.p or 0.0)
     assert (found.p_exact, found.n_clusters, found.units) == (None, 30, 30)
+
+
+@pytest.mark.parametrize("sizes", [[8] * 30, [2, 3, 7] * 5])
+def test_passages_in_which_nothing_flipped_count_as_if_each_were_one_answer(sizes: list[int]) -> None:
+    names = np.repeat([f"p{i:02d}" for i in range(len(sizes))], sizes).tolist()
+    still, n = [1] * len(names), len(names)
+    found = paired_binary(still, still, names, higher_is_better=True)
+    as_one = tango_interval(0, 0, len(sizes), level=0.95)
+    assert found.design_effect == pytest.approx(n / len(sizes))
+    assert ends(found) == pytest.approx((as_one.low, as_one.high))
+
+
+@pytest.mark.parametrize(
+    ("passages", "size", "loss", "margin"),
+    [(30, 8, 0.02, 0.018), (20, 20, 0.03, 0.02), (10, 50, 0.05, 0.02)],
+)
+def test_passages_that_are_rarely_lost_as_a_whole_are_covered_and_not_called_retained(
+    passages: int, size: int, loss: float, margin: float
+) -> None:
+    from scipy.stats import binom
+
+    names = [f"p{i // size}" for i in range(passages * size)]
+    covered = passed = 0.0
+    for lost in range(passages + 1):
+        after = np.arange(passages * size) >= lost * size
+        low, high = ends(paired_binary(np.ones(len(names)), after, names, higher_is_better=True))
+        chance = float(binom.pmf(lost, passages, loss))
+        covered += chance * (low <= loss <= high)
+        passed += chance * (verdict(low, high, margin=margin) in ("improved", "retained", "minor"))
+    assert covered > 0.95
+    assert passed < 0.05
+
+
+def test_a_short_passage_that_flipped_does_not_speak_for_long_ones() -> None:
+    names = np.repeat([f"p{i:02d}" for i in range(20)], [1, 20] * 10).tolist()
+    after = np.ones(len(names))
+    after[0] = 0.0
+    found = paired_binary(np.ones(len(names)), after, names, higher_is_better=True)
+    assert ends(found)[1] > tango_interval(0, 0, 20, level=0.95).high
+
+
+@pytest.mark.parametrize(("passages", "size"), [(34, 2), (22, 3), (30, 8), (10, 50)])
+@pytest.mark.parametrize("level", [0.95, 0.995])
+def test_one_more_answer_lost_by_itself_narrows_by_no_cliff(passages: int, size: int, level: float) -> None:
+    n = passages * size
+    names = [f"p{i % passages}" for i in range(n)]
+    highs = [
+        ends(paired_binary(np.ones(n), np.arange(n) >= lost, names, higher_is_better=True, level=level))[1]
+        for lost in range(passages + 1)
+    ]
+    assert min(after / before for before, after in pairwise(highs)) > 0.8
 
 
 def test_an_answer_under_four_conditions_is_one_unit() -> None:

@@ -44,6 +44,41 @@ def test_one_member_gives_its_own_interval() -> None:
     assert (alone.ci_low, alone.ci_high) == pytest.approx((MEMBERS[0].ci_low, MEMBERS[0].ci_high))
 
 
+PASSAGES = {size: [f"p{i // size}" for i in range(12 * size)] for size in (2, 5)}
+changes = st.sampled_from([2, 5]).flatmap(
+    lambda size: st.lists(st.sampled_from([0, 0, 0, 1, -1]), min_size=12 * size, max_size=12 * size)
+)
+
+
+def of_passages(change: list[int], *, level: float) -> PairedEstimate:
+    """Twelve passages, of which some answers are lost (1) or won (-1)."""
+    lost, won = (np.array(change) == sign for sign in (1, -1))
+    names = PASSAGES[len(change) // 12]
+    return paired_binary(~won, ~lost, names, higher_is_better=True, level=level)
+
+
+@settings(deadline=None, max_examples=40)
+@given(change=changes, level=st.sampled_from([0.9, 0.95, 0.995]), asked=st.sampled_from([0.95, 0.99]))
+def test_a_row_of_one_task_of_passages_has_the_tasks_own_interval_and_p(
+    change: list[int], level: float, asked: float
+) -> None:
+    own, row = (
+        of_passages(change, level=level),
+        mean_of_members([of_passages(change, level=asked)], level=level),
+    )
+    assert ends(row) == pytest.approx(ends(own), abs=1e-6)
+    assert row.p == pytest.approx(own.p, abs=1e-9)
+
+
+def test_degrees_of_freedom_of_a_row_are_satterthwaites() -> None:
+    def high(df: list[float]) -> float:
+        even = np.full(2, 6.0)
+        return score_interval(Strata(even, even, np.full(2, 60.0), 1 / 2, np.array(df)), level=0.99).high
+
+    assert high([9, 9]) > high([9, math.inf]) > high([math.inf, math.inf])
+    assert high([9, math.inf]) == pytest.approx(high([18, 18]), rel=1e-6)
+
+
 def test_a_missing_member_makes_the_row_missing() -> None:
     found = mean_of_members([*MEMBERS, PairedEstimate(level=0.95, method="", n=0)], level=0.95)
     assert found.degradation is found.ci_low is found.p is None
@@ -256,6 +291,19 @@ def test_a_row_without_flips_needs_the_n_whose_interval_fits_the_margin() -> Non
     then = paired_binary([1] * needed, [1] * needed, higher_is_better=True)
     assert verdict(then.ci_low or 0, then.ci_high or 0, margin=0.02) == "retained"
     assert detectable(still) == still.ci_high
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_passages_without_flips_need_more_passages(size: int) -> None:
+    def still(passages: int) -> PairedEstimate:
+        names = [f"p{i // size}" for i in range(passages * size)]
+        return paired_binary([1] * len(names), [1] * len(names), names, higher_is_better=True)
+
+    needed = samples_needed(still(60), 0.05, min_n=20)
+    assert needed is not None
+    assert ends(still(60))[1] > 0.05 >= ends(still(math.ceil(needed / size)))[1]
+    row = samples_needed(mean_of_members([still(60), still(60)], level=0.95), 0.02, min_n=20)
+    assert row is not None and row > 2 * 60 * size
 
 
 def test_repeats_shrink_the_answers_noise_and_not_the_samples() -> None:

@@ -42,6 +42,27 @@ def degrees_of_freedom(sizes: ArrayLike) -> int:
     return most if found > NEARLY_EQUAL * most else max(1, round(found))
 
 
+def two_sided_quantile(level: float, df: float) -> float:
+    """Return the t quantile that bounds the middle share ``level``; the normal one where ``df`` is infinite.
+
+    Example:
+        >>> round(two_sided_quantile(0.95, math.inf), 3), round(two_sided_quantile(0.95, 9), 3)
+        (1.96, 2.262)
+    """
+    from scipy.special import ndtri, stdtrit
+
+    upper = (1.0 + level) / 2.0
+    return float(ndtri(upper) if math.isinf(df) else stdtrit(df, upper))
+
+
+def two_sided_p(statistic: float, df: float) -> float:
+    """Return how often t, or the normal where ``df`` is infinite, lies as far from zero as ``statistic``."""
+    from scipy.special import ndtr, stdtr
+
+    low = -abs(statistic)
+    return 2.0 * float(ndtr(low) if math.isinf(df) else stdtr(df, low))
+
+
 def widening(alpha: float, *, n_units: int, df: int) -> float:
     """Return √(C/(C − 1))·t/z: how much further from the estimate the ends of a bootstrap's interval lie.
 

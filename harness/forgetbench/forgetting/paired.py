@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from forgetbench.errors import DataError
-from forgetbench.forgetting.few_units import degrees_of_freedom
+from forgetbench.forgetting.few_units import degrees_of_freedom, two_sided_p, two_sided_quantile
 from forgetbench.schema.comparison import RunawayOutputs, Transitions
 
 FEWEST_CLUSTERS = 10
 """With fewer speakers than this a speaker is no unit of resampling."""
+FLIPS_ADDED = 4
+"""Flips of whole clusters in a design effect, beside those seen: about z² at 95 % (Agresti & Coull 1998)."""
 
 FloatArray = NDArray[np.float64]
 
@@ -184,10 +186,7 @@ def tango_interval(more: float, less: float, n: float, *, level: float, df: floa
         >>> round(interval.low, 4), round(interval.high, 4)
         (-0.037, 0.037)
     """
-    from scipy.special import ndtri, stdtrit
-
-    upper = (1.0 + level) / 2.0
-    z = float(ndtri(upper) if math.isinf(df) else stdtrit(df, upper))
+    z = two_sided_quantile(level, df)
     return Interval(-_tango_upper(less, more, n, z), _tango_upper(more, less, n, z))
 
 
@@ -220,8 +219,8 @@ def paired_binary(
 
     Where lower is better, 0 is right. Answers that move together, such as those about one passage,
     count as n/D: the counts are divided by the design effect D of their difference (Rao & Scott
-    1992, Biometrics 48:577), the quantile is that of t as in :func:`paired_mean`, and p is of the
-    score test that the interval inverts.
+    1992, Biometrics 48:577; :func:`design_effect`), the quantile is that of t, and p is of the score test
+    that the interval inverts.
 
     Args:
         base: Score of the base per sample.
@@ -281,14 +280,10 @@ def paired_binary(
 def _clustered_binary(
     known: PairedEstimate, t: Transitions, lost: FloatArray, sampled: SamplingUnits
 ) -> PairedEstimate:
-    from scipy.special import stdtr
-
     known = replace(known, method="Tango score interval, clustered")
     if sampled.count < 2:
         return known
-    n, df = known.n, sampled.df
-    alone, se = float(lost.std(ddof=1)) / math.sqrt(n), _clustered_se(lost, sampled)
-    effect = max(1.0, (se / alone) ** 2) if alone else 1.0
+    n, (effect, df) = known.n, design_effect(lost, sampled)
     more, less = t.n10 / effect, t.n01 / effect
     interval = tango_interval(more, less, n / effect, level=known.level, df=df)
     flips = math.sqrt(more + less)
@@ -296,10 +291,49 @@ def _clustered_binary(
         known,
         ci_low=interval.low,
         ci_high=interval.high,
-        se=alone * math.sqrt(effect),
+        se=math.sqrt(float(lost.var(ddof=1)) * effect / n),
         df=df,
-        p=2.0 * float(stdtr(df, -abs(more - less) / flips)) if flips else 1.0,
+        p=two_sided_p((more - less) / flips, df) if flips else 1.0,
         design_effect=effect,
+    )
+
+
+class DesignEffect(NamedTuple):
+    """How much less answers say that move together.
+
+    Attributes:
+        factor: Variance of their mean over that of as many independent answers, at least 1.
+        df: Degrees of freedom of the factor, infinite where it is not estimated.
+    """
+
+    factor: float
+    df: float
+
+
+def design_effect(change: FloatArray, sampled: SamplingUnits) -> DesignEffect:
+    """Return the design effect of a mean change, which few flips do not show.
+
+    Where nothing flipped, each cluster counts as one answer. Otherwise answers are taken to flip together
+    as long as little speaks against it: beside the flips seen stand four of whole clusters, 1 + (m − 1)ρ
+    with ρ = 1 (Kish 1965, Survey Sampling) and m = Σm²/n, the mean size of the clusters weighted by size
+    (Gabler, Häder & Lahiri 1999, Surv. Methodol. 25:105). Where none of f flips took a neighbour along,
+    that leaves ρ = 4/(f + 4), about the largest in Wilson's 95 % interval; many flips leave the estimate.
+    Only the estimated part of the variance is unsure: the degrees of freedom of the units are divided by the
+    square of its share (Satterthwaite).
+
+    Args:
+        change: Change of each answer, 1, −1 or 0, shape (n,).
+        sampled: Clusters of the answers, at least 2.
+    """
+    n = len(change)
+    if not change.any():
+        return DesignEffect(n / sampled.count, math.inf)
+    whole = float((np.bincount(sampled.codes, minlength=sampled.count) ** 2).sum()) / n
+    estimated, added = (n * _clustered_se(change, sampled)) ** 2, FLIPS_ADDED * whole
+    alone = n * float(change.var(ddof=1)) + FLIPS_ADDED
+    share = estimated / (estimated + added)
+    return DesignEffect(
+        factor=max(1.0, (estimated + added) / alone), df=sampled.df / share**2 if share else math.inf
     )
 
 
@@ -363,13 +397,11 @@ def _clustered_se(difference: FloatArray, sampled: SamplingUnits) -> float:
 
 def t_interval(estimate: float, se: float, df: float, *, level: float) -> tuple[Interval, float]:
     """Return the t interval around an estimate and the p-value of zero by the same statistic."""
-    from scipy.special import stdtr, stdtrit
-
-    half = float(stdtrit(df, (1.0 + level) / 2.0)) * se
+    half = two_sided_quantile(level, df) * se
     interval = Interval(estimate - half, estimate + half)
     if se == 0:
         return interval, 1.0 if estimate == 0 else 0.0
-    return interval, 2.0 * float(stdtr(df, -abs(estimate) / se))
+    return interval, two_sided_p(estimate / se, df)
 
 
 def worse(delta: float, higher_is_better: bool) -> float:

@@ -80,10 +80,8 @@ def _samples_needed(estimate: PairedEstimate, margin: float, *, min_n: int) -> i
         min_n = math.ceil(min_n * n / estimate.samples)
     if low is None or high is None or degradation is None or estimate.se is None:
         return min_n if n < min_n else None
-    if estimate.se == 0.0:
-        from scipy.special import ndtri
-
-        return max(min_n, math.ceil(float(ndtri((1.0 + estimate.level) / 2.0)) ** 2 / margin))
+    if estimate.se == 0.0 and margin < high < 1.0:
+        return max(min_n, math.ceil(n * high / (1.0 - high) / margin))
     by_power = required_n(estimate.se * math.sqrt(n), margin, level=estimate.level)
     if by_power > n or n < min_n:
         return max(by_power, min_n)

@@ -10,6 +10,7 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from forgetbench.forgetting.few_units import two_sided_p, two_sided_quantile
 from forgetbench.forgetting.paired import Interval
 
 FloatArray = NDArray[np.float64]
@@ -29,12 +30,14 @@ class Strata:
         less: Pairs that differ in the other direction.
         n: All pairs of each task.
         weight: What each task's difference is multiplied by: 1/K for a mean over K.
+        df: Degrees of freedom of each task's error; infinite where its answers are independent.
     """
 
     more: FloatArray
     less: FloatArray
     n: FloatArray
     weight: float
+    df: FloatArray | float = math.inf
 
     @property
     def estimate(self) -> float:
@@ -44,23 +47,25 @@ class Strata:
     @property
     def mirrored(self) -> Strata:
         """The same with the arms swapped."""
-        return Strata(self.less, self.more, self.n, self.weight)
+        return Strata(self.less, self.more, self.n, self.weight, self.df)
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """Restricted maximum-likelihood fit: the weighted sum of the differences, and its variance there."""
+    """Restricted maximum-likelihood fit: weighted sum of the differences, its variance there, its df."""
 
     total: float
     variance: float
+    df: float
 
 
 def score_interval(strata: Strata, *, level: float) -> Interval:
     """Return the score interval of the weighted sum θ = wΣδ_i of independent paired differences.
 
-    The set of λ that the score test of θ = λ does not reject, |θ̂ − λ| ≤ z·√V(λ), with V the
-    variance at the maximum-likelihood fit under wΣδ_i = λ. For one task it is the interval of
-    T. Tango 1998 (Stat. Med. 17:891), which this carries over to strata as Miettinen & Nurminen
+    The set of λ that the score test of θ = λ does not reject, |θ̂ − λ| ≤ t·√V(λ), with V the
+    variance at the maximum-likelihood fit under wΣδ_i = λ, and t of Satterthwaite's degrees of
+    freedom there, (ΣV_i)²/Σ(V_i²/df_i): z where all answers are independent. For one task it is the
+    interval of T. Tango 1998 (Stat. Med. 17:891), which this carries over to strata as Miettinen & Nurminen
     1985 (Stat. Med. 4:213) do for independent proportions. A task in which nothing flipped widens
     it, as its true change need not be zero.
 
@@ -73,26 +78,7 @@ def score_interval(strata: Strata, *, level: float) -> Interval:
 
 
 def score_upper(strata: Strata, *, level: float) -> float:
-    """Return the upper end of :func:`score_interval`; the lower one is minus that of the mirrored strata."""
-    from scipy.special import ndtri
-
-    return _upper(strata, float(ndtri((1.0 + level) / 2.0)))
-
-
-def score_p(strata: Strata) -> float:
-    """Return the two-sided p of the score test of wΣδ_i = 0, which the interval inverts."""
-    from scipy.special import ndtr
-
-    estimate = strata.estimate
-    if abs(estimate) < TOLERANCE:
-        return 1.0
-    gained = strata.mirrored if estimate > 0 else strata
-    fit = _fit(gained, _root(lambda u: _fit(gained, u).total, first=0.0))
-    return 2.0 * float(ndtr(-abs(estimate) / math.sqrt(fit.variance)))
-
-
-def _upper(strata: Strata, z: float) -> float:
-    """Return the largest λ that is not rejected.
+    """Return the largest λ that is not rejected; the smallest is minus that of the mirrored strata.
 
     λ grows with the Lagrange multiplier of its constraint, which is therefore what is searched.
     """
@@ -104,12 +90,22 @@ def _upper(strata: Strata, z: float) -> float:
 
     def rejected(u: float) -> float:
         fit = fit_at(u)
-        return fit.total - estimate - z * math.sqrt(fit.variance)
+        return fit.total - estimate - two_sided_quantile(level, fit.df) * math.sqrt(fit.variance)
 
     just_above = _root(lambda u: fit_at(u).total - estimate - TOLERANCE, first=0.0)
     if rejected(just_above) >= 0.0:
         return fit_at(just_above).total
     return min(most, fit_at(_root(rejected, first=just_above)).total)
+
+
+def score_p(strata: Strata) -> float:
+    """Return the two-sided p of the score test of wΣδ_i = 0, which the interval inverts."""
+    estimate = strata.estimate
+    if abs(estimate) < TOLERANCE:
+        return 1.0
+    gained = strata.mirrored if estimate > 0 else strata
+    fit = _fit(gained, _root(lambda u: _fit(gained, u).total, first=0.0))
+    return two_sided_p(estimate / math.sqrt(fit.variance), fit.df)
 
 
 def _root(function: Callable[[float], float], *, first: float) -> float:
@@ -146,4 +142,9 @@ def _fit(strata: Strata, u: float) -> _Fit:
     more = np.where((strata.more == 0) & (gap > SMALLEST_GAP), 0.0, np.maximum(more, 0.0))
     difference = more - less
     variance = np.maximum(more + less - difference**2, 0.0) / strata.n
-    return _Fit(strata.weight * float(difference.sum()), strata.weight**2 * float(variance.sum()))
+    unsure = float((variance**2 / strata.df).sum())
+    return _Fit(
+        strata.weight * float(difference.sum()),
+        strata.weight**2 * float(variance.sum()),
+        float(variance.sum()) ** 2 / unsure if unsure else math.inf,
+    )

@@ -19,7 +19,8 @@ def mean_of_members(
 ) -> PairedEstimate:
     """Return the mean degradation of K tasks, with SE = √ΣSE²/K (docs/concepts.md).
 
-    Binary members share one score interval (``stratified.score_interval``); members of other metrics keep
+    Binary members share one score interval (``stratified.score_interval``), with the design effects and the
+    degrees of freedom of those whose answers move together; members of other metrics keep
     the distances of their own limits, taken to the level of the row. The parts are put together
     by squaring and adding, L = θ̂ − √Σ(θ̂_i − l_i)² (MOVER: Zou & Donner 2008, Stat. Med. 27:1693).
     p inverts the same interval.
@@ -94,7 +95,8 @@ def _parts(members: Sequence[PairedEstimate]) -> list[Part]:
     if binary:
         counts = [np.array([t.n10, t.n01, m.n]) / m.design_effect for m, t in binary]
         more, less, n = np.asarray(counts, dtype=np.float64).T
-        strata = Strata(more, less, n, weight)
+        df = [m.df if m.units < m.n and m.df is not None else math.inf for m, _ in binary]
+        strata = Strata(more, less, n, weight, np.asarray(df))
         parts.append(
             Part(
                 strata.estimate,
