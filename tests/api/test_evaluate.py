@@ -131,6 +131,26 @@ def test_drawn_answers_are_repeated_and_greedy_ones_cannot_be(
         forgetbench.evaluate(made / "lora", **asked, repeats=3)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"limit": -1}, r"evaluate\(limit=-1\): Input should be greater than or equal to 1"),
+        ({"limit": 0}, r"evaluate\(limit=0\)"),
+        ({"batch_size": 0}, r"evaluate\(batch_size=0\)"),
+        ({"repeats": 0}, r"evaluate\(repeats=0\)"),
+        ({"num_fewshot": "few"}, r"evaluate\(num_fewshot='few'\)"),
+        ({"chat_template": "chekpoint"}, r"evaluate\(chat_template='chekpoint'\).*'checkpoint'"),
+        ({"dtype": "fp16"}, "--dtype fp16: is not known. Known are float32, bfloat16, float16"),
+        ({"device": "cudda"}, "--device cudda: is not here. Here: cpu"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error_before_anything_is_looked_for(
+    wrong: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        forgetbench.evaluate("./gone", tasks="choices", **wrong)
+
+
 def test_the_cost_is_measured_where_it_is_asked_for(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"tasks": "short", "include_paths": [tiny_tasks]}
     assert (

@@ -66,7 +66,8 @@ def test_the_version(cli):
     assert cli("--version").stdout == "forgetbench 0.1.0\n"
 
 
-def test_options_reach_the_engine(cli, engine, tmp_path):
+def test_options_reach_the_engine(cli, engine, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     done = cli(
         "run", "--model", "ckpt", "--base", "org/base", "--tasks", "a,b", "--tasks", "c*",
         "--target", "t.jsonl", "--role", "a=target,b=safety", "--include-path", "x.yaml",
@@ -87,6 +88,20 @@ def test_options_reach_the_engine(cli, engine, tmp_path):
         seed=3, limit=7, num_fewshot=5, batch_size=4, chat_template="base",
         load={"device": "cuda", "dtype": "bfloat16"},
     )  # fmt: skip
+
+
+def test_a_device_or_a_number_type_that_is_not_there_is_told_before_the_plan(cli, engine, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    run, selftest = ("run", "--model", "m", "--dry-run"), ("selftest", "--model", "m", "--tasks", "a")
+    for command, words, says in (
+        (run, ("--dtype", "fp16"), "--dtype fp16: is not known. Known are float32, bfloat16, float16."),
+        (run, ("--device", "cuda"), "--device cuda: is not here. Here: cpu"),
+        (selftest, ("--device", "cuda"), "--device cuda: is not here. Here: cpu"),
+        (run, ("--engine", "ray", "--dtype", "bf16"), "--dtype bf16: is not known"),
+    ):
+        done = cli(*command, *words)
+        assert isinstance(done.exception, UsageError) and says in str(done.exception)
+    assert engine.requests == []
 
 
 def test_underscores_are_dashes(cli, engine):

@@ -7,11 +7,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from forgetbench.api.pair_result import PairResult
 from forgetbench.engine import run as engine
 from forgetbench.engine.conditions import make_condition
 from forgetbench.engine.progress import Progress
 from forgetbench.engine.sampling_options import read_sampling
+from forgetbench.errors import UsageError
+from forgetbench.models.devices import check_device, check_dtype
+from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.run import LoadSettings, Settings
 
 Name = str | PathLike[str]
@@ -74,24 +79,72 @@ def evaluate(
         The pair: documents, and tidy tables of rows and samples.
 
     Raises:
-        UsageError: Something that was named does not exist, the pair is equal, or nothing can be run.
+        UsageError: A value is wrong, something that was named does not exist, the pair is equal, or nothing
+            can be run.
         DataError: Local data is broken.
 
     Example:
         >>> result = forgetbench.evaluate("./my-lora", tasks="retention-mini")  # doctest: +SKIP
         >>> result.rows[["task", "degradation", "verdict"]]  # doctest: +SKIP
     """
-    settings = Settings(
-        seed=seed,
+    request = make_request(
+        model=model,
+        base=base,
+        tasks=tasks,
+        target=target,
+        roles=roles,
+        include_paths=include_paths,
+        conditions=conditions,
         limit=limit,
         num_fewshot=num_fewshot,
         batch_size=batch_size,
+        device=device,
+        dtype=dtype,
         chat_template=chat_template,
-        load=LoadSettings(device=device, dtype=dtype),
+        gen_kwargs=gen_kwargs,
         repeats=repeats,
-        sampling=read_sampling({k: str(v) for k, v in (gen_kwargs or {}).items()}, repeats=repeats),
+        cost=cost,
+        attribute=attribute,
+        seed=seed,
+        output=output,
+        offline=offline,
+        strict=strict,
+        trust_remote_code=trust_remote_code,
     )
-    request = engine.Request(
+    return PairResult.of(engine.evaluate(engine.prepare(request), progress=progress))
+
+
+def make_request(
+    *,
+    model: Name,
+    base: Name | None,
+    tasks: str | Sequence[str],
+    target: Name | None,
+    roles: Mapping[str, str] | None,
+    include_paths: Sequence[Name],
+    conditions: Sequence[Mapping[str, object]],
+    device: str,
+    dtype: str,
+    gen_kwargs: Mapping[str, object] | None,
+    repeats: int,
+    cost: bool,
+    attribute: bool,
+    output: Name,
+    offline: bool,
+    strict: bool,
+    trust_remote_code: bool,
+    **settings: object,
+) -> engine.Request:
+    """Return what the arguments of :func:`evaluate` ask for; ``settings`` are those of the schema.
+
+    Raises:
+        UsageError: A value is wrong, or the device is not here.
+    """
+    check_dtype(dtype)
+    check_device(device)
+    sampling = read_sampling({k: str(v) for k, v in (gen_kwargs or {}).items()}, repeats=repeats)
+    load = LoadSettings(device=device, dtype=dtype)
+    return engine.Request(
         model=str(model),
         base=None if base is None else str(base),
         tasks=task_names(tasks),
@@ -99,7 +152,7 @@ def evaluate(
         roles=roles,
         include_paths=[Path(path) for path in include_paths],
         conditions=[make_condition({k: str(v) for k, v in one.items()}) for one in conditions],
-        settings=settings,
+        settings=_settings(**settings, repeats=repeats, sampling=sampling, load=load),
         output=Path(output),
         offline=offline,
         strict=strict,
@@ -107,7 +160,15 @@ def evaluate(
         cost=cost,
         attribute=attribute,
     )
-    return PairResult.of(engine.evaluate(engine.prepare(request), progress=progress))
+
+
+def _settings(**values: object) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = first_invalid(error)
+        thing = f"evaluate({first.key}={first.given!r})"
+        raise UsageError(thing, first.cause, "See help(forgetbench.evaluate).") from None
 
 
 def task_names(tasks: str | Sequence[str]) -> list[str]:

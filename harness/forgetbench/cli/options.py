@@ -422,17 +422,23 @@ def make_settings(
     repeats: int = 1,
     gen_kwargs: Iterable[str] | None = None,
     compile: bool = False,
+    elsewhere: bool = False,
 ) -> Settings:
-    """Return the settings of a run from its options.
+    """Return the settings of a run from its options; of one ``elsewhere`` the device need not be here.
 
     Raises:
         BadParameter: ``limit`` is wrong.
-        UsageError: ``gen_kwargs`` are wrong, or answers are repeated that are all the same.
+        UsageError: ``gen_kwargs`` are wrong, answers are repeated that are all the same, a number type is
+            not known, or a device not here.
     """
     from forgetbench.engine.sampling_options import read_sampling
+    from forgetbench.models.devices import check_device, check_dtype
     from forgetbench.schema.run import LoadSettings, Settings
 
     of_each, of_one = limits(limit)
+    check_dtype(dtype)
+    if not elsewhere:
+        check_device(device)
     return Settings(
         seed=seed,
         limit=of_each,

@@ -113,6 +113,7 @@ def run(
         repeats=repeats,
         gen_kwargs=gen_kwargs,
         compile=compile,
+        elsewhere=engine == "ray",
     )
     check_engine(engine, ray_address)
     asked = Power.of(power_analysis, effect_size=effect_size, alpha=alpha, power=power)
