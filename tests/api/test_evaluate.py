@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import forgetbench
+from forgetbench.api.target import target_file
 from forgetbench.engine.results import Result
 from forgetbench.errors import UsageError
 from forgetbench.schema.attribution import Attribution
@@ -149,6 +152,47 @@ def test_a_wrong_value_is_a_usage_error_before_anything_is_looked_for(
 ) -> None:
     with pytest.raises(UsageError, match=says):
         forgetbench.evaluate("./gone", tasks="choices", **wrong)
+
+
+def test_a_table_is_a_test_set_as_its_file_would_be(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame({"prompt": ["the cat", "the dog é"], "answer": ["sat", "ran"], "id": ["a", "b"]})
+    table.to_json("test.jsonl", orient="records", lines=True)
+    of_file = forgetbench.evaluate(made / "lora", target="test.jsonl")
+    of_table = forgetbench.evaluate(made / "lora", target=table)
+    assert list(of_table.rows["degradation"]) == list(of_file.rows["degradation"])
+    assert list(of_table.samples("target")["id"]) == ["a", "b"]
+    again = forgetbench.evaluate(made / "lora", target=table.copy())
+    assert again.directory == of_table.directory
+    assert len(list(Path("results", "targets").iterdir())) == 1
+
+
+def test_recordings_that_a_table_names_are_found_from_where_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame({"audio": ["a.wav", str(tmp_path / "b.wav")], "text": ["yes", "no"]})
+    file = target_file(table, Path("results"))
+    named = [json.loads(line)["audio"] for line in file.read_text().splitlines()]
+    assert [(file.parent / name).resolve() for name in named] == [tmp_path / "a.wav", tmp_path / "b.wav"]
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        (
+            [{"prompt": "a", "answer": "b"}],
+            r"target=list\): is neither a path nor a pandas DataFrame.*to_json",
+        ),
+        (pd.DataFrame([[1, 2]], columns=["prompt", "prompt"]), "DataFrame columns must be unique"),
+        (pd.DataFrame({"question": ["a"]}), "has the fields question"),
+    ],
+)
+def test_what_is_no_test_set_is_told_with_the_way_to_make_one(target: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says):
+        forgetbench.evaluate("./gone", target=target, output=tmp_path)
 
 
 def test_the_cost_is_measured_where_it_is_asked_for(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
 from forgetbench.api.pair_result import PairResult
+from forgetbench.api.target import target_file
 from forgetbench.engine import run as engine
 from forgetbench.engine.conditions import make_condition
 from forgetbench.engine.progress import Progress
@@ -19,6 +20,9 @@ from forgetbench.models.devices import check_device, check_dtype
 from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.run import LoadSettings, Settings
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Name = str | PathLike[str]
 
 
@@ -27,7 +31,7 @@ def evaluate(
     *,
     base: Name | None = None,
     tasks: str | Sequence[str] = (),
-    target: Name | None = None,
+    target: Name | pd.DataFrame | None = None,
     roles: Mapping[str, str] | None = None,
     include_paths: Sequence[Name] = (),
     conditions: Sequence[Mapping[str, object]] = (),
@@ -54,7 +58,8 @@ def evaluate(
         model: Hub id (``org/name@revision``), directory, PEFT adapter, GGUF, ONNX, factory or system.
         base: What it was before post-training; without it, as the checkpoint's own files say.
         tasks: Suites, task names or globs: ``"retention-mini,safety-mini"`` or a list of them.
-        target: Your own test set: JSONL, CSV or Parquet, or a folder of audio with transcripts.
+        target: Your own test set: JSONL, CSV or Parquet, a folder of audio with transcripts, or a DataFrame,
+            which is kept as a file below ``output``.
         roles: Role by suite, name or glob, in place of the one in the task file.
         include_paths: Task files, or folders of them.
         conditions: Heard in place of those of every speech task: ``[{"noise": "babble", "snr_db": 5}]``.
@@ -119,7 +124,7 @@ def make_request(
     model: Name,
     base: Name | None,
     tasks: str | Sequence[str],
-    target: Name | None,
+    target: Name | pd.DataFrame | None,
     roles: Mapping[str, str] | None,
     include_paths: Sequence[Name],
     conditions: Sequence[Mapping[str, object]],
@@ -148,7 +153,7 @@ def make_request(
         model=str(model),
         base=None if base is None else str(base),
         tasks=task_names(tasks),
-        target=None if target is None else Path(target),
+        target=None if target is None else target_file(target, Path(output)),
         roles=roles,
         include_paths=[Path(path) for path in include_paths],
         conditions=[make_condition({k: str(v) for k, v in one.items()}) for one in conditions],
