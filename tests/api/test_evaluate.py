@@ -263,3 +263,30 @@ def test_a_result_of_the_engine_loses_nothing_on_the_way(result: forgetbench.Pai
     whole = Result(directory=result.directory, checkpoint=result.checkpoint, attribution=attribution)
     assert forgetbench.PairResult.of(whole).attribution is attribution
     assert not {"transitions", "samplewise", "degenerate", "runaway"} & set(result.rows.columns)
+
+
+@pytest.mark.parametrize("progress", [True, False, None])
+def test_how_far_it_is_shows_where_it_is_asked_for(
+    progress: bool | None, made: Path, tiny_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forgetbench.evaluate(
+        made / "lora", tasks="choices", include_paths=[tiny_tasks], output=tmp_path / "r", progress=progress
+    )
+    said = capsys.readouterr()
+    assert ("Choices: 30 samples" in said.err) is bool(progress)
+    assert said.out == ""
+
+
+def test_a_progress_of_ones_own_is_told_of_every_sample(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
+    from forgetbench.engine.progress import Silent
+
+    class Counting(Silent):
+        n = 0
+
+        def advance(self, n: int) -> None:
+            self.n += n
+
+    own: forgetbench.Progress = Counting()
+    asked: dict[str, Any] = {"tasks": "choices", "include_paths": [tiny_tasks], "output": tmp_path / "r"}
+    forgetbench.evaluate(made / "lora", **asked, progress=own)
+    assert vars(own) == {"n": 60}

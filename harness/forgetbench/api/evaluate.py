@@ -1,8 +1,9 @@
-"""``forgetbench.evaluate``: ``forgetbench run`` from Python."""
+"""``forgetbench.evaluate``: one checkpoint against its base, from Python."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,7 @@ from forgetbench.engine.progress import Progress
 from forgetbench.engine.sampling_options import read_sampling
 from forgetbench.errors import UsageError
 from forgetbench.models.devices import check_device, check_dtype
+from forgetbench.report.progress import Bars
 from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.run import LoadSettings, Settings
 
@@ -50,7 +52,7 @@ def evaluate(
     offline: bool = False,
     strict: bool = False,
     trust_remote_code: bool = False,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
 ) -> PairResult:
     """Measure a checkpoint against its base; what was measured before is read, not computed again.
 
@@ -78,7 +80,8 @@ def evaluate(
         offline: Open no socket.
         strict: A skipped task is an error.
         trust_remote_code: Load files that can run code: torch.export, TorchScript, lm-eval's files of a task.
-        progress: Told of every stretch of work.
+        progress: True shows bars, in a notebook with ipywidgets too, else lines on stderr; a
+            :class:`forgetbench.Progress` is told of every stretch of work; without either it is silent.
 
     Returns:
         The pair: documents, and tidy tables of rows and samples.
@@ -116,7 +119,9 @@ def evaluate(
         strict=strict,
         trust_remote_code=trust_remote_code,
     )
-    return PairResult.of(engine.evaluate(engine.prepare(request), progress=progress))
+    prepared = engine.prepare(request)
+    with Bars() if progress is True else nullcontext(progress or None) as shown:
+        return PairResult.of(engine.evaluate(prepared, progress=shown))
 
 
 def make_request(

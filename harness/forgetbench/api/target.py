@@ -50,7 +50,7 @@ def target_file(target: str | PathLike[str] | pd.DataFrame, output: Path) -> Pat
 
 def _lines(table: pd.DataFrame, folder: Path) -> bytes:
     if "audio" in table:
-        table = table.assign(audio=[_from(folder, value) for value in table["audio"]])
+        table = table.assign(audio=table["audio"].map(lambda value: _from(folder, value)))
     try:
         return table.to_json(orient="records", lines=True, force_ascii=False).encode()
     except (ValueError, OverflowError) as error:

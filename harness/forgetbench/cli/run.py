@@ -235,8 +235,8 @@ def measure(
     prepared: Prepared, *, resident: ResidentBase | None = None, workers: RayWorkers | None = None
 ) -> Result:
     """Run a plan under a progress bar, on a base that may be loaded already, or on workers."""
-    from forgetbench.cli.progress import Bars
     from forgetbench.engine.run import evaluate
+    from forgetbench.report.progress import Bars
 
     with Bars() as bars:
         return evaluate(prepared, progress=bars, resident=resident, workers=workers)

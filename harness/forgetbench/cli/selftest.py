@@ -32,10 +32,10 @@ def selftest(
     """Run one checkpoint against itself: how large a "loss" noise alone makes."""
     settings = o.make_settings(seed=seed, limit=limit, batch_size=batch_size, device=device, dtype=dtype)
     o.go_offline(offline)
-    from forgetbench.cli.progress import Bars
     from forgetbench.cli.run import finish, show
     from forgetbench.engine import run as engine
     from forgetbench.errors import ForgetbenchError
+    from forgetbench.report.progress import Bars
     from forgetbench.report.selftest import unfit_rows
 
     request = engine.Request(
