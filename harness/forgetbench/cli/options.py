@@ -202,10 +202,10 @@ BatchSize = Annotated[
     ),
 ]
 Device = Annotated[
-    str,
+    str | None,
     option(
         help="Where the models run: [dim]cpu[/dim], [dim]cuda[/dim], [dim]cuda:1[/dim], [dim]mps[/dim]; "
-        "[dim]auto[/dim] lays one model over all devices.",
+        "[dim]auto[/dim] lays one model over all devices. Default: cpu.",
         rich_help_panel=HOW,
         metavar="DEVICE",
     ),
@@ -417,7 +417,7 @@ def make_settings(
     num_fewshot: int | None = None,
     batch_size: int = 16,
     chat_template: ChatTemplate = "auto",
-    device: str = "cpu",
+    device: str | None = None,
     dtype: str = "float32",
     repeats: int = 1,
     gen_kwargs: Iterable[str] | None = None,
@@ -436,6 +436,7 @@ def make_settings(
     from forgetbench.schema.run import LoadSettings, Settings
 
     of_each, of_one = limits(limit)
+    device = device or "cpu"
     check_dtype(dtype)
     if not elsewhere:
         check_device(device)

@@ -21,7 +21,7 @@ def selftest(
     condition: o.ConditionOption = None,
     limit: o.Limit = None,
     batch_size: o.BatchSize = 16,
-    device: o.Device = "cpu",
+    device: o.Device = None,
     dtype: o.Dtype = "float32",
     seed: o.Seed = 0,
     output_path: o.OutputPath = Path("results/selftest"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from forgetbench.errors import UsageError
 
 DTYPES = ("float32", "bfloat16", "float16")
+LOADED_BY_TORCH = frozenset({"transformers", "peft", "gguf", "torch_export", "torchscript"})
+"""Formats whose weights go to the device that was asked for; a factory's or ONNX's go where they will."""
 EVERYWHERE = "auto"
 """The device that stands for all there are: accelerate lays the layers over them."""
 
