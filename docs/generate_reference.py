@@ -22,6 +22,7 @@ PYTHON = {
     "forgetbench.PairResult": "forgetbench.api.pair_result.PairResult",
     "forgetbench.Results": "forgetbench.api.pair_result.Results",
     "forgetbench.ForgettingCallback": "forgetbench.api.callback.ForgettingCallback",
+    "forgetbench.Progress": "forgetbench.engine.progress.Progress",
     "forgetbench.metrics.plugin.TextMetric": "forgetbench.metrics.plugin.TextMetric",
     "forgetbench.schema.metric.MetricSpec": "forgetbench.schema.metric.MetricSpec",
     "forgetbench.models.factory": "forgetbench.models.factory",

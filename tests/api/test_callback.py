@@ -120,17 +120,29 @@ def test_a_look_that_ends_in_an_error_of_any_kind_does_not_end_the_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watch = forgetbench.ForgettingCallback("answers", every_steps=3, **options)
-    monkeypatch.setattr("forgetbench.api.callback.evaluate", lambda *args, **kwargs: [][0])
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise ValueError("one line\nand its cause")
+
+    monkeypatch.setattr("forgetbench.api.callback.evaluate", fail)
     _, trainer = train(made, tmp_path / "out", watch)
     assert trainer.state.global_step == 6 and len(watch.results) == 0
-    assert "step 6 was not scored: list index out of range" in caplog.text
+    assert "step 6 was not scored: one line and its cause" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
         ({"every_steps": 0}, UsageError, "no positive number"),
-        ({"limits": 3}, UsageError, "option limits"),
+        ({"limits": 3}, UsageError, "option limits: is not known. Did you mean limit"),
+        ({"model": "foo"}, UsageError, "option model: is not known"),
+        ({"limit": -1}, UsageError, r"limit=-1"),
+        ({"device": "cudda"}, UsageError, "--device cudda: is not here"),
+        ({"dtype": "fp16"}, UsageError, "--dtype fp16: is not known"),
+        ({"chat_template": "x"}, UsageError, "chat_template='x'"),
+        ({"target": "gone.jsonl"}, UsageError, "gone.jsonl: does not exist"),
+        ({"roles": {"choises": "target"}}, UsageError, "choises"),
+        ({"conditions": [{"noise": "babel"}]}, UsageError, "babble"),
         ({"tasks": "choises"}, TaskError, "choices"),
     ],
 )

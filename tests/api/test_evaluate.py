@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import forgetbench
+from forgetbench.api.target import target_file
 from forgetbench.engine.results import Result
 from forgetbench.errors import UsageError
 from forgetbench.schema.attribution import Attribution
@@ -131,6 +134,67 @@ def test_drawn_answers_are_repeated_and_greedy_ones_cannot_be(
         forgetbench.evaluate(made / "lora", **asked, repeats=3)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"limit": -1}, r"evaluate\(limit=-1\): Input should be greater than or equal to 1"),
+        ({"limit": 0}, r"evaluate\(limit=0\)"),
+        ({"batch_size": 0}, r"evaluate\(batch_size=0\)"),
+        ({"repeats": 0}, r"evaluate\(repeats=0\)"),
+        ({"num_fewshot": "few"}, r"evaluate\(num_fewshot='few'\)"),
+        ({"chat_template": "chekpoint"}, r"evaluate\(chat_template='chekpoint'\).*'checkpoint'"),
+        ({"dtype": "fp16"}, "--dtype fp16: is not known. Known are float32, bfloat16, float16"),
+        ({"device": "cudda"}, "--device cudda: is not here. Here: cpu"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error_before_anything_is_looked_for(
+    wrong: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        forgetbench.evaluate("./gone", tasks="choices", **wrong)
+
+
+def test_a_table_is_a_test_set_as_its_file_would_be(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame({"prompt": ["the cat", "the dog é"], "answer": ["sat", "ran"], "id": ["a", "b"]})
+    table.to_json("test.jsonl", orient="records", lines=True)
+    of_file = forgetbench.evaluate(made / "lora", target="test.jsonl")
+    of_table = forgetbench.evaluate(made / "lora", target=table)
+    assert list(of_table.rows["degradation"]) == list(of_file.rows["degradation"])
+    assert list(of_table.samples("target")["id"]) == ["a", "b"]
+    again = forgetbench.evaluate(made / "lora", target=table.copy())
+    assert again.directory == of_table.directory
+    assert len(list(Path("results", "targets").iterdir())) == 1
+
+
+def test_recordings_that_a_table_names_are_found_from_where_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame({"audio": ["a.wav", str(tmp_path / "b.wav")], "text": ["yes", "no"]})
+    file = target_file(table, Path("results"))
+    named = [json.loads(line)["audio"] for line in file.read_text().splitlines()]
+    assert [(file.parent / name).resolve() for name in named] == [tmp_path / "a.wav", tmp_path / "b.wav"]
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        (
+            [{"prompt": "a", "answer": "b"}],
+            r"target=list\): is neither a path nor a pandas DataFrame.*to_json",
+        ),
+        (pd.DataFrame([[1, 2]], columns=["prompt", "prompt"]), "DataFrame columns must be unique"),
+        (pd.DataFrame({"question": ["a"]}), "has the fields question"),
+    ],
+)
+def test_what_is_no_test_set_is_told_with_the_way_to_make_one(target: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says):
+        forgetbench.evaluate("./gone", target=target, output=tmp_path)
+
+
 def test_the_cost_is_measured_where_it_is_asked_for(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"tasks": "short", "include_paths": [tiny_tasks]}
     assert (
@@ -199,3 +263,30 @@ def test_a_result_of_the_engine_loses_nothing_on_the_way(result: forgetbench.Pai
     whole = Result(directory=result.directory, checkpoint=result.checkpoint, attribution=attribution)
     assert forgetbench.PairResult.of(whole).attribution is attribution
     assert not {"transitions", "samplewise", "degenerate", "runaway"} & set(result.rows.columns)
+
+
+@pytest.mark.parametrize("progress", [True, False, None])
+def test_how_far_it_is_shows_where_it_is_asked_for(
+    progress: bool | None, made: Path, tiny_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forgetbench.evaluate(
+        made / "lora", tasks="choices", include_paths=[tiny_tasks], output=tmp_path / "r", progress=progress
+    )
+    said = capsys.readouterr()
+    assert ("Choices: 30 samples" in said.err) is bool(progress)
+    assert said.out == ""
+
+
+def test_a_progress_of_ones_own_is_told_of_every_sample(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
+    from forgetbench.engine.progress import Silent
+
+    class Counting(Silent):
+        n = 0
+
+        def advance(self, n: int) -> None:
+            self.n += n
+
+    own: forgetbench.Progress = Counting()
+    asked: dict[str, Any] = {"tasks": "choices", "include_paths": [tiny_tasks], "output": tmp_path / "r"}
+    forgetbench.evaluate(made / "lora", **asked, progress=own)
+    assert vars(own) == {"n": 60}

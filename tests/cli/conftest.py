@@ -60,6 +60,8 @@ class Engine:
         self.requests: list[Any] = []
         self.evaluated = 0
         self.with_base = True
+        self.is_finished = False
+        self.components = {"lm": SimpleNamespace(format="transformers")}
         self.error: BaseException | None = None
 
     def prepare(self, request: Any) -> Any:
@@ -69,7 +71,7 @@ class Engine:
         task = SimpleNamespace(name="arc", primary="acc")
         return SimpleNamespace(
             request=request,
-            pair=SimpleNamespace(base=None, checkpoint=None),
+            pair=SimpleNamespace(base=None, checkpoint=SimpleNamespace(components=self.components)),
             identical=frozenset(),
             plan=SimpleNamespace(tasks=[SimpleNamespace(task=task)]),
             directory=self.directory,
@@ -113,6 +115,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
     run.Request = _request  # type: ignore[attr-defined]
     run.prepare = run.prepare_selftest = fake.prepare  # type: ignore[attr-defined]
     run.evaluate = run.selftest = fake.evaluate  # type: ignore[attr-defined]
+    run.is_finished = lambda prepared: fake.is_finished  # type: ignore[attr-defined]
     plan.forecast = fake.forecast  # type: ignore[attr-defined]
     import forgetbench.engine
 

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.main import get_command
@@ -66,7 +67,8 @@ def test_the_version(cli):
     assert cli("--version").stdout == "forgetbench 0.1.0\n"
 
 
-def test_options_reach_the_engine(cli, engine, tmp_path):
+def test_options_reach_the_engine(cli, engine, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     done = cli(
         "run", "--model", "ckpt", "--base", "org/base", "--tasks", "a,b", "--tasks", "c*",
         "--target", "t.jsonl", "--role", "a=target,b=safety", "--include-path", "x.yaml",
@@ -87,6 +89,47 @@ def test_options_reach_the_engine(cli, engine, tmp_path):
         seed=3, limit=7, num_fewshot=5, batch_size=4, chat_template="base",
         load={"device": "cuda", "dtype": "bfloat16"},
     )  # fmt: skip
+
+
+def test_a_device_or_a_number_type_that_is_not_there_is_told_before_the_plan(cli, engine, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    run, selftest = ("run", "--model", "m", "--dry-run"), ("selftest", "--model", "m", "--tasks", "a")
+    for command, words, says in (
+        (run, ("--dtype", "fp16"), "--dtype fp16: is not known. Known are float32, bfloat16, float16."),
+        (run, ("--device", "cuda"), "--device cuda: is not here. Here: cpu"),
+        (selftest, ("--device", "cuda"), "--device cuda: is not here. Here: cpu"),
+        (run, ("--engine", "ray", "--dtype", "bf16"), "--dtype bf16: is not known"),
+    ):
+        done = cli(*command, *words)
+        assert isinstance(done.exception, UsageError) and says in str(done.exception)
+    assert engine.requests == []
+
+
+@pytest.mark.parametrize(
+    ("sees", "given", "warns"),
+    [
+        ("cuda", (), "a GPU is here and not used: --device cuda"),
+        ("mps", (), "a GPU is here and not used: --device mps"),
+        ("cuda", ("--device", "cpu"), ""),
+        ("cuda", ("--dry-run",), ""),
+        ("nothing", (), ""),
+    ],
+)
+def test_a_gpu_that_no_device_was_chosen_for_is_told_once(cli, engine, monkeypatch, sees, given, warns):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: sees == "cuda")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: sees == "mps")
+    done = cli("run", "--model", "m", "--tasks", "a", "--no-mlflow", "--json", *given)
+    assert done.exit_code == 0
+    assert done.stderr.count("a GPU is here") == bool(warns) and warns in done.stderr
+    assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(("finished", "loaded_as"), [(True, "transformers"), (False, "factory")])
+def test_a_gpu_is_not_told_where_nothing_would_run_on_it(cli, engine, monkeypatch, finished, loaded_as):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    engine.is_finished, engine.components = finished, {"lm": SimpleNamespace(format=loaded_as)}
+    assert "GPU" not in cli("run", "--model", "m", "--tasks", "a", "--no-mlflow").stderr
 
 
 def test_underscores_are_dashes(cli, engine):

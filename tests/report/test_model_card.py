@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from board_results import row
 from forgetbench.engine.results import Result, read_result, write_document
-from forgetbench.errors import DataError
+from forgetbench.errors import DataError, UsageError
 from forgetbench.report.model_card import BEGIN, END, eval_results, updated_card
 
 CARD = """---
@@ -104,7 +105,7 @@ def test_a_missing_score_is_no_result(result: Result) -> None:
 
 
 @pytest.mark.parametrize(
-    "card", [None, "", "# Only text\n", "---\n---\n# Empty front matter\n", "---\nlicense: mit\n---"]
+    "card", [None, "", "\n", "---\n---\n# Empty front matter\n", "---\nlicense: mit\n---"]
 )
 def test_a_card_without_an_index_gets_one(card: str | None, result: Result) -> None:
     text = updated_card(card, result)
@@ -135,8 +136,9 @@ def test_any_body_is_kept(body: str) -> None:
         ("---\na: [\n---\n", "the front matter is no YAML"),
         ("---\n{a: 1}\n---\n", "no mapping in block style"),
         ("---\n- a\n---\n", "no mapping in block style"),
-        (f"text {BEGIN}", "do not match"),
-        (f"{END} text {BEGIN}", "do not match"),
+        (f"---\n---\ntext {BEGIN}", "do not match"),
+        (f"---\n---\n{END} text {BEGIN}", "do not match"),
+        ("# A project\n", "does not begin with YAML front matter"),
     ],
 )
 def test_a_card_that_cannot_be_edited_is_one_line(card: str, message: str, result: Result) -> None:
@@ -171,3 +173,45 @@ def test_the_command_writes_card_and_eval_results(result: Result, tmp_path: Path
     assert done.exit_code == 0, done.output
     assert (model / "README.md").read_text() == updated_card(CARD, result)
     assert (model / ".eval_results" / "forgetbench.yaml").read_text() == eval_results(result)
+
+
+def test_the_readme_of_a_project_keeps_its_bytes(result: Result, tmp_path: Path) -> None:
+    from forgetbench.cli.app import app
+
+    readme = tmp_path / "README.md"
+    readme.write_text("# A project\n")
+    done = CliRunner().invoke(app, ["card", str(result.directory), "--to", str(tmp_path)])
+    assert isinstance(done.exception, DataError)
+    assert str(done.exception).startswith(f"{readme}, model card: does not begin with YAML front matter")
+    assert readme.read_text() == "# A project\n"
+
+
+def test_without_a_folder_the_card_is_that_of_the_checkpoint_s_own(
+    made: Path, tiny_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forgetbench.cli.app import app
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made / "lora", "my-lora")
+    monkeypatch.setattr(
+        "sys.argv", ["forgetbench", "run", "--model", "./my-lora", "--include-path", str(tiny_tasks)]
+    )
+    asked = [
+        "run",
+        "--model",
+        "./my-lora",
+        "--include-path",
+        str(tiny_tasks),
+        "--tasks",
+        "choices",
+        "--no-mlflow",
+    ]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    (directory,) = (path.parent for path in Path("results").rglob("run.json"))
+    written = CliRunner().invoke(app, ["card", str(directory)])
+    assert written.exit_code == 0, written.output
+    assert BEGIN in Path("my-lora", "README.md").read_text() and not Path("README.md").exists()
+    Path("my-lora").rename("moved")
+    refused = CliRunner().invoke(app, ["card", str(directory)])
+    assert isinstance(refused.exception, UsageError)
+    assert "--to: is needed: no folder of my-lora as it was measured" in str(refused.exception)

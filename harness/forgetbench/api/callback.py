@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from forgetbench.api.evaluate import evaluate, task_names
+from forgetbench.api.evaluate import evaluate, make_request
 from forgetbench.api.pair_result import PairResult, Results
-from forgetbench.errors import UsageError
-from forgetbench.tasks.registry import load_registry
+from forgetbench.engine.run import select_tasks
+from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.tracking.active_run import log_to_active_run
 
 if TYPE_CHECKING:
@@ -44,9 +44,12 @@ class ForgettingCallback(TrainerCallback):  # type: ignore[misc, unused-ignore] 
         stop_when_regressed: End the training at a look where a row of the role ``general`` has ``regressed``.
         processor: Saved beside the weights, in place of the trainer's ``processing_class``.
         **options: As for :func:`forgetbench.evaluate`, such as ``base``, ``limit``, ``device``, ``output``.
+            The device is the CPU unless one is given, wherever the training runs.
 
     Raises:
-        UsageError: A task or an option is not known, or ``every_steps`` is no positive number.
+        UsageError: A task or an option is not known, a value is wrong, or ``every_steps`` is no positive
+            number.
+        DataError: The data of ``target`` is broken.
 
     Example:
         >>> watch = forgetbench.ForgettingCallback(
@@ -66,11 +69,7 @@ class ForgettingCallback(TrainerCallback):  # type: ignore[misc, unused-ignore] 
     ) -> None:
         if every_steps < 1:
             raise UsageError(f"every_steps={every_steps}", "is no positive number", "Such as 100.")
-        known = inspect.signature(evaluate).parameters
-        if unknown := sorted(set(options) - set(known)):
-            raise UsageError(f"option {unknown[0]}", "is not known", f"Options: {', '.join(known)}.")
-        paths = [Path(path) for path in options.get("include_paths", ())]
-        load_registry(paths).select(task_names(tasks))
+        _check(tasks, options)
         self.every_steps = every_steps
         self.stop_when_regressed = stop_when_regressed
         self._processor = processor
@@ -132,7 +131,8 @@ class ForgettingCallback(TrainerCallback):  # type: ignore[misc, unused-ignore] 
             with _same_random_states():
                 result = self._score(folder, state, model)
         except Exception as error:  # the training is worth more than a look at it
-            log.warning("step %d was not scored: %s", state.global_step, error)
+            cause = " ".join(str(error).split()) or type(error).__name__
+            log.warning("step %d was not scored: %s", state.global_step, cause)
             return False
         finally:
             shutil.rmtree(folder.parent, ignore_errors=True)
@@ -150,6 +150,24 @@ class ForgettingCallback(TrainerCallback):  # type: ignore[misc, unused-ignore] 
         self._processor.save_pretrained(folder)
         state.save_to_json(str(folder / "trainer_state.json"))
         return evaluate(folder, **self._options)
+
+
+def _check(tasks: str | list[str], options: dict[str, Any]) -> None:
+    """Fail where :func:`evaluate` would at every look, whatever the model is.
+
+    Raises:
+        UsageError: A task or an option is not known, or a value is wrong.
+        DataError: The data of ``target`` is broken.
+    """
+    signature = inspect.signature(evaluate)
+    known = [name for name in signature.parameters if name not in ("model", "tasks")]
+    if unknown := sorted(set(options) - set(known)):
+        way_out = did_you_mean(unknown[0], known, f"Options: {', '.join(known)}.")
+        raise UsageError(f"option {unknown[0]}", "is not known", way_out)
+    bound = signature.bind("", tasks=tasks, **options)
+    bound.apply_defaults()
+    del bound.arguments["progress"]
+    select_tasks(make_request(**bound.arguments))
 
 
 def _origin(model: Any) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from forgetbench.cli.console import console, heading, write_json
 from forgetbench.cli.engine import show_placement
-from forgetbench.cli.run import finish, measure, result_json, show_plan, show_table
+from forgetbench.cli.run import finish, measure, result_json, show_plan, show_table, warn_of_idle_gpu
 from forgetbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def run_under_both(
     request: Request,
     *,
     several: bool,
+    device_given: bool,
     dry_run: bool,
     mlflow: bool,
     as_json: bool,
@@ -40,6 +41,8 @@ def run_under_both(
     pairs = _prepare(request)
     if len(pairs) == 1:
         heading("Both arms have the same chat template: one run shows all", as_json=as_json)
+    if not dry_run and not device_given and workers is None:
+        warn_of_idle_gpu([*pairs.values()])
     results: dict[str, Result] = {}
     plans = []
     for whose, prepared in pairs.items():

@@ -40,9 +40,9 @@ def keep_budget(request: Request, budget_s: float, *, dry_run: bool, as_json: bo
         UsageError: The fewest samples that a verdict needs take longer.
     """
     from forgetbench.cli.console import console
-    from forgetbench.cli.progress import Bars
     from forgetbench.engine.budget import within_budget
     from forgetbench.report.budget import budget_table
+    from forgetbench.report.progress import Bars
 
     with Bars() as bars:
         found = within_budget(request, budget_s, progress=bars, measure=not dry_run)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forgetbench.cli import options as o
+
+if TYPE_CHECKING:
+    from forgetbench.schema.run import RunDocument
 
 EPILOG = (
     "[bold]Example[/bold]\n\n"
@@ -19,11 +22,14 @@ EPILOG = (
 def card(
     result: Annotated[Path, typer.Argument(help="The directory that run printed.", metavar="RESULT")],
     to: Annotated[
-        Path,
+        Path | None,
         o.option(
-            help="Folder of the model, with or without README.md.", rich_help_panel=o.WHERE, metavar="DIR"
+            help="Folder of the model, with or without README.md. Default: that of the checkpoint, if it is "
+            "here.",
+            rich_help_panel=o.WHERE,
+            metavar="DIR",
         ),
-    ] = Path(),
+    ] = None,
     json: o.Json = False,
 ) -> None:
     """Write a result into a model card: model-index, a section, and .eval_results."""
@@ -34,9 +40,11 @@ def card(
     from forgetbench.report.escape import plain
     from forgetbench.report.model_card import EVAL_RESULTS_FILE, eval_results, updated_card
 
-    if not to.is_dir():
+    if to is not None and not to.is_dir():
         raise UsageError(f"--to {to}", "is no folder", "Give the folder of the model.")
-    found, readme = read_result(result), to / "README.md"
+    found = read_result(result)
+    to = to or _own_folder(found.checkpoint)
+    readme = to / "README.md"
     try:
         present = readme.read_bytes().decode() if readme.exists() else None
         text = updated_card(present, found)
@@ -55,3 +63,28 @@ def card(
         out.print(plain(str(written[-1])), soft_wrap=True)
     if json:
         write_json({"files": [str(path) for path in written]})
+
+
+def _own_folder(document: RunDocument) -> Path:
+    """Return the folder of the checkpoint that a run measured, as its command named it from here.
+
+    Raises:
+        UsageError: It is not here, or has changed.
+    """
+    from forgetbench.errors import ForgetbenchError, UsageError
+    from forgetbench.models.checkpoint import resolve
+
+    fingerprint = document.checkpoint.fingerprint
+    command = document.measured.get("command")
+    for word in command if isinstance(command, list) else ():
+        try:
+            folder = Path(str(word).removeprefix("--model="))
+            if folder.is_dir() and resolve(str(folder), offline=True).fingerprint == fingerprint:
+                return folder
+        except (ForgetbenchError, OSError, ValueError):
+            continue
+    raise UsageError(
+        "--to",
+        f"is needed: no folder of {document.checkpoint.name} as it was measured is known here",
+        "Give the folder of the model: --to ./my-lora.",
+    )

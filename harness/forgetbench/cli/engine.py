@@ -87,8 +87,8 @@ def ask_all(workers: RayWorkers | None, everything: Sequence[Prepared]) -> None:
     """Have everything answered that several checkpoints are asked, under one progress bar."""
     if workers is None:
         return
-    from forgetbench.cli.progress import Bars
     from forgetbench.engine.run import leave_partial, open_questions
+    from forgetbench.report.progress import Bars
 
     try:
         with Bars() as bars:

@@ -202,10 +202,10 @@ BatchSize = Annotated[
     ),
 ]
 Device = Annotated[
-    str,
+    str | None,
     option(
         help="Where the models run: [dim]cpu[/dim], [dim]cuda[/dim], [dim]cuda:1[/dim], [dim]mps[/dim]; "
-        "[dim]auto[/dim] lays one model over all devices.",
+        "[dim]auto[/dim] lays one model over all devices. Default: cpu.",
         rich_help_panel=HOW,
         metavar="DEVICE",
     ),
@@ -417,22 +417,29 @@ def make_settings(
     num_fewshot: int | None = None,
     batch_size: int = 16,
     chat_template: ChatTemplate = "auto",
-    device: str = "cpu",
+    device: str | None = None,
     dtype: str = "float32",
     repeats: int = 1,
     gen_kwargs: Iterable[str] | None = None,
     compile: bool = False,
+    elsewhere: bool = False,
 ) -> Settings:
-    """Return the settings of a run from its options.
+    """Return the settings of a run from its options; of one ``elsewhere`` the device need not be here.
 
     Raises:
         BadParameter: ``limit`` is wrong.
-        UsageError: ``gen_kwargs`` are wrong, or answers are repeated that are all the same.
+        UsageError: ``gen_kwargs`` are wrong, answers are repeated that are all the same, a number type is
+            not known, or a device not here.
     """
     from forgetbench.engine.sampling_options import read_sampling
+    from forgetbench.models.devices import check_device, check_dtype
     from forgetbench.schema.run import LoadSettings, Settings
 
     of_each, of_one = limits(limit)
+    device = device or "cpu"
+    check_dtype(dtype)
+    if not elsewhere:
+        check_device(device)
     return Settings(
         seed=seed,
         limit=of_each,

@@ -145,12 +145,12 @@ def run(
 ) -> None:
     """Post-train a checkpoint to measure: TRL, PEFT and transformers, by a recipe."""
     from forgetbench.cli.console import console, write_json
-    from forgetbench.cli.progress import Bars
     from forgetbench.recipes.amounts import run_by_amount
     from forgetbench.recipes.contamination import check_contamination
     from forgetbench.recipes.make import make_recipe, read_overrides
     from forgetbench.recipes.methods import check_method
     from forgetbench.recipes.run import run_recipe
+    from forgetbench.report.progress import Bars
 
     o.go_offline(offline)
     amounts = _amounts(audio_seconds) if audio_seconds else []

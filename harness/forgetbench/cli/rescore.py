@@ -49,11 +49,11 @@ def rescore(
 ) -> None:
     """Score the stored predictions of a result again, without a model: another normaliser or judge."""
     from forgetbench.cli.console import warn
-    from forgetbench.cli.progress import Bars
     from forgetbench.cli.run import fail_where_nothing_was_measured, fail_where_rows_are_errors, show
     from forgetbench.engine.rescore import Rescoring
     from forgetbench.engine.rescore import rescore as score_again
     from forgetbench.engine.results import read_result
+    from forgetbench.report.progress import Bars
 
     changes = {"normaliser": normaliser, "judge": judge}
     request = Rescoring(

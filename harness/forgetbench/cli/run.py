@@ -70,7 +70,7 @@ def run(
     repeats: o.Repeats = 1,
     gen_kwargs: o.GenKwargs = None,
     batch_size: o.BatchSize = 16,
-    device: o.Device = "cpu",
+    device: o.Device = None,
     dtype: o.Dtype = "float32",
     compile: o.Compile = False,
     chat_template: o.ChatTemplateOption = "auto",
@@ -113,6 +113,7 @@ def run(
         repeats=repeats,
         gen_kwargs=gen_kwargs,
         compile=compile,
+        elsewhere=engine == "ray",
     )
     check_engine(engine, ray_address)
     asked = Power.of(power_analysis, effect_size=effect_size, alpha=alpha, power=power)
@@ -165,7 +166,13 @@ def run(
             from forgetbench.cli.both_templates import run_under_both
 
             run_under_both(
-                request, several=several, dry_run=dry_run, mlflow=mlflow, as_json=json, workers=workers
+                request,
+                several=several,
+                device_given=device is not None,
+                dry_run=dry_run,
+                mlflow=mlflow,
+                as_json=json,
+                workers=workers,
             )
         elif several:
             from forgetbench.cli.several import run_several
@@ -174,6 +181,7 @@ def run(
                 request,
                 models,
                 alphas=alphas,
+                device_given=device is not None,
                 dry_run=dry_run,
                 mlflow=mlflow,
                 policy=policy,
@@ -184,6 +192,7 @@ def run(
             _run(
                 request,
                 prepare(request),
+                device_given=device is not None,
                 dry_run=dry_run,
                 mlflow=mlflow,
                 policy=policy,
@@ -196,6 +205,7 @@ def _run(
     request: Request,
     prepared: Prepared,
     *,
+    device_given: bool,
     dry_run: bool,
     mlflow: bool,
     policy: Policy | None,
@@ -210,6 +220,8 @@ def _run(
             write_json(plan)
         return
     check_gated([prepared], policy)
+    if not device_given and workers is None:
+        warn_of_idle_gpu([prepared])
     result = measure(prepared, workers=workers)
     gated = judge(result, policy)
     show_table(result, gated, as_json=as_json)
@@ -234,11 +246,27 @@ def measure(
     prepared: Prepared, *, resident: ResidentBase | None = None, workers: RayWorkers | None = None
 ) -> Result:
     """Run a plan under a progress bar, on a base that may be loaded already, or on workers."""
-    from forgetbench.cli.progress import Bars
     from forgetbench.engine.run import evaluate
+    from forgetbench.report.progress import Bars
 
     with Bars() as bars:
         return evaluate(prepared, progress=bars, resident=resident, workers=workers)
+
+
+def warn_of_idle_gpu(everything: Sequence[Prepared]) -> None:
+    """Say that a GPU is here where models will be loaded by torch, whose device is the CPU by default."""
+    from forgetbench.cli.console import warn
+    from forgetbench.engine.run import is_finished
+    from forgetbench.models.devices import LOADED_BY_TORCH, gpus
+
+    formats = {
+        component.format
+        for prepared in everything
+        if not is_finished(prepared)
+        for component in prepared.pair.checkpoint.components.values()
+    }
+    if formats & LOADED_BY_TORCH and (here := gpus()):
+        warn(f"a GPU is here and not used: --device {here[0]}")
 
 
 def check_gated(prepared: Sequence[Prepared], policy: Policy | None) -> None:

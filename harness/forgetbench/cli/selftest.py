@@ -21,7 +21,7 @@ def selftest(
     condition: o.ConditionOption = None,
     limit: o.Limit = None,
     batch_size: o.BatchSize = 16,
-    device: o.Device = "cpu",
+    device: o.Device = None,
     dtype: o.Dtype = "float32",
     seed: o.Seed = 0,
     output_path: o.OutputPath = Path("results/selftest"),
@@ -32,10 +32,10 @@ def selftest(
     """Run one checkpoint against itself: how large a "loss" noise alone makes."""
     settings = o.make_settings(seed=seed, limit=limit, batch_size=batch_size, device=device, dtype=dtype)
     o.go_offline(offline)
-    from forgetbench.cli.progress import Bars
     from forgetbench.cli.run import finish, show
     from forgetbench.engine import run as engine
     from forgetbench.errors import ForgetbenchError
+    from forgetbench.report.progress import Bars
     from forgetbench.report.selftest import unfit_rows
 
     request = engine.Request(

@@ -13,7 +13,16 @@ import typer
 
 from forgetbench.cli.console import console, heading, write_json
 from forgetbench.cli.engine import ask_all, show_placement
-from forgetbench.cli.run import check_gated, finish, judge, measure, result_json, show_plan, show_table
+from forgetbench.cli.run import (
+    check_gated,
+    finish,
+    judge,
+    measure,
+    result_json,
+    show_plan,
+    show_table,
+    warn_of_idle_gpu,
+)
 from forgetbench.errors import ForgetbenchError
 
 if TYPE_CHECKING:
@@ -30,6 +39,7 @@ def run_several(
     models: Sequence[str],
     *,
     alphas: Sequence[float] = (),
+    device_given: bool,
     dry_run: bool,
     mlflow: bool,
     policy: Policy | None,
@@ -56,6 +66,8 @@ def run_several(
     plans = []
     check_gated(everything, policy)
     placement = show_placement(workers, everything, as_json=as_json)
+    if not dry_run and not device_given and workers is None:
+        warn_of_idle_gpu(everything)
     if not dry_run:
         ask_all(workers, everything)
     for position, prepared in enumerate(everything, start=1):

@@ -100,11 +100,11 @@ def _sweep(
 ) -> None:
     from forgetbench.cli.console import console, write_json
     from forgetbench.cli.curves import FOLDER, show_curve
-    from forgetbench.cli.progress import Bars
     from forgetbench.engine.curve_results import curve_of
     from forgetbench.engine.results import check_writable
     from forgetbench.engine.run import prepare_selftest
     from forgetbench.recipes.sweep import plan_sweep, run_sweep
+    from forgetbench.report.progress import Bars
     from forgetbench.report.sweep import sweep_table
 
     plan = plan_sweep(

@@ -304,7 +304,7 @@ def _settings(run: LoggedRun) -> Settings:
     return Settings(
         seed=seed if isinstance(seed, int) else 0,
         limit=_limit(config),
-        batch_size=int(size) if re.fullmatch("[0-9]{1,9}", size) else 1,
+        batch_size=int(size) if re.fullmatch("[1-9][0-9]{0,8}", size) else 1,
         chat_template="auto" if run.last.get("chat_template_sha") else "none",
         load=LoadSettings(
             dtype=str(config.get("model_dtype") or "unknown").removeprefix("torch."),

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told of every stretch of work."""
+    """Told of every stretch of work: one task of one arm."""
 
     def begin(self, label: str, total: int, done: int) -> None:
         """A stretch of ``total`` samples starts; ``done`` of them are cached."""

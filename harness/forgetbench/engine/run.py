@@ -242,6 +242,11 @@ def evaluate(
     return _with_cost(prepared, result, progress) if prepared.request.cost else result
 
 
+def is_finished(prepared: Prepared) -> bool:
+    """Say whether an earlier run of the same request left a whole result."""
+    return _finished(prepared) is not None
+
+
 def open_questions(everything: Sequence[Prepared]) -> list[Question]:
     """Return what is to be asked for several checkpoints, each question once; of finished results none."""
     found: dict[str, Question] = {}

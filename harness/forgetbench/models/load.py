@@ -5,12 +5,11 @@ from __future__ import annotations
 from forgetbench.errors import UsageError
 from forgetbench.models.architectures import loader_of
 from forgetbench.models.component import Component
+from forgetbench.models.devices import check_dtype
 from forgetbench.models.factory import load_factory
 from forgetbench.models.interface import Model
 from forgetbench.models.resident_base import ResidentBase
 from forgetbench.schema.run import LoadSettings
-
-_DTYPES = ("float32", "bfloat16", "float16")
 
 
 def load(
@@ -52,8 +51,7 @@ def load(
         from forgetbench.models.faster_whisper import FasterWhisperRecogniser
 
         return FasterWhisperRecogniser.load(component, settings)
-    if settings.dtype not in _DTYPES:
-        raise UsageError(f"--dtype {settings.dtype}", "is not known", f"Known are {', '.join(_DTYPES)}.")
+    check_dtype(settings.dtype)
     if settings.quantisation is not None:
         raise UsageError(
             f"quantisation {settings.quantisation}",

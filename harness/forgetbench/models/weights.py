@@ -19,13 +19,12 @@ from forgetbench.errors import CheckpointError, UsageError
 from forgetbench.models.adapter_config import leaves_base_whole
 from forgetbench.models.alpha import interpolate, scale_adapter
 from forgetbench.models.component import Component
+from forgetbench.models.devices import EVERYWHERE, devices
 from forgetbench.models.directory import weight_files
 from forgetbench.models.fingerprint import read_json
 from forgetbench.models.safetensors_file import read_header
 from forgetbench.schema.run import LoadSettings
 
-EVERYWHERE = "auto"
-"""The device that stands for all there are: accelerate lays the layers over them."""
 _MATCH = "import json, re, sys; ps, ns = json.load(sys.stdin); [re.fullmatch(p, n) for p in ps for n in ns]"
 _PATIENCE_S = 10.0
 _TRAINING_ONLY = ("masked_spec_embed",)
@@ -74,7 +73,7 @@ def load_weights(
         raise UsageError(
             f"--device {settings.device}",
             f"cannot be used ({_line(error)})",
-            "Choose another --device: cpu, cuda, mps.",
+            f"Here: {', '.join(devices())}.",
         ) from error
 
 

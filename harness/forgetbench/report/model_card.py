@@ -38,9 +38,16 @@ def updated_card(card: str | None, result: Result) -> str:
 
     Raises:
         UsageError: The result has no base.
-        DataError: The card's front matter is no YAML mapping in block style, or our markers do not match.
+        DataError: The card has no front matter, it is no YAML mapping in block style, or our markers do not
+            match.
     """
     comparison = _compared(result)
+    if card is not None and card.strip() and _front_matter(card) is None:
+        raise DataError(
+            "model card",
+            "does not begin with YAML front matter, and is perhaps no model card",
+            "Choose the model's folder, or begin the card with a line `---`, `license: …` and a line `---`.",
+        )
     text = f"# {markdown(_name(comparison))}\n" if card is None else card
     end_of_line = "\r\n" if "\r\n" in text else "\n"
     section = f"{BEGIN}\n## What it lost against its base\n\n{to_markdown(paper_table([comparison]))}{END}"

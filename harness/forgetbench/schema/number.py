@@ -11,5 +11,6 @@ SMALLEST_MARGIN, LARGEST_MARGIN = 1e-6, 1e9
 """A loss of a millionth takes about 10¹² samples to be seen."""
 
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+AtLeastOne = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 Margin = Annotated[float, Field(ge=SMALLEST_MARGIN, le=LARGEST_MARGIN, allow_inf_nan=False)]
 """Largest acceptable degradation, in units of a metric."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from forgetbench.schema.document import Document
-from forgetbench.schema.number import Count, Margin
+from forgetbench.schema.number import AtLeastOne, Count, Margin
 from forgetbench.schema.task import Capability, Role
 
 Arm = Literal["base", "checkpoint"]
@@ -24,6 +24,7 @@ class LoadSettings(Document):
     """How the weights were loaded."""
 
     dtype: str = "float32"
+    """Of a run of another tool, as that one names it."""
     device: str = "cpu"
     quantisation: str | None = None
     compile: bool = False
@@ -72,15 +73,15 @@ class Settings(Document):
     """Everything that the run key is made of, beside the tasks."""
 
     seed: int = 0
-    limit: Count | None = None
-    limits: dict[str, Count] = {}
+    limit: AtLeastOne | None = None
+    limits: dict[str, AtLeastOne] = {}
     """Samples by task, by ``--budget`` or ``--limit TASK=N``; the smaller of this and ``limit`` holds."""
     sampling: Sampling | None = None
     """None: greedy."""
-    repeats: Count = Field(default=1, ge=1)
+    repeats: AtLeastOne = 1
     """Answers drawn for each generated sample; its score is their mean."""
     num_fewshot: Count | None = None
-    batch_size: Count = 16
+    batch_size: AtLeastOne = 16
     chat_template: Literal["auto", "base", "checkpoint", "none"] = "auto"
     load: LoadSettings = LoadSettings()
 

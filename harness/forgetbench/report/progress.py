@@ -1,9 +1,10 @@
-"""Progress on stderr: bars with rate and time left in a terminal, plain lines in a log."""
+"""Progress: bars with rate and time left in a terminal or a notebook, plain lines on stderr in a log."""
 
 from __future__ import annotations
 
 import sys
 import time
+from importlib.util import find_spec
 from types import TracebackType
 
 from rich.console import Console
@@ -38,7 +39,7 @@ class Bars:
 
     def __init__(self) -> None:
         console = Console(stderr=True, highlight=False, markup=False)
-        self._live = console.is_terminal
+        self._live = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
