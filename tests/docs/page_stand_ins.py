@@ -153,10 +153,11 @@ def lay_out(world: Path, folder: Path, lines: Iterable[str]) -> None:
             shutil.copytree(ROOT / "results" / name, folder / "results" / name, ignore=of_real_base)
     if "results/stage-" in text:
         _stages(folder / "results")
-    recipes = [
-        yaml.safe_load((folder / name).read_text()) for name in re.findall(r"recipe run (\S+\.yaml)", text)
+    outputs = [
+        str(Path(name).parent / yaml.safe_load((folder / name).read_text())["output"])
+        for name in re.findall(r"recipe run (\S+\.yaml)", text)
     ]
-    for written in (*re.findall(r"(?:--output|>) (\S+)", text), *(recipe["output"] for recipe in recipes)):
+    for written in (*re.findall(r"(?:--output|>) (\S+)", text), *outputs):
         path = folder / written.rstrip("/")
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
