@@ -65,6 +65,20 @@ def test_the_exit_code_and_the_last_line_agree_in_run_and_in_gate(
         assert (again.exit_code, again.stdout.splitlines()[-1]) == (code, done.stdout.splitlines()[-1])
 
 
+def test_a_suite_is_measured_when_all_of_its_tasks_are(
+    run: Call, cli: Call, policy: Callable[[str], str], tiny_tasks: Path
+) -> None:
+    asked = policy("required: [tiny]\nmargins: {roles: {general: 0.9}}")
+    done = run("--gate", asked)
+    assert done.exit_code == 3, done.output
+    assert "answers of the suite tiny was not run" in " ".join(done.stdout.split())
+    given = cli("gate", directory(done), "--policy", asked, "--include-path", str(tiny_tasks))
+    assert given.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
+    unknown = cli("gate", directory(done), "--policy", asked)
+    assert unknown.exit_code == 3
+    assert "the suite tiny is not defined here" in " ".join(unknown.stdout.split())
+
+
 def overconfident(source: Path, target: Path) -> Path:
     """Return a model whose logits are twenty times those of another: what it gets wrong costs it dearly."""
     shutil.copytree(source, target)

@@ -211,7 +211,7 @@ def _run(
         return
     check_gated([prepared], policy)
     result = measure(prepared, workers=workers)
-    gated = judge(result, policy)
+    gated = judge(result, policy, request.include_paths)
     show_table(result, gated, as_json=as_json)
     if as_json:
         write_json(result_json(result, gated))
@@ -254,13 +254,13 @@ def check_gated(prepared: Sequence[Prepared], policy: Policy | None) -> None:
         )
 
 
-def judge(result: Result, policy: Policy | None) -> Gate | None:
+def judge(result: Result, policy: Policy | None, include_paths: Sequence[Path]) -> Gate | None:
     """Return what a policy says of a result; None without a policy."""
     if policy is None:
         return None
     from forgetbench.engine.gate import gate_result
 
-    return gate_result(result.directory, policy)
+    return gate_result(result.directory, policy, include_paths=include_paths)
 
 
 def finish(
