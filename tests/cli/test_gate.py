@@ -117,6 +117,18 @@ def test_a_broken_policy_is_named_before_anything_runs(run: Call, policy: Callab
         assert not Path("results").exists()
 
 
+def test_a_margin_in_per_cent_is_refused_before_anything_runs(
+    run: Call, cli: Call, policy: Callable[[str], str]
+) -> None:
+    said = "margin of choices: 5 is 500 points of acc, and judges nothing. Did you mean 0.05?"
+    mistaken = policy("margins: {roles: {general: 5}}")
+    done = run("--gate", mistaken)
+    assert said in str(done.exception)
+    assert not Path("results").exists()
+    given = directory(run())
+    assert said in str(cli("gate", given, "--policy", mistaken).exception)
+
+
 def test_a_gate_needs_a_pair(run: Call, policy: Callable[[str], str]) -> None:
     done = run("--gate", policy("{}"), model="llama")
     assert "there is no base" in str(done.exception)
@@ -132,6 +144,8 @@ def test_two_results_are_compared_by_their_checkpoints(run: Call, cli: Call, mad
     base = cli("compare", f"{first}/run.base.json", second, "--json")
     assert json.loads(base.stdout)["comparison"]["base"]["name"] == "llama"
     assert "same checkpoint" in str(cli("compare", first, first).exception)
+    mistaken = cli("compare", first, second, "--margin", "choices=9")
+    assert "--margin choices=9: 9 is 900 points of acc" in str(mistaken.exception)
 
 
 def test_what_was_identical_to_another_base_is_not_called_identical(

@@ -49,7 +49,7 @@ def with_margins(document: RunDocument, margins: Margins) -> RunDocument:
     """Return a run with the margins of a policy: a row's own name wins over its suite, that over its role."""
     tasks = {task.name: task for task in document.tasks}
     rows = tuple(
-        row.model_copy(update={"margin": margin_of(row, _common_suites(row, tasks), margins)})
+        row.model_copy(update={"margin": margin_of(row, common_suites(row, tasks), margins)})
         for row in document.suite_rows
     )
     return document.model_copy(
@@ -111,7 +111,8 @@ def margin_of(
     return min(by_glob or by_suite or [margins.roles.get(entry.role, entry.margin)])
 
 
-def _common_suites(row: SuiteRowInfo, tasks: Mapping[str, TaskResult]) -> set[str]:
+def common_suites(row: SuiteRowInfo, tasks: Mapping[str, TaskResult | Task]) -> set[str]:
+    """Return the suites that all tasks of a suite row are in."""
     members = [set(tasks[name].suites) for name in row.tasks if name in tasks]
     return set.intersection(*members) if members else set()
 
