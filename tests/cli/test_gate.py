@@ -200,6 +200,37 @@ def test_several_seeds_speak_of_the_method_and_other_checkpoints_do_not(
     assert "hold one checkpoint twice" in str(cli("report", results[0], results[0], *table).exception)
 
 
+def test_the_workflow_measures_what_its_policy_requires() -> None:
+    (job,) = yaml.safe_load((EXAMPLE / "forgetbench.yml").read_text())["jobs"].values()
+    policy = yaml.safe_load((EXAMPLE / "policy.yaml").read_text())
+    assert set(policy["required"]) <= set(job["env"]["TASKS"].split(","))
+
+
+@pytest.mark.parametrize("missing", [None, "FORGETBENCH_SOURCE", "TORCH_CPU_INDEX"])
+def test_the_workflow_installs_what_its_user_pinned_and_nothing_by_its_bare_name(
+    tmp_path: Path, missing: str | None
+) -> None:
+    (job,) = yaml.safe_load((EXAMPLE / "forgetbench.yml").read_text())["jobs"].values()
+    (command,) = [step["run"] for step in job["steps"] if "pip install" in step.get("run", "")]
+    pip = tmp_path / "bin" / "pip"
+    pip.parent.mkdir()
+    pip.write_text('#!/bin/sh\necho "$@"\n')
+    pip.chmod(0o755)
+    given = {
+        "FORGETBENCH_SOURCE": "git+https://git.invalid/forgetbench@0f3c",
+        "TORCH_CPU_INDEX": "https://cpu.invalid",
+    }
+    given |= {missing: ""} if missing else {}
+    environment = {"PATH": f"{pip.parent}:{os.environ['PATH']}", **given}
+    done = subprocess.run(["bash", "-ec", command], env=environment, capture_output=True, text=True)
+    if missing:
+        assert done.returncode and f"{missing}: is not set" in done.stderr
+    else:
+        torch, forgetbench = done.stdout.splitlines()
+        assert torch == "install torch --index-url https://cpu.invalid"
+        assert forgetbench == "install git+https://git.invalid/forgetbench@0f3c"
+
+
 def test_the_workflow_parses_and_its_command_judges(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
     workflow = yaml.safe_load((EXAMPLE / "forgetbench.yml").read_text())
     (job,) = workflow["jobs"].values()
@@ -223,7 +254,8 @@ def test_the_workflow_parses_and_its_command_judges(made: Path, tiny_tasks: Path
     )
     assert done.returncode in (0, 3, 100), done.stderr
     word = {0: "SHIP", 3: "NEED MORE", 100: "DO NOT SHIP"}[done.returncode]
-    assert f" {word}: " in done.stdout.splitlines()[-1]
+    decision = [line for line in done.stdout.splitlines() if line[:2] in ("✓ ", "? ", "✗ ")][-1]
+    assert decision[2:].startswith(f"{word}: ")
     assert list(tmp_path.glob("results/lora/*/*/*/comparison.json"))
 
 
