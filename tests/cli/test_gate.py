@@ -65,6 +65,20 @@ def test_the_exit_code_and_the_last_line_agree_in_run_and_in_gate(
         assert (again.exit_code, again.stdout.splitlines()[-1]) == (code, done.stdout.splitlines()[-1])
 
 
+def test_a_suite_is_measured_when_all_of_its_tasks_are(
+    run: Call, cli: Call, policy: Callable[[str], str], tiny_tasks: Path
+) -> None:
+    asked = policy("required: [tiny]\nmargins: {roles: {general: 0.9}}")
+    done = run("--gate", asked)
+    assert done.exit_code == 3, done.output
+    assert "answers of the suite tiny was not run" in " ".join(done.stdout.split())
+    given = cli("gate", directory(done), "--policy", asked, "--include-path", str(tiny_tasks))
+    assert given.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
+    unknown = cli("gate", directory(done), "--policy", asked)
+    assert unknown.exit_code == 3
+    assert "the suite tiny is not defined here" in " ".join(unknown.stdout.split())
+
+
 def overconfident(source: Path, target: Path) -> Path:
     """Return a model whose logits are twenty times those of another: what it gets wrong costs it dearly."""
     shutil.copytree(source, target)
@@ -103,6 +117,18 @@ def test_a_broken_policy_is_named_before_anything_runs(run: Call, policy: Callab
         assert not Path("results").exists()
 
 
+def test_a_margin_in_per_cent_is_refused_before_anything_runs(
+    run: Call, cli: Call, policy: Callable[[str], str]
+) -> None:
+    said = "margin of choices: 5 is 500 points of acc, and judges nothing. Did you mean 0.05?"
+    mistaken = policy("margins: {roles: {general: 5}}")
+    done = run("--gate", mistaken)
+    assert said in str(done.exception)
+    assert not Path("results").exists()
+    given = directory(run())
+    assert said in str(cli("gate", given, "--policy", mistaken).exception)
+
+
 def test_a_gate_needs_a_pair(run: Call, policy: Callable[[str], str]) -> None:
     done = run("--gate", policy("{}"), model="llama")
     assert "there is no base" in str(done.exception)
@@ -118,6 +144,8 @@ def test_two_results_are_compared_by_their_checkpoints(run: Call, cli: Call, mad
     base = cli("compare", f"{first}/run.base.json", second, "--json")
     assert json.loads(base.stdout)["comparison"]["base"]["name"] == "llama"
     assert "same checkpoint" in str(cli("compare", first, first).exception)
+    mistaken = cli("compare", first, second, "--margin", "choices=9")
+    assert "--margin choices=9: 9 is 900 points of acc" in str(mistaken.exception)
 
 
 def test_what_was_identical_to_another_base_is_not_called_identical(
@@ -172,6 +200,37 @@ def test_several_seeds_speak_of_the_method_and_other_checkpoints_do_not(
     assert "hold one checkpoint twice" in str(cli("report", results[0], results[0], *table).exception)
 
 
+def test_the_workflow_measures_what_its_policy_requires() -> None:
+    (job,) = yaml.safe_load((EXAMPLE / "forgetbench.yml").read_text())["jobs"].values()
+    policy = yaml.safe_load((EXAMPLE / "policy.yaml").read_text())
+    assert set(policy["required"]) <= set(job["env"]["TASKS"].split(","))
+
+
+@pytest.mark.parametrize("missing", [None, "FORGETBENCH_SOURCE", "TORCH_CPU_INDEX"])
+def test_the_workflow_installs_what_its_user_pinned_and_nothing_by_its_bare_name(
+    tmp_path: Path, missing: str | None
+) -> None:
+    (job,) = yaml.safe_load((EXAMPLE / "forgetbench.yml").read_text())["jobs"].values()
+    (command,) = [step["run"] for step in job["steps"] if "pip install" in step.get("run", "")]
+    pip = tmp_path / "bin" / "pip"
+    pip.parent.mkdir()
+    pip.write_text('#!/bin/sh\necho "$@"\n')
+    pip.chmod(0o755)
+    given = {
+        "FORGETBENCH_SOURCE": "git+https://git.invalid/forgetbench@0f3c",
+        "TORCH_CPU_INDEX": "https://cpu.invalid",
+    }
+    given |= {missing: ""} if missing else {}
+    environment = {"PATH": f"{pip.parent}:{os.environ['PATH']}", **given}
+    done = subprocess.run(["bash", "-ec", command], env=environment, capture_output=True, text=True)
+    if missing:
+        assert done.returncode and f"{missing}: is not set" in done.stderr
+    else:
+        torch, forgetbench = done.stdout.splitlines()
+        assert torch == "install torch --index-url https://cpu.invalid"
+        assert forgetbench == "install git+https://git.invalid/forgetbench@0f3c"
+
+
 def test_the_workflow_parses_and_its_command_judges(made: Path, tiny_tasks: Path, tmp_path: Path) -> None:
     workflow = yaml.safe_load((EXAMPLE / "forgetbench.yml").read_text())
     (job,) = workflow["jobs"].values()
@@ -195,7 +254,8 @@ def test_the_workflow_parses_and_its_command_judges(made: Path, tiny_tasks: Path
     )
     assert done.returncode in (0, 3, 100), done.stderr
     word = {0: "SHIP", 3: "NEED MORE", 100: "DO NOT SHIP"}[done.returncode]
-    assert f" {word}: " in done.stdout.splitlines()[-1]
+    decision = [line for line in done.stdout.splitlines() if line[:2] in ("✓ ", "? ", "✗ ")][-1]
+    assert decision[2:].startswith(f"{word}: ")
     assert list(tmp_path.glob("results/lora/*/*/*/comparison.json"))
 
 

@@ -77,6 +77,24 @@ def test_an_unsettled_row_says_how_many_samples_settle_it(compare_flips: Callabl
     assert f"quiz needs about {row.required_n} samples, has {N}" in found.summary
 
 
+@pytest.mark.parametrize(
+    ("n_available", "suites", "end"),
+    [
+        (N, ("retention-mini",), "and there are 300: measure the suite retention, or accept a wider margin"),
+        (N, ("mine",), "and there are 300: measure a larger task, or accept a wider margin"),
+        (10_000, ("retention-mini",), "has 300"),
+        (None, ("retention-mini",), "has 300"),
+    ],
+)
+def test_no_row_is_sent_for_more_samples_than_there_are(
+    compare_flips: Callable[..., Comparison], n_available: int | None, suites: tuple[str, ...], end: str
+) -> None:
+    found = compare_flips(14, 10, n_available=n_available, suites=suites)
+    row = only_row(found)
+    assert row.required_n is not None and N < row.required_n < 10_000
+    assert f"quiz needs about {row.required_n} samples, {end};" in found.summary
+
+
 def test_the_same_runs_give_the_same_bytes_in_any_order_of_samples(
     make_task: Make, make_run: Make, make_table: Make
 ) -> None:

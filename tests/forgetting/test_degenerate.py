@@ -39,7 +39,7 @@ def compared(
             stats = [refusal_stats(answer) for answer in answers]  # type: ignore[arg-type]
             tables.append({"harm": make_table({name: [s[name] for s in stats] for name in stats[0]})})
         found = compare(*documents, *tables)
-        return found, gate(found, *documents, Policy())
+        return found, gate(found, *documents, Policy(), suites={})
 
     return run
 

@@ -17,8 +17,8 @@ from forgetbench.schema.run import ComponentInfo, RunDocument, SuiteRowInfo, Tas
 def row(name: str, verdict: str, role: str = "general", **more: Any) -> Row:
     fields: dict[str, Any] = {"degradation": 0.05, "n": 100, "required_n": 300, "reason": "why", **more}
     return Row(
-        name=name, title=name, kind="task", role=role, metric="acc", higher_is_better=True, margin=0.02,
-        verdict=verdict, **fields,
+        name=name, title=name, role=role, metric="acc", higher_is_better=True, margin=0.02,
+        verdict=verdict, **{"kind": "task", **fields},
     )  # fmt: skip
 
 
@@ -33,6 +33,7 @@ def judge(make_run: Callable[..., RunDocument], make_task: Callable[..., TaskRes
         limits: Any = None,
         groups: Any = (),
         policy_groups: Any = (),
+        suites: Any = None,
         **policy: Any,
     ) -> Gate:
         results = tasks or [make_task(r.name, role=r.role, n_planned=100) for r in rows]
@@ -43,7 +44,8 @@ def judge(make_run: Callable[..., RunDocument], make_task: Callable[..., TaskRes
             rows=rows, groups=groups, decision="SHIP", summary="SHIP: as it was.",
         )  # fmt: skip
         checkpoint = checkpoint.model_copy(update={"settings": settings})
-        return gate(comparison, base, checkpoint, Policy.model_validate({**policy, "groups": policy_groups}))
+        asked = Policy.model_validate({**policy, "groups": policy_groups})
+        return gate(comparison, base, checkpoint, asked, suites=suites or {})
 
     return run
 
@@ -109,7 +111,8 @@ def test_a_known_size_says_what_was_limited_and_in_which_arm(
             document.model_copy(update={"settings": document.settings.model_copy(update=settings)})
             for document in (make_run("base", base), make_run("checkpoint", checkpoint))
         )
-        return [f.reason for f in gate(comparison, one, other, Policy(required=("quiz",))).findings]
+        judged = gate(comparison, one, other, Policy(required=("quiz",)), suites={})
+        return [finding.reason for finding in judged.findings]
 
     cut = "quiz was measured on 200 of 1000 samples only (--limit)"
     assert reasons(part, part) == reasons(whole, part) == [cut]
@@ -121,7 +124,45 @@ def test_a_suite_that_the_policy_names_and_nobody_ran_is_inconclusive(judge: Cal
     for policy in ({"required": ["safety"]}, {"margins": {"suites": {"safety": 0.1}}}):
         found = judge(row("quiz", "retained"), **policy)
         assert (found.exit_code, found.findings[0].reason) == (3, "safety was NOT measured")
-    assert judge(row("quiz", "retained"), required=["retention"]).exit_code == 0
+
+
+@pytest.mark.parametrize("policy", [{"required": ["mine"]}, {"margins": {"suites": {"mine": 0.1}}}])
+def test_one_task_of_a_suite_is_not_the_suite(
+    judge: Callable[..., Gate], make_task: Callable[..., TaskResult], policy: Any
+) -> None:
+    tasks = [make_task(name, suites=("mine",)) for name in ("quiz", "riddle")]
+    rows, suites = [row("quiz", "retained"), row("riddle", "retained")], {"mine": ("quiz", "riddle")}
+    part = judge(rows[0], tasks=tasks[:1], suites=suites, **policy)
+    said = [finding.reason for finding in part.findings]
+    assert (part.exit_code, said) == (3, ["riddle of the suite mine was not run"])
+    assert judge(*rows, tasks=tasks, suites=suites, **policy).exit_code == 0
+    unknown = judge(*rows, tasks=tasks, **policy)
+    assert (unknown.exit_code, len(unknown.findings)) == (3, 1)
+    assert "the suite mine is not defined here" in unknown.findings[0].reason
+
+
+def test_the_standard_names_mean_their_own_tasks_and_no_others_of_the_kind(
+    judge: Callable[..., Gate], make_task: Callable[..., TaskResult]
+) -> None:
+    tasks, suites = [make_task("quiz", suites=("retention-mini",))], {"retention": ("piqa",)}
+    found = judge(row("quiz", "retained"), tasks=tasks, suites=suites, required=["retention"])
+    assert (found.exit_code, found.findings[0].reason) == (3, "retention was NOT measured")
+
+
+def test_a_task_of_a_suite_that_is_a_row_of_several_was_run_with_them(
+    make_run: Callable[..., RunDocument], make_task: Callable[..., TaskResult]
+) -> None:
+    info = SuiteRowInfo(name="mmlu", title="MMLU", role="general", margin=0.02, tasks=("history", "physics"))
+    runs = [
+        make_run(arm, make_task("history"), make_task("physics"), suite_rows=[info])
+        for arm in ("base", "checkpoint")
+    ]
+    comparison = Comparison(
+        run_key="k", base=runs[0].checkpoint, checkpoint=runs[1].checkpoint, alpha=0.05, family_size=1,
+        rows=(row("mmlu", "retained", kind="suite_row"),), decision="SHIP", summary="SHIP.",
+    )  # fmt: skip
+    whole = gate(comparison, *runs, Policy(required=("mine",)), suites={"mine": ("mmlu",)})
+    assert whole.exit_code == 0
 
 
 def test_a_required_target_in_error_fails(

@@ -154,6 +154,12 @@ def test_need_more_names_the_row_and_how_many(unsettled: str) -> None:
     assert "b needs about 1500 samples, has 200" in found.summary
     few = conclude([row("b", unsettled, n=1600, n_clusters=16, required_n=4000)])
     assert "b needs about 40 speakers or other clusters, has 16" in few.summary
+    all_of_them = {"n": 1600, "n_clusters": 16, "required_n": 4000, "n_available": 1600}
+    rows = [row(name, unsettled, **all_of_them, larger_suite="hearing") for name in "bc"]
+    assert conclude(rows).summary == (
+        "NEED MORE: b needs about 40 speakers or other clusters, and all of its 1600 samples have fewer"
+        " (2 rows unsettled): measure the suite hearing, or accept a wider margin."
+    )
 
 
 @pytest.mark.parametrize("good", ["identical", "improved", "minor", "retained"])

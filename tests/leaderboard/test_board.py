@@ -250,6 +250,7 @@ def test_the_same_pair_and_run_twice_is_an_error(board_result: Callable[..., Pat
         ({"sort": "beauty"}, "is no column"),
         ({"tasks": ["nonsense"]}, "no task or suite has this name"),
         ({"margins": {"tasks": {"arc": -1}}}, "greater than or equal to 0.000001"),
+        ({"margins": {"tasks": {"arc": 5}}}, "margin of arc: 5 is 500 points of acc"),
         ({"roles": ["cost"]}, "has no task of the roles cost"),
         ({"name": "../up"}, "pattern"),
         ({"settings": {"temperature": 1}}, "unknown key"),

@@ -59,6 +59,7 @@ def test_one_line_adopts_an_lm_eval_task(tmp_path: Path) -> None:
         (("primary: acc", "primary: wer"), "key `primary`", "not among the metrics"),
         (("metrics: [acc]", "metrics: [nonsense]"), "line 9, key `metrics.0`", "'acc' or 'acc_norm'"),
         (("metrics: [acc]", "metrics: [wer]"), "line 9, key `metrics.0`", "'acc' or 'acc_norm'"),
+        (("margin: 0.02", "margin: 2"), "key `margin`", "2 is 200 points of acc, and judges nothing"),
         (("margin: 0.02", "margin: .inf"), "line 11, key `margin`", "finite"),
         (("margin: 0.02", "margin: 0.02\nmargin: 0.9"), "line 12", "the key 'margin' comes twice"),
         (("  path: data.jsonl", "  split: test"), "key `dataset`", "either `path` or `hub`"),

@@ -57,6 +57,19 @@ def test_a_suite_row_brings_its_tasks() -> None:
     assert {d.task.name for d in selection.tasks} == set(row.tasks)
 
 
+def test_a_suite_row_whose_margin_no_loss_exceeds_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "row.yaml").write_text(
+        "{kind: suite_row, name: both, version: 1, title: Both, role: general, margin: 5, licence: CC0-1.0,"
+        " tasks: [commonsense_mini, reading_mini]}"
+    )
+    registry = load_registry([tmp_path])
+    assert registry.select(["reading_mini"])
+    with pytest.raises(
+        TaskError, match=r"row.yaml, key `margin`: 5 is 500 points of acc, and judges nothing"
+    ):
+        registry.select(["both"])
+
+
 def test_include_path_adds_tasks_and_a_taken_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD)
     assert load_registry([tmp_path]).get("mine")

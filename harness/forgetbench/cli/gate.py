@@ -25,6 +25,7 @@ def gate(
         Path,
         o.option("--policy", help="What may be lost: a YAML file.", rich_help_panel=o.WHAT, metavar="FILE"),
     ],
+    include_path: o.IncludePath = None,
     json: o.Json = False,
 ) -> None:
     """Judge a result by a policy: one line, and an exit code for CI."""
@@ -33,7 +34,7 @@ def gate(
     from forgetbench.engine.policy import read_policy
     from forgetbench.report.gate import findings, gate_table
 
-    gated = gate_result(result, read_policy(policy))
+    gated = gate_result(result, read_policy(policy), include_paths=include_path or [])
     out = console(as_json=json)
     out.print(gate_table(gated))
     out.print(findings(gated))

@@ -223,7 +223,7 @@ def _run(
     if not device_given and workers is None:
         warn_of_idle_gpu([prepared])
     result = measure(prepared, workers=workers)
-    gated = judge(result, policy)
+    gated = judge(result, policy, request.include_paths)
     show_table(result, gated, as_json=as_json)
     if as_json:
         write_json(result_json(result, gated))
@@ -270,25 +270,32 @@ def warn_of_idle_gpu(everything: Sequence[Prepared]) -> None:
 
 
 def check_gated(prepared: Sequence[Prepared], policy: Policy | None) -> None:
-    """Fail before any work where a gate has no pair to judge.
+    """Fail before any work where a gate has no pair to judge, or a margin that no loss could exceed.
 
     Raises:
-        UsageError: A checkpoint has no base.
+        UsageError: A checkpoint has no base, or the policy has such a margin.
     """
+    if policy is None:
+        return
+    from forgetbench.engine.gate import check_margins
+
     alone = [one.request.model for one in prepared if one.pair.base is None]
-    if policy is not None and alone:
+    if alone:
         raise UsageError(
             f"--gate with {alone[0]}", "a gate judges a pair, and there is no base", "Add --base."
         )
+    for one in prepared:
+        tasks = {planned.task.name: planned.task for planned in one.plan.tasks}
+        check_margins(policy.margins, tasks, one.plan.suite_rows)
 
 
-def judge(result: Result, policy: Policy | None) -> Gate | None:
+def judge(result: Result, policy: Policy | None, include_paths: Sequence[Path]) -> Gate | None:
     """Return what a policy says of a result; None without a policy."""
     if policy is None:
         return None
     from forgetbench.engine.gate import gate_result
 
-    return gate_result(result.directory, policy)
+    return gate_result(result.directory, policy, include_paths=include_paths)
 
 
 def finish(

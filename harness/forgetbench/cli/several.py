@@ -78,7 +78,7 @@ def run_several(
         try:
             results.append((prepared, measure(prepared, resident=resident, workers=workers)))
             gates.append(None)
-            gates[-1] = judge(results[-1][1], policy)
+            gates[-1] = judge(results[-1][1], policy, request.include_paths)
             show_table(results[-1][1], gates[-1], as_json=as_json)
             finish(results[-1][1], gates[-1], request=request, mlflow=mlflow, as_json=as_json)
         except ForgetbenchError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,6 +29,7 @@ from forgetbench.errors import UsageError, did_you_mean
 from forgetbench.forgetting.asked import count_differing
 from forgetbench.forgetting.join import join
 from forgetbench.forgetting.pairs import compare
+from forgetbench.metrics.margin import check_margin
 from forgetbench.schema.invalid import first_invalid
 from forgetbench.schema.number import LARGEST_MARGIN, SMALLEST_MARGIN
 from forgetbench.schema.run import Arm, RunDocument, SuiteRowInfo, TaskResult
@@ -267,7 +268,22 @@ def _overridden(document: RunDocument, roles: Mapping[str, str], margins: Mappin
                 raise _unknown(option, pattern, (*tasks, *rows))
             tasks = tuple(t.model_copy(update={option: value}) if t.name in chosen else t for t in tasks)
             rows = tuple(r.model_copy(update={option: value}) if r.name in chosen else r for r in rows)
+            if option == "margin":
+                _check_margin(f"--margin {pattern}={float(value):g}", float(value), chosen, tasks, rows)
     return document.model_copy(update={"tasks": tasks, "suite_rows": rows})
+
+
+def _check_margin(
+    thing: str,
+    margin: float,
+    chosen: Collection[str],
+    tasks: Iterable[TaskResult],
+    rows: Iterable[SuiteRowInfo],
+) -> None:
+    primary = {task.name: task.primary for task in tasks}
+    inside = {row.name: [primary[name] for name in row.tasks if name in primary] for row in rows}
+    for name in chosen:
+        check_margin(thing, margin, *inside.get(name, [primary.get(name, "")]))
 
 
 def _unknown(option: str, pattern: str, known: Iterable[TaskResult | SuiteRowInfo]) -> UsageError:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from forgetbench.forgetting.gate_cost import cost_findings
 from forgetbench.forgetting.limited import limited
-from forgetbench.forgetting.scope import suites_of
 from forgetbench.forgetting.verdict import GATING, describe_need, describe_worst, margins_lost
 from forgetbench.schema.comparison import Comparison, Decision, Row
 from forgetbench.schema.policy import Finding, Margins, Policy
@@ -50,21 +49,28 @@ def with_margins(document: RunDocument, margins: Margins) -> RunDocument:
     """Return a run with the margins of a policy: a row's own name wins over its suite, that over its role."""
     tasks = {task.name: task for task in document.tasks}
     rows = tuple(
-        row.model_copy(update={"margin": margin_of(row, _common_suites(row, tasks), margins)})
+        row.model_copy(update={"margin": margin_of(row, common_suites(row, tasks), margins)})
         for row in document.suite_rows
     )
     return document.model_copy(
         update={
             "suite_rows": rows,
             "tasks": tuple(
-                task.model_copy(update={"margin": margin_of(task, suites_of(task), margins)})
+                task.model_copy(update={"margin": margin_of(task, task.suites, margins)})
                 for task in document.tasks
             ),
         }
     )
 
 
-def gate(comparison: Comparison, base: RunDocument, checkpoint: RunDocument, policy: Policy) -> Gate:
+def gate(
+    comparison: Comparison,
+    base: RunDocument,
+    checkpoint: RunDocument,
+    policy: Policy,
+    *,
+    suites: Mapping[str, Collection[str]],
+) -> Gate:
     """Judge a comparison by a policy.
 
     Rows of the roles general and safety gate; target rows, groups and cost only where the policy says so.
@@ -75,10 +81,11 @@ def gate(comparison: Comparison, base: RunDocument, checkpoint: RunDocument, pol
         base: Run of the base.
         checkpoint: Run of the checkpoint.
         policy: The policy.
+        suites: Tasks of each suite that is defined here: one that is not cannot be seen to be complete.
     """
     findings = [
         *_row_findings(comparison, policy),
-        *_scope_findings(comparison, base, checkpoint, policy),
+        *_scope_findings(comparison, base, checkpoint, policy, suites),
         *_group_findings(comparison, policy),
         *cost_findings(base, checkpoint, policy.cost),
     ]
@@ -104,8 +111,9 @@ def margin_of(
     return min(by_glob or by_suite or [margins.roles.get(entry.role, entry.margin)])
 
 
-def _common_suites(row: SuiteRowInfo, tasks: Mapping[str, TaskResult]) -> set[str]:
-    members = [suites_of(tasks[name]) for name in row.tasks if name in tasks]
+def common_suites(row: SuiteRowInfo, tasks: Mapping[str, TaskResult | Task]) -> set[str]:
+    """Return the suites that all tasks of a suite row are in."""
+    members = [set(tasks[name].suites) for name in row.tasks if name in tasks]
     return set.intersection(*members) if members else set()
 
 
@@ -153,16 +161,29 @@ def _not_improved(targets: Sequence[Row]) -> Iterator[Finding]:
 
 
 def _scope_findings(
-    comparison: Comparison, base: RunDocument, checkpoint: RunDocument, policy: Policy
+    comparison: Comparison,
+    base: RunDocument,
+    checkpoint: RunDocument,
+    policy: Policy,
+    suites: Mapping[str, Collection[str]],
 ) -> Iterator[Finding]:
     """Find what the policy names, or the run planned, and was not measured in full."""
-    names = (*(policy.required or ()), *policy.margins.tasks, *policy.margins.suites)
     wanted: dict[str, None] = {}
-    for name in dict.fromkeys(names):
-        found = _tasks_of(name, base, checkpoint)
-        wanted |= dict.fromkeys(found)
-        if not found:
+    for name in names_of(policy):
+        found = {member: _tasks_of(member, base, checkpoint) for member in (name, *suites.get(name, ()))}
+        run = dict.fromkeys(task for tasks in found.values() for task in tasks)
+        wanted |= run
+        if not run:
             yield Finding(outcome="inconclusive", row=name, reason=f"{name} was NOT measured")
+            continue
+        for member in suites.get(name, ()):
+            if not found[member]:
+                reason = f"{member} of the suite {name} was not run"
+                yield Finding(outcome="inconclusive", row=member, reason=reason)
+        if name not in suites and any(name in task.suites for task in _tasks(base, checkpoint)):
+            reason = f"the suite {name} is not defined here, so that nobody knows whether all of it was run"
+            way_out = "install its plug-in, or give its tasks by --include-path"
+            yield Finding(outcome="inconclusive", row=name, reason=f"{reason}: {way_out}")
     if policy.required is None:
         roles = {*GATING, *(("target",) if policy.target != "ignored" else ())}
         wanted |= dict.fromkeys(task.name for task in _tasks(base, checkpoint) if task.role in roles)
@@ -172,6 +193,12 @@ def _scope_findings(
         for task in document.tasks:
             if task.name in wanted and not (task.name in inside and task.status == "error"):
                 yield from _task_findings(task, rows.get(task.name), document, checkpoint)
+
+
+def names_of(policy: Policy) -> tuple[str, ...]:
+    """Return the suites, tasks and globs that a policy names, each once."""
+    named = (*(policy.required or ()), *policy.margins.tasks, *policy.margins.suites)
+    return tuple(dict.fromkeys(named))
 
 
 def _tasks(*documents: RunDocument) -> tuple[TaskResult, ...]:
@@ -184,7 +211,7 @@ def _tasks_of(name: str, base: RunDocument, checkpoint: RunDocument) -> list[str
     return [
         task.name
         for task in _tasks(base, checkpoint)
-        if task.name in inside or name in suites_of(task) or fnmatchcase(task.name, name)
+        if task.name in inside or name in task.suites or fnmatchcase(task.name, name)
     ]
 
 

@@ -19,12 +19,12 @@ from forgetbench.forgetting.paired import PairedEstimate
 from forgetbench.forgetting.paired_ratio import draws_needed
 from forgetbench.forgetting.power import detectable, samples_needed
 from forgetbench.forgetting.samplewise import mean_samplewise, samplewise_of_task, summed_transitions
-from forgetbench.forgetting.scope import HEARING_METRICS
+from forgetbench.forgetting.scope import HEARING_METRICS, larger_suite
 from forgetbench.forgetting.shared_samples import shared_effect
 from forgetbench.forgetting.suite_row import mean_of_members
 from forgetbench.forgetting.verdict import MIN_N, Judged, judge, too_many_failures
 from forgetbench.schema.comparison import Row
-from forgetbench.schema.run import SuiteRowInfo
+from forgetbench.schema.run import SuiteRowInfo, TaskResult
 from forgetbench.schema.sample import stat_columns
 
 SMALLEST_BASE = 1e-9
@@ -130,7 +130,7 @@ def task_row(pair: TaskPair, judging: Judging) -> BuiltRow:
         n_clusters=estimate.n_clusters,
         noise_floor=judging.noise_floor(task.name),
         notes=_notes(estimate, judging, task.name, margin=task.margin),
-        **_judged_fields(estimate, judged, task.margin, judging, speech),
+        **_judged_fields(estimate, judged, task.margin, judging, speech, tasks=(task,)),
     )
     return BuiltRow(row, estimate, pair=pair, speech=speech)
 
@@ -172,13 +172,20 @@ def _unmeasured_row(pair: TaskPair, judging: Judging) -> BuiltRow:
 
 
 def _judged_fields(
-    estimate: PairedEstimate, own: Judged, margin: float, judging: Judging, speech: Speech | None
+    estimate: PairedEstimate,
+    own: Judged,
+    margin: float,
+    judging: Judging,
+    speech: Speech | None,
+    *,
+    tasks: Sequence[TaskResult],
 ) -> dict[str, Any]:
     """Return the fields of a row that say how much was lost, how surely, and what follows."""
     judged, deciding = own, estimate
     if speech and (judged := speech.judged(own)) != own:
         deciding, margin = speech.estimate, speech.share.margin
     unsettled = judged.verdict in ("inconclusive", "worse")
+    required_n = samples_needed(deciding, margin, min_n=judging.min_n) if unsettled else None
     return {
         "verdict": judged.verdict,
         "reason": judged.reason,
@@ -199,8 +206,17 @@ def _judged_fields(
         "smallest_detectable": detectable(estimate),
         "runaway": estimate.runaway,
         "degenerate": speech.share if speech else None,
-        "required_n": samples_needed(deciding, margin, min_n=judging.min_n) if unsettled else None,
+        "required_n": required_n,
+        **_out_of_reach(required_n, tasks),
     }
+
+
+def _out_of_reach(required_n: int | None, tasks: Sequence[TaskResult]) -> dict[str, Any]:
+    """Return how many samples there are, and which suite has more, where a row needs more than there are."""
+    sizes = [task.n_available for task in tasks if task.n_available is not None]
+    if required_n is None or len(sizes) < len(tasks) or required_n <= sum(sizes):
+        return {}
+    return {"n_available": sum(sizes), "larger_suite": larger_suite(tasks)}
 
 
 def _notes(estimate: PairedEstimate, judging: Judging, name: str, *, margin: float) -> tuple[str, ...]:
@@ -296,7 +312,9 @@ def suite_row(
         n_clusters=estimate.n_clusters,
         noise_floor=judging.noise_floor(info.name),
         notes=_notes(estimate, judging, info.name, margin=info.margin),
-        **_judged_fields(estimate, judged, info.margin, judging, speech),
+        **_judged_fields(
+            estimate, judged, info.margin, judging, speech, tasks=[member.task for member in members]
+        ),
     )
     return BuiltRow(row, estimate, inside=inside, speech=speech)
 

@@ -69,6 +69,11 @@ def suites_of(task: TaskResult) -> set[str]:
     return suites
 
 
+def larger_suite(tasks: Sequence[TaskResult]) -> str | None:
+    """Return the standard suite whose small counterpart all of these tasks are in; None without one."""
+    return next((name for name in STANDARD_SUITES if all(f"{name}-mini" in t.suites for t in tasks)), None)
+
+
 def _names_task(name: str, tasks: Sequence[TaskResult]) -> bool:
     return any(fnmatchcase(task.name, name) for task in tasks)
 

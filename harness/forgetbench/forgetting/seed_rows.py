@@ -48,6 +48,8 @@ def _over_seeds(rows: Sequence[Row], alpha: float) -> Row:
         "poi": None,
         "transitions": None,
         "required_n": None,
+        "n_available": None,
+        "larger_suite": None,
         "notes": (),
     }
     nothing = dict.fromkeys(("delta", "relative_forgetting", "agreement", "smallest_detectable"))

@@ -152,12 +152,28 @@ def describe_worst(regressed: Sequence[Row]) -> str:
 
 
 def describe_need(unsettled: Sequence[Row]) -> str:
-    """Name the unsettled row that needs most samples, and how many, or how many speakers."""
+    """Name the unsettled row that needs most samples, or speakers, and how many.
+
+    Where there are not so many, say so, and what to do instead.
+    """
     row = max(unsettled, key=lambda row: (row.required_n or 0, margins_lost(row)))
     others = f" ({len(unsettled)} rows unsettled)" if len(unsettled) > 1 else ""
     if row.required_n is None:
         return f"{row.name} lies at a boundary that more samples will not settle{others}"
-    return f"{row.name} needs {needed(row, row.required_n)}, has {row.n_clusters or row.n}{others}"
+    needs = f"{row.name} needs {needed(row, row.required_n)}"
+    if row.n_available is None:
+        return f"{needs}, has {row.n_clusters or row.n}{others}"
+    more = f"the suite {row.larger_suite}" if row.larger_suite else "a larger task"
+    return f"{needs}{there_are(row)}{others}: measure {more}, or accept a wider margin"
+
+
+def there_are(row: Row) -> str:
+    """Say that a row needs more samples than its tasks have, to follow :func:`needed`; empty where not."""
+    if row.n_available is None:
+        return ""
+    if row.n_clusters:
+        return f", and all of its {row.n_available} samples have fewer"
+    return f", and there are {row.n_available}"
 
 
 def needed(row: Row, required_n: int) -> str:

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.gate import margin_of
 from forgetbench.forgetting.verdict import GATING
+from forgetbench.metrics.margin import check_margin
 from forgetbench.schema.board import Board
 from forgetbench.schema.invalid import first_invalid
-from forgetbench.schema.task import Role
+from forgetbench.schema.task import Role, SuiteRow
 from forgetbench.tasks.registry import load_registry
 from forgetbench.tasks.strict_yaml import line_of, read_mapping
 
@@ -74,7 +75,8 @@ def columns_of(board: Board, include_paths: Sequence[Path] = ()) -> tuple[Column
 
     Raises:
         TaskError: A task is not defined.
-        UsageError: No task has one of the board's roles, or it is sorted by no column.
+        UsageError: No task has one of the board's roles, it is sorted by no column, or no loss could exceed
+            one of its margins.
     """
     selection = load_registry(include_paths).select(board.tasks, roles=board.task_roles)
     inside = {name for row in selection.suite_rows for name in row.tasks}
@@ -90,6 +92,12 @@ def columns_of(board: Board, include_paths: Sequence[Path] = ()) -> tuple[Column
     ]
     order = {role: position for position, role in enumerate(board.roles)}
     columns = sorted((c for c in found if c.role in order), key=lambda column: order[column.role])
+    tasks = [d.task for d in selection.tasks if not isinstance(d.task, SuiteRow)]
+    primary = {task.name: task.primary or "" for task in tasks}
+    inside_of = {row.name: row.tasks for row in selection.suite_rows}
+    for column in columns:
+        metrics = [primary[name] for name in inside_of.get(column.name, (column.name,))]
+        check_margin(f"board {board.name}, margin of {column.name}", column.margin, *metrics)
     if not columns:
         raise UsageError(
             f"board {board.name}",

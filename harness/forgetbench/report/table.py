@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from forgetbench.forgetting.verdict import needed
+from forgetbench.forgetting.verdict import needed, there_are
 from forgetbench.report import numbers
 from forgetbench.report.beside import beside_section, lost_words_section, output_health_section
 from forgetbench.report.cost import cost_section
@@ -225,5 +225,5 @@ def said(row: Row) -> tuple[str, ...]:
     """Return what must be known about a row beside its numbers."""
     texts = [text for text in (row.reason, *row.notes) if text]
     if row.verdict in ("worse", "inconclusive") and row.required_n and not row.reason:
-        texts.append(f"needs {needed(row, row.required_n)}")
+        texts.append(f"needs {needed(row, row.required_n)}{there_are(row)}")
     return tuple(dict.fromkeys(texts))

@@ -121,6 +121,10 @@ class Row(Document):
     required_n: Count | None = None
     """For an unsettled row: the n that 80 % power at the margin needs; with ``n_clusters``, of so many more
     clusters of the same size."""
+    n_available: Count | None = None
+    """Where ``required_n`` is more than all samples of the row's tasks: how many these are."""
+    larger_suite: str | None = None
+    """There, the suite of the hub whose tasks are larger ones of the kind, where there is one."""
     notes: tuple[str, ...] = ()
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from forgetbench.errors import TaskError
 from forgetbench.metrics.judges import is_model_judge
+from forgetbench.metrics.margin import check_margin
 from forgetbench.metrics.word_classes import NORMALISER, WORD_CLASSES
 from forgetbench.plugins import Group, plugins
 from forgetbench.schema.invalid import first_invalid
@@ -130,6 +131,7 @@ def check_fields(path: Path, task: Task | SuiteRow) -> None:
         _check_voice(path, task)
     if isinstance(task, SuiteRow):
         return
+    check_margin(f"{path}, key `margin`", task.margin, task.primary or "", error=TaskError)
     key, named = (
         ("include_path", task.include_path)
         if isinstance(task, LmEval)

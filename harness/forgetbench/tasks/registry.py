@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from forgetbench.errors import TaskError, did_you_mean
+from forgetbench.metrics.margin import check_margin
 from forgetbench.paths import builtin_root
 from forgetbench.plugins import plugin_folder, plugins
 from forgetbench.schema.task import Role, SuiteRow
@@ -69,7 +70,7 @@ class Registry:
             roles: Role by suite, name or glob, in place of the one in the task file.
 
         Raises:
-            TaskError: A pattern matches nothing.
+            TaskError: A pattern matches nothing, or a suite row has a margin that no loss could exceed.
         """
         chosen: dict[str, Definition] = {}
         for pattern in patterns:
@@ -77,8 +78,10 @@ class Registry:
             if not matches:
                 raise self._unknown(pattern)
             chosen.update((d.task.name, d) for d in matches)
-        for row in [d.task for d in chosen.values() if isinstance(d.task, SuiteRow)]:
+        for row, source in [(d.task, d.source) for d in chosen.values() if isinstance(d.task, SuiteRow)]:
             chosen.update((name, self.get(name)) for name in row.tasks if name not in chosen)
+            metrics = [getattr(self.get(name).task, "primary", None) or "" for name in row.tasks]
+            check_margin(f"{source}, key `margin`", row.margin, *metrics, error=TaskError)
         for pattern, role in (roles or {}).items():
             chosen.update(
                 (d.task.name, _with_role(d, role)) for d in self._match_among(pattern, chosen.values())
