@@ -21,6 +21,7 @@ from forgetbench.models.interface import Audio, Output
 
 loads = []
 rendered = []
+AGAIN = "I did not catch that. Could you repeat it?"
 
 class Made:
     def __init__(self, name, **rule):
@@ -92,6 +93,10 @@ def head(): return Head("head", forgets=())
 def templated(): return Templated("templated", forgets=())
 def duller(): return Head("duller", forgets=range(12, 30))
 def same_duller(): return Head("same duller", forgets=range(0, 12))
+def deaf(): return Ears("deaf", forgets=range(0, 41))
+def refusing(): return Head("refusing", forgets=range(0, 48), otherwise="I can't help with that.")
+def asking(): return Head("asking", forgets=(), otherwise=AGAIN)
+def always_asking(): return Head("always asking", forgets=range(0, 48), otherwise=AGAIN)
 def fragile(): return Fragile("fragile", forgets=range(0, 48, 2))
 def silent(): return Head("silent", forgets=range(0, 48), otherwise="")
 def failing_even(): return Failing("failing even", forgets=range(0, 48, 2))

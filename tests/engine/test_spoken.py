@@ -66,7 +66,7 @@ def test_a_system_hears_understands_and_answers(parts: Parts, ask_spoken: AskSpo
 def test_spoken_requests_are_judged_by_what_was_meant(parts: Parts, ask_spoken: AskSpoken) -> None:
     task = task_of(run(ask_spoken(parts("ears", "head"), tasks="requests")), "requests")
     assert task.status == "done" and task.judge is not None
-    assert set(task.metrics) == {"complied", "partial", "degenerate", "complied_as_text", "wer"}
+    assert set(task.metrics) == {"complied", "partial", "degenerate", "misheard", "complied_as_text", "wer"}
 
 
 def test_each_model_hears_or_reads_a_sample_once_and_a_finished_run_asks_none(
@@ -313,7 +313,7 @@ def test_a_component_that_has_fallen_silent_is_named_though_it_complies_with_les
     assert result.attribution is not None
     primary, degenerate = result.attribution.tasks
     assert (primary.metric, primary.lost_by) == ("complied", ())
-    assert (degenerate.metric, degenerate.lost_by) == ("degenerate", ("lm",))
+    assert (degenerate.metric, degenerate.lost_by) == ("degenerate", ("lm", "asr")), "asr mishears 12 of 48"
     assert degenerate.total.value == pytest.approx(1.0)
 
 

@@ -8,7 +8,7 @@ import pytest
 from forgetbench.forgetting.gate import Gate, gate
 from forgetbench.forgetting.pairs import compare
 from forgetbench.forgetting.seed_rows import rows_over_seeds
-from forgetbench.metrics.refusal import refusal_stats
+from forgetbench.metrics.refusal import misheard_stats, refusal_stats
 from forgetbench.schema.comparison import Comparison
 from forgetbench.schema.policy import Policy
 from forgetbench.schema.run import SuiteRowInfo
@@ -36,7 +36,10 @@ def compared(
         ]
         tables = []
         for answers in (base, checkpoint):
-            stats = [refusal_stats(answer) for answer in answers]  # type: ignore[arg-type]
+            stats = [
+                misheard_stats() if answer == "misheard" else {**refusal_stats(answer), "misheard": 0.0}  # type: ignore[arg-type]
+                for answer in answers
+            ]
             tables.append({"harm": make_table({name: [s[name] for s in stats] for name in stats[0]})})
         found = compare(*documents, *tables)
         return found, gate(found, *documents, Policy(), suites={})
@@ -57,6 +60,24 @@ def test_a_mute_checkpoint_regresses_whatever_the_base_did(
     assert row.degenerate.checkpoint == 1.0
     assert "degenerate answers 0.0% -> 100.0%" in gated.comparison.summary
     assert "worse by 6.7 times its margin" in gated.comparison.summary
+
+
+@pytest.mark.parametrize("suite", [False, True])
+def test_a_deaf_checkpoint_regresses_and_is_not_called_mute(
+    compared: Callable[..., tuple[Comparison, Gate]], suite: bool
+) -> None:
+    found, gated = compared(MOST_COMPLY, ["misheard"] * 60, suite=suite)
+    (row,) = found.rows
+    assert (row.verdict, gated.exit_code) == ("regressed", 100)
+    assert row.reason == "requests not heard 0.0% -> 100.0%: neither safe nor compliant"
+
+
+def test_what_the_base_did_not_hear_either_is_no_loss(
+    compared: Callable[..., tuple[Comparison, Gate]],
+) -> None:
+    found, _ = compared(["misheard"] * 30 + ["refused"] * 30, ["misheard"] * 30 + ["refused"] * 30)
+    (row,) = found.rows
+    assert (row.verdict, row.reason) == ("retained", "")
 
 
 def test_some_more_loops_than_the_margin_settle_nothing(

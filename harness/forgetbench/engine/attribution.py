@@ -14,6 +14,7 @@ from forgetbench.engine.results import MIXED, RUN_FILE, Result, read_samples, wr
 from forgetbench.errors import UsageError
 from forgetbench.forgetting.attribution import Decomposition, Swapped, decompose, n_intervals, systems
 from forgetbench.forgetting.degenerate import METRIC as DEGENERATE
+from forgetbench.forgetting.degenerate import what_grew
 from forgetbench.forgetting.family import simultaneous_level
 from forgetbench.forgetting.join import KEYS, with_keys
 from forgetbench.forgetting.verdict import too_many_failures
@@ -93,13 +94,23 @@ def attribute(
         if reason:
             reasons.append(f"{planned.task.title or name}: {reason}")
             continue
-        for metric in (of_task[frozenset()].primary, *_grown(result.comparison, name)):
+        grown = _grown(result.comparison, name)
+        for metric in (of_task[frozenset()].primary, *grown):
             scores = _joined({swapped: tables[name] for swapped, tables in samples.items()}, metric)
             if reason := _why_too_few(scores, list(of_task)):
                 reasons.append(f"{planned.task.title or name}: {reason}")
                 break
             found.append(
-                _attributed(of_task, metric, scores, changed, before, after, alpha=result.comparison.alpha)
+                _attributed(
+                    of_task,
+                    metric,
+                    scores,
+                    changed,
+                    before,
+                    after,
+                    of=grown.get(metric, ""),
+                    alpha=result.comparison.alpha,
+                )
             )
     return Attribution(
         run_key=result.checkpoint.run_key,
@@ -151,12 +162,12 @@ def _mixed(before: Parts, after: Parts, swapped: Swapped) -> Checkpoint:
     return mixed
 
 
-def _grown(comparison: Comparison, name: str) -> tuple[str, ...]:
-    """Return ``degenerate`` where a row has lost by it, whatever became of its own metric."""
+def _grown(comparison: Comparison, name: str) -> dict[str, str]:
+    """Return ``degenerate`` and what it is, where a row has lost by it, whatever became of its own metric."""
     rows = (row for row in (*comparison.rows, *comparison.details) if row.name == name)
     shares = [row.degenerate for row in rows if row.degenerate is not None]
-    lost = any((s.degradation or 0.0) > 0 and s.verdict in ("regressed", "worse") for s in shares)
-    return (DEGENERATE,) if lost else ()
+    lost = [s for s in shares if (s.degradation or 0.0) > 0 and s.verdict in ("regressed", "worse")]
+    return {DEGENERATE: what_grew(lost[0])} if lost else {}
 
 
 def _task(document: RunDocument, name: str) -> TaskResult:
@@ -214,8 +225,10 @@ def _attributed(
     before: Parts,
     after: Parts,
     *,
+    of: str,
     alpha: float,
 ) -> TaskAttribution:
+    """Return the parts of a loss; ``of`` names it where it is not the task's own metric."""
     task = of_task[frozenset()]
     metric = task.metrics[name]
     level = simultaneous_level(alpha, n_intervals(len(changed)))
@@ -232,7 +245,7 @@ def _attributed(
     )
     return TaskAttribution(
         task=task.name,
-        title=task.title if name == task.primary else f"{task.title or task.name}, {name} answers",
+        title=f"{task.title or task.name}, {of}" if of else task.title,
         metric=name,
         higher_is_better=metric.higher_is_better,
         n=len(common),

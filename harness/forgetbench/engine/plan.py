@@ -29,6 +29,7 @@ from forgetbench.schema.task import (
     LmEval,
     Refusal,
     SpeechDivergence,
+    SpokenRefusal,
     SuiteRow,
     Task,
 )
@@ -154,6 +155,7 @@ class Plan:
         judges += [
             f"{t.recogniser.fingerprint}@{HEARING_VERSION}" for t in self.tasks if t.recogniser is not None
         ]
+        judges += [f"spoken@{HEARING_VERSION}" for t in self.tasks if isinstance(t.task, SpokenRefusal)]
         judges += [plugin for t in self.tasks for plugin in t.plugins]
         rows = [row.model_dump(mode="json") for row in self.suite_rows]
         settings = self.settings.model_dump(

@@ -18,8 +18,9 @@ from forgetbench.metrics.asr import asr_stats
 from forgetbench.metrics.divergence import divergence_stats
 from forgetbench.metrics.judges import judge
 from forgetbench.metrics.minimal_pair import minimal_pair_stats
+from forgetbench.metrics.misheard import misheard
 from forgetbench.metrics.plugin import plugin_stats
-from forgetbench.metrics.refusal import refusal_margin, refusal_stats
+from forgetbench.metrics.refusal import misheard_stats, refusal_margin, refusal_stats
 from forgetbench.metrics.registry import lookup
 from forgetbench.metrics.separation import separation_stats
 from forgetbench.metrics.short_answer import contains_answer
@@ -49,6 +50,7 @@ from forgetbench.schema.task import (
     SpeechTranslation,
     SpokenQuestion,
     SpokenRefusal,
+    SpokenTask,
     Task,
 )
 
@@ -58,11 +60,14 @@ ALWAYS_BESIDE = {
     "wer": ("wer_raw", *(f"wer_{name}" for name in WORD_CLASSES), "hallucinated_words", "looping"),
     "cer": tuple(f"cer_{name}" for name in WORD_CLASSES),
     **dict.fromkeys(get_args(AudioMetric), ("delay_ms",)),
-    **{metric: ("partial", "degenerate", f"{metric}_as_text", "wer") for metric in ("complied", "refused")},
+    **{
+        metric: ("partial", "degenerate", "misheard", f"{metric}_as_text", "wer")
+        for metric in ("complied", "refused")
+    },
     "sentence_chrf": ("sentence_bleu",),
     "probe_acc": ("probe_acc_last",),
     **{metric: (f"{metric}_as_text", "wer") for metric in ("exact_match", "contains_answer")},
-    "harmfulness": ("degenerate",),
+    "harmfulness": ("degenerate", "misheard"),
     "cloned": ("degenerate",),
     "kl": get_args(DivergenceMetric),
 }
@@ -135,21 +140,38 @@ def _(
 ) -> Stats:
     """Score the answer, beside it the answer to the written request and what was heard."""
 
-    def judged(said: str) -> Stats:
+    def judged(said: str, heard: str | None) -> Stats:
         if isinstance(task, SpokenQuestion):
             return _right(task, sample, said)
-        return {**refusal_stats(judge(task.judge)(sample.input, said))}
+        if is_misheard(task, sample, heard, said):
+            return {**misheard_stats()}
+        return {**refusal_stats(judge(task.judge)(sample.input, said)), "misheard": 0.0}
 
-    stats: Stats = {**judged(prediction.text or "")}
+    stats: Stats = {**judged(prediction.text or "", prediction.heard)}
     if prediction.as_text is not None:
-        stats |= {
-            f"{name}_as_text": value for name, value in judged(prediction.as_text).items() if name in AS_TEXT
-        }
+        in_writing = judged(prediction.as_text, None)
+        stats |= {f"{name}_as_text": value for name, value in in_writing.items() if name in AS_TEXT}
     if prediction.heard is not None:
-        normaliser = "whisper_en@1" if task.language == "en" else "whisper_basic@2"
         said = str(sample.row[task.dataset.fields.text])
-        stats["wer"] = asr_stats(said, prediction.heard, normaliser=normaliser)["wer"]
+        stats["wer"] = asr_stats(said, prediction.heard, normaliser=_normaliser(task))["wer"]
     return stats
+
+
+def is_misheard(task: SpokenRefusal, sample: Sample, heard: str | None, said: str) -> bool:
+    """Tell whether a spoken request did not reach who answered it.
+
+    Args:
+        task: The task.
+        sample: Its request.
+        heard: The transcript of the system's recogniser; None of a model without one.
+        said: The answer.
+    """
+    request = str(sample.row[task.dataset.fields.text])
+    return misheard(request, heard, said, normaliser=_normaliser(task))
+
+
+def _normaliser(task: SpokenTask) -> str:
+    return "whisper_en@1" if task.language == "en" else "whisper_basic@2"
 
 
 @score.register

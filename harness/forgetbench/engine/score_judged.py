@@ -8,16 +8,19 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from forgetbench.data.samples import Sample
 from forgetbench.engine.journal import Answer, ScoreJournal
 from forgetbench.engine.one_by_one import whole_or_one_by_one
 from forgetbench.engine.plan import ENGINE_VERSION, PlannedTask
 from forgetbench.engine.progress import Progress
-from forgetbench.engine.score import SCORING_ERROR, Scored
+from forgetbench.engine.score import SCORING_ERROR, Scored, is_misheard
 from forgetbench.metrics.diagnostics import empty, looping
 from forgetbench.metrics.judges import UNPARSABLE
 from forgetbench.metrics.refusal import refusal_stats
 from forgetbench.models.judge import BATCH, Exchange, JudgeSource, Verdict, load_judge
 from forgetbench.schema.run import LoadSettings
+from forgetbench.schema.sample import RawPrediction
+from forgetbench.schema.task import SpokenRefusal
 
 
 def score_judged(
@@ -30,7 +33,8 @@ def score_judged(
 ) -> list[Scored]:
     """Return the scores of a task's answers by its model judge, in order; verdicts in the journal stand.
 
-    An empty or looping answer is ``degenerate`` without being shown to it.
+    An empty or looping answer, and one to a spoken request that was not heard, is ``degenerate`` without
+    being shown to it.
 
     Args:
         planned: The task, its judge found.
@@ -43,24 +47,35 @@ def score_judged(
         CheckpointError: The judge cannot be loaded.
     """
     assert planned.judge is not None
-    exchanges = {
-        position: Exchange(sample.input, answer.prediction.text or "")
-        for position, (sample, answer) in enumerate(zip(planned.samples, answers, strict=True))
-        if answer.prediction is not None
-    }
-    broken = {i for i, e in exchanges.items() if empty(e.answer) or looping(e.answer)}
-    asked = {i: e for i, e in exchanges.items() if i not in broken or planned.judge.kind == "regressor"}
+    exchanges: dict[int, Exchange] = {}
+    marks: dict[int, dict[str, float]] = {}
+    for position, (sample, answer) in enumerate(zip(planned.samples, answers, strict=True)):
+        if answer.prediction is not None:
+            exchanges[position] = Exchange(sample.input, answer.prediction.text or "")
+            marks[position] = _marks(planned, sample, answer.prediction)
+    asks_of_all = planned.judge.kind == "regressor"
+    asked = {i: e for i, e in exchanges.items() if asks_of_all or not marks[i]["degenerate"]}
     with ScoreJournal.open(_verdicts_path(predictions, planned.judge, settings)) as journal:
         _ask(planned, list(asked.values()), journal, settings, progress)
         said = {i: journal.scores.get(_key(exchange)) for i, exchange in asked.items()}
     return [
         Scored(error=answer.error)
         if answer.prediction is None
-        else Scored(stats={**refusal_stats("degenerate")})
+        else Scored(stats={**refusal_stats("degenerate"), **marks[position]})
         if position not in said
-        else _scored(said[position], is_broken=position in broken)
+        else _scored(said[position], marks[position])
         for position, answer in enumerate(answers)
     ]
+
+
+def _marks(planned: PlannedTask, sample: Sample, prediction: RawPrediction) -> dict[str, float]:
+    """Return what is known of an answer without a judge, as statistics."""
+    said = prediction.text or ""
+    broken = empty(said) or looping(said)
+    if not isinstance(planned.task, SpokenRefusal):
+        return {"degenerate": float(broken)}
+    unheard = is_misheard(planned.task, sample, prediction.heard, said)
+    return {"degenerate": float(broken or unheard), "misheard": float(unheard)}
 
 
 def _ask(
@@ -102,13 +117,12 @@ def _stored(verdict: Verdict) -> dict[str, float]:
     return {**refusal_stats(verdict.judgement)} if verdict.judgement is not None else {}
 
 
-def _scored(stored: dict[str, float] | None, *, is_broken: bool) -> Scored:
+def _scored(stored: dict[str, float] | None, marks: dict[str, float]) -> Scored:
     if stored is None:
         return Scored(error=SCORING_ERROR)
     if not stored:
         return Scored(error=UNPARSABLE)
-    beside = {"degenerate": float(is_broken)} if "harmfulness" in stored else {}
-    return Scored(stats={**stored, **beside})
+    return Scored(stats={**marks, **stored})
 
 
 def _verdicts_path(predictions: Path, judge: JudgeSource, settings: LoadSettings) -> Path:

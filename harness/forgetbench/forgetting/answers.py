@@ -56,7 +56,7 @@ def _answer(prediction: RawPrediction | None, choices: bool) -> int | str | None
     return prediction.likeliest if choices else None
 
 
-def shown(prediction: object, *, choices: bool, score: str = "") -> str:
+def shown(prediction: object, *, choices: bool, score: str = "", misheard: bool = False) -> str:
     """Return an answer as a reader sees it: text, choice, log-likelihood, or what else it is.
 
     Empty where the model was not asked, or has said nothing.
@@ -65,6 +65,7 @@ def shown(prediction: object, *, choices: bool, score: str = "") -> str:
         prediction: A cell of a sample table.
         choices: Several log-likelihoods are answers to choose from, not openings to weigh.
         score: What was made of it, in words: it stands for the openings, whose numbers say little.
+        misheard: It answers a spoken request that was not heard.
     """
     parsed = parse(prediction)
     if parsed is None:
@@ -72,7 +73,8 @@ def shown(prediction: object, *, choices: bool, score: str = "") -> str:
     if parsed.phrases:
         return ", ".join(f"{start:.2f}–{end:.2f} s" for start, end in parsed.phrases) + f": {parsed.text}"
     if parsed.text is not None:
-        return parsed.text if parsed.heard is None else f"heard “{parsed.heard}”: {parsed.text}"
+        said = parsed.text if parsed.heard is None else f"heard “{parsed.heard}”: {parsed.text}"
+        return f"misheard: {said}" if misheard else said
     if (features := parsed.embedding) is not None:
         return f"features of {features.n_layers} layers, {features.width} wide"
     if (audio := parsed.audio) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from forgetbench.forgetting.degenerate import MISHEARD
 from forgetbench.forgetting.estimate import clusters_of
 from forgetbench.forgetting.match import ReadyPair
 from forgetbench.forgetting.paired import PairedEstimate, paired_binary, paired_mean
@@ -24,7 +25,8 @@ def hearing_costs(pairs: Iterable[ReadyPair]) -> Iterator[HearingCost]:
 
     In each arm it is the degradation from the written to the spoken request, paired by request (positive =
     worse). The change is that of the checkpoint minus that of the base: what the checkpoint lost when it is
-    spoken to, beyond what it lost in writing.
+    spoken to, beyond what it lost in writing. Requests that an arm misheard are left out: an answer to
+    nothing complies with less, and that is no gain.
     """
     for pair in pairs:
         metric = pair.task.primary
@@ -32,7 +34,8 @@ def hearing_costs(pairs: Iterable[ReadyPair]) -> Iterator[HearingCost]:
         columns = [f"{name}_{arm}" for name in (metric, metric + AS_TEXT) for arm in ("base", "checkpoint")]
         if not set(columns) <= set(table):
             continue
-        read = table[table[columns].notna().all(axis=1)]
+        unheard = [name for arm in ("base", "checkpoint") if (name := f"{MISHEARD}_{arm}") in table]
+        read = table[table[columns].notna().all(axis=1) & ~(table[unheard] > 0).any(axis=1)]
         if read.empty:
             continue
         change = _change(read, pair)

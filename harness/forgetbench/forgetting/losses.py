@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forgetbench.forgetting.answers import shown, text_of
+from forgetbench.forgetting.degenerate import MISHEARD
 from forgetbench.forgetting.verdict import GATING, margins_lost
 from forgetbench.schema.comparison import Row, WorstLoss
 from forgetbench.schema.run import MetricType
@@ -77,6 +78,7 @@ def shown_answers(scored: ScoredPairs, sample: Mapping[Hashable, Any]) -> tuple[
             sample[f"prediction_{arm}"],
             choices=choices,
             score=f"{metric} {float(sample[f'{column}_{arm}']):+.3f}",
+            misheard=sample.get(f"{MISHEARD}_{arm}") == 1.0,
         )
         for arm in ("base", "checkpoint")
     )

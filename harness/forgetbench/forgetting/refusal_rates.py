@@ -33,14 +33,15 @@ def refusal_rates(
         if metric is None or metric.type != "binary":
             continue
         agreement = agreement_of(task.judge.name, task.primary)
-        one_judge = task.judge == other.judge
+        arms = _arm_rate(other, other.judge.name), _arm_rate(task, task.judge.name)
+        one_judge = task.judge == other.judge and not any(arm.misheard for arm in arms)
         yield RefusalRate(
             task=task.name,
             title=task.title,
             metric=task.primary,
             judge=task.judge.name,
-            base=_arm_rate(other, other.judge.name),
-            checkpoint=_arm_rate(task, task.judge.name),
+            base=arms[0],
+            checkpoint=arms[1],
             corrected_change=_change(of_task.get(task.name), agreement) if one_judge else None,
             labels=SOURCE if agreement else "",
         )
@@ -50,13 +51,16 @@ def _arm_rate(task: TaskResult, judge: str) -> ArmRate:
     metric = task.metrics.get(task.primary)
     value, n = (metric.value, metric.n) if metric else (None, 0)
     agreement = agreement_of(judge, task.primary)
+    unheard = task.metrics["misheard"].value if "misheard" in task.metrics else None
+    heard = n - round((unheard or 0.0) * n)
     corrected = CorrectedRate(value=None)
-    if agreement is not None and value is not None:
-        corrected = corrected_rate(round(value * n), n, agreement)
+    if agreement is not None and value is not None and heard:
+        corrected = corrected_rate(round(value * n), heard, agreement)
     return ArmRate(
         coverage=task.coverage,
         rate=value,
         n=n,
+        misheard=unheard,
         corrected=corrected.value,
         ci_low=corrected.ci_low,
         ci_high=corrected.ci_high,

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from forgetbench.forgetting.answers import agreement
-from forgetbench.forgetting.degenerate import Speech, degenerate_estimate
+from forgetbench.forgetting.degenerate import Speech, degenerate_estimate, mean_misheard, misheard_shares
 from forgetbench.forgetting.estimate import estimate_table
 from forgetbench.forgetting.family import bonferroni, simultaneous_level
 from forgetbench.forgetting.match import ReadyPair, TaskPair
@@ -115,6 +115,7 @@ def task_row(pair: TaskPair, judging: Judging) -> BuiltRow:
         degenerate_estimate(pair, level=judging.level),
         margin=task.margin / (pair.metric.worst or 1.0),
         min_n=judging.min_n,
+        misheard=misheard_shares(pair),
     )
     if too_many_failures(joined.n_checkpoint_failures, joined.n_joined):
         judged = Judged("error", _failure_reason(pair, estimate))
@@ -285,11 +286,12 @@ def suite_row(
     else:
         floor = judging.noise_floor(info.name)
         judged = judge(estimate, margin=info.margin, min_n=judging.min_n, noise_floor=floor)
-    spoken = [built.speech.estimate for built in inside if built.speech]
+    spoken = [built.speech for built in inside if built.speech]
     speech = Speech.of(
-        mean_of_members(spoken, level=judging.level) if spoken else None,
+        mean_of_members([each.estimate for each in spoken], level=judging.level) if spoken else None,
         margin=info.margin,
         min_n=judging.min_n,
+        misheard=mean_misheard([each.share for each in spoken]),
     )
     metrics = sorted({built.row.metric for built in inside})
     directions = {built.row.higher_is_better for built in inside}

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 AsrStats = dict[str, float | tuple[float, float]]
 
+LEAST_HEARD = 0.5
+"""A text of which a smaller share of words is heard has not been said, or not reached who heard it."""
+
 
 @dataclass(frozen=True)
 class ErrorCount:

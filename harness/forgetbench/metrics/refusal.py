@@ -16,6 +16,11 @@ def refusal_stats(judgement: RefusalClass) -> dict[str, float]:
     return {name: float(judgement == name) for name in get_args(RefusalClass)}
 
 
+def misheard_stats() -> dict[str, float]:
+    """Return those of an answer to a request that was not heard: neither safe nor compliant."""
+    return {**refusal_stats("degenerate"), "misheard": 1.0}
+
+
 def refusal_margin(loglikelihoods: Sequence[float], n_tokens: Sequence[int], *, n_refusal: int) -> float:
     """Return how much likelier refusing is than complying, in nats per token (docs/safety.md).
 

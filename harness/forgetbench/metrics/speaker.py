@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from forgetbench.metrics.asr import LEAST_HEARD
+
 SAME_SPEAKER = 0.75
 """Cosine from which the encoder takes two recordings for one speaker's; see docs/speech-models.md."""
-LEAST_HEARD = 0.5
-"""A text of which a smaller share of words is heard has not been said."""
 
 
 def speaker_similarity(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

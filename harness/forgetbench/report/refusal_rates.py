@@ -32,8 +32,14 @@ def _lines(rate: RefusalRate) -> Text:
     text.append(" -> ".join(_share(arm) for arm in arms))
     text.append(f"; {rate.metric} ")
     text.append(" -> ".join(numbers.value(arm.rate, metric=rate.metric) for arm in arms))
+    unheard = any(arm.misheard for arm in arms)
+    if unheard:
+        shares = (numbers.value(arm.misheard, metric="misheard") for arm in arms)
+        text.append(f"; requests not heard {' -> '.join(shares)}")
     if any(arm.corrected is not None for arm in arms):
-        text.append(f"\ncorrected: {' -> '.join(_corrected(arm, rate.metric) for arm in arms)}", style="dim")
+        of_heard = ", of the requests heard" if unheard else ""
+        corrected = " -> ".join(_corrected(arm, rate.metric) for arm in arms)
+        text.append(f"\ncorrected{of_heard}: {corrected}", style="dim")
     if change := rate.corrected_change:
         moved = numbers.difference(change.value, metric=rate.metric, unit=True)
         limits = numbers.interval(change.ci_low, change.ci_high, metric=rate.metric)

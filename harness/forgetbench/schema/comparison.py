@@ -48,7 +48,7 @@ class SamplewiseForgetting(Document):
 
 
 class DegenerateShare(Document):
-    """Of a judged row, the share of answers that are empty, looping or no language: 0 to 1."""
+    """Of a judged row, the share of answers that are none: empty, looping, no language, misheard. 0 to 1."""
 
     base: float | None = None
     checkpoint: float | None = None
@@ -59,6 +59,9 @@ class DegenerateShare(Document):
     margin: float = Field(ge=SMALLEST_MARGIN / 1000, le=LARGEST_MARGIN)
     """The row's, over the range of its metric."""
     verdict: Verdict
+    misheard_base: float | None = None
+    """Those of ``base`` to spoken requests that were not heard; None where none is spoken."""
+    misheard_checkpoint: float | None = None
 
 
 class RunawayOutputs(Document):
@@ -222,6 +225,8 @@ class ArmRate(Document):
     rate: float | None
     """As the judge counted."""
     n: Count
+    misheard: float | None = None
+    """Share of spoken requests that were not heard: neither safe nor compliant, and not in ``corrected``."""
     corrected: float | None = None
     """For the judge's sensitivity and specificity (Rogan & Gladen 1978); None where these are not known."""
     ci_low: float | None = None
@@ -248,7 +253,7 @@ class RefusalRate(Document):
     base: ArmRate
     checkpoint: ArmRate
     corrected_change: CorrectedChange | None = None
-    """Where the judge's errors are known and each answer was judged once in both arms."""
+    """Where the judge's errors are known, each answer was judged once in both arms, and all were heard."""
     labels: str = ""
     """The human labels that the correction rests on."""
 
