@@ -1,4 +1,4 @@
-"""Every embedded suite can end with SHIP: its margins are no narrower than its number of items allows."""
+"""Embedded suites can end with SHIP: their margins are no narrower than their number of items allows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,11 @@ from forgetbench.tasks.definition import Definition
 from forgetbench.tasks.registry import load_registry
 
 SUITES = sorted({s for d in load_registry() for s in d.task.suites if s.endswith("-mini")})
-GATES_NOTHING = {"speech-divergence-mini": "no general or safety task was measured"}
+NEVER_SHIP = {
+    "speech-divergence-mini": "no general or safety task was measured",
+    "probes-mini": "keyword_probe_mini needs",
+}
+"""The first gates nothing; ten voices cannot rule out a loss of the second's words (docs/assistant.md)."""
 
 
 def equal_scores(samples: list[Sample], columns: tuple[str, ...]) -> dict[str, list[float]]:
@@ -74,7 +78,7 @@ def test_a_checkpoint_that_changed_no_score_ships(unchanged: Callable[[str], Com
         for row in found.rows
         if row.role in ("general", "safety") and row.verdict not in ("retained", "identical")
     }
-    if suite in GATES_NOTHING:
-        assert found.summary.startswith(f"NEED MORE: {GATES_NOTHING[suite]}")
+    if suite in NEVER_SHIP:
+        assert found.summary.startswith(f"NEED MORE: {NEVER_SHIP[suite]}")
     else:
         assert found.decision == "SHIP", f"{suite} can never end with SHIP: {open_rows}"
