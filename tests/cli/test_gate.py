@@ -17,6 +17,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
+from forgetbench.engine.gate import check_margins
+from forgetbench.errors import UsageError
+from forgetbench.schema.policy import Margins
+from forgetbench.schema.run import SuiteRowInfo
+from forgetbench.tasks.registry import load_registry
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "github-actions"
 Call = Callable[..., Result]
@@ -48,6 +54,20 @@ def run(cli: Call, made: Path, tiny_tasks: Path, tmp_path: Path, monkeypatch: py
 
 def directory(done: Result) -> str:
     return next(line for line in reversed(done.stdout.splitlines()) if line.startswith("results/"))
+
+
+def test_a_margin_for_a_task_inside_a_row_is_refused_for_nothing_is_judged_by_it() -> None:
+    registry = load_registry()
+    tasks = {d.task.name: d.task for d in registry.select(["retention-mini"]).tasks}
+    rows = [
+        SuiteRowInfo(name=r.name, title=r.title, role=r.role, margin=r.margin, tasks=r.tasks)
+        for r in registry.select(["retention-mini"]).suite_rows
+    ]
+    for asked in ("facts_mini", "commonsense*"):
+        with pytest.raises(UsageError, match="is judged inside the row retention_mini, which has one margin"):
+            check_margins(Margins(tasks={asked: 0.01}), tasks, rows)
+    for asked in ("retention_mini", "*_mini", "elsewhere"):
+        check_margins(Margins(tasks={asked: 0.01}), tasks, rows)
 
 
 def test_the_exit_code_and_the_last_line_agree_in_run_and_in_gate(

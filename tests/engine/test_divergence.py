@@ -117,7 +117,9 @@ def test_the_target_reports_its_forward_kl_beside_it(made: Path, ask: Ask, tmp_p
 
 def test_an_answer_of_a_users_own_test_set_may_be_a_number(made: Path, ask: Ask, tmp_path: Path) -> None:
     file = tmp_path / "sums.jsonl"
-    file.write_text("".join(f'{{"prompt": "one more than {i}", "answer": {i + 1}}}\n' for i in range(24)))
+    file.write_text(
+        "".join(f'{{"prompt": "half more than {i}", "answer": {i + 0.5 * (i % 2)}}}\n' for i in range(24))
+    )
     rows = rows_of(run(ask(made / "lora", "choices", target=file)))
     assert {"target", "target_likelihood", "target_divergence"} < rows.keys()
 

@@ -67,7 +67,7 @@ class ForgettingCallback(TrainerCallback):  # type: ignore[misc, unused-ignore] 
         processor: Any = None,
         **options: Any,
     ) -> None:
-        if every_steps < 1:
+        if not isinstance(every_steps, int) or every_steps < 1:
             raise UsageError(f"every_steps={every_steps}", "is no positive number", "Such as 100.")
         _check(tasks, options)
         self.every_steps = every_steps

@@ -35,7 +35,7 @@ def evaluate(
     tasks: str | Sequence[str] = (),
     target: Name | pd.DataFrame | None = None,
     roles: Mapping[str, str] | None = None,
-    include_paths: Sequence[Name] = (),
+    include_paths: Name | Sequence[Name] = (),
     conditions: Sequence[Mapping[str, object]] = (),
     limit: int | None = None,
     num_fewshot: int | None = None,
@@ -131,7 +131,7 @@ def make_request(
     tasks: str | Sequence[str],
     target: Name | pd.DataFrame | None,
     roles: Mapping[str, str] | None,
-    include_paths: Sequence[Name],
+    include_paths: Name | Sequence[Name],
     conditions: Sequence[Mapping[str, object]],
     device: str,
     dtype: str,
@@ -160,7 +160,10 @@ def make_request(
         tasks=task_names(tasks),
         target=None if target is None else target_file(target, Path(output)),
         roles=roles,
-        include_paths=[Path(path) for path in include_paths],
+        include_paths=[
+            Path(path)
+            for path in ([include_paths] if isinstance(include_paths, str | PathLike) else include_paths)
+        ],
         conditions=[make_condition({k: str(v) for k, v in one.items()}) for one in conditions],
         settings=_settings(**settings, repeats=repeats, sampling=sampling, load=load),
         output=Path(output),

@@ -337,7 +337,9 @@ def _(task: Divergence, row: Mapping[str, Any], thing: str) -> tuple[str, str, f
     fields = task.dataset.fields
     column = fields.answer if task.prompt else fields.text
     value = _field(row, column, thing)
-    text = str(value) if isinstance(value, str | int) else ""  # an answer may be a number
+    text = (
+        str(value) if isinstance(value, str | int | float) and value == value else ""
+    )  # or a number, not NaN
     if not text.strip():
         raise DataError(thing, f"the field {column!r} holds no text", "Fill it in, or leave the row out.")
     prompt = render_prompt(task.prompt, row, thing=thing)

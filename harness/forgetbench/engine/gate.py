@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from forgetbench.engine.results import Result, read_result, read_samples
@@ -48,7 +49,7 @@ def gate_result(directory: Path, policy: Policy, *, include_paths: Sequence[Path
 def check_margins(
     margins: Margins, tasks: Mapping[str, TaskResult | Task], rows: Sequence[SuiteRowInfo]
 ) -> None:
-    """Refuse margins of a policy that no loss could exceed.
+    """Refuse margins of a policy that no loss could exceed, or that no row would be judged by.
 
     Args:
         margins: Of the policy.
@@ -56,8 +57,16 @@ def check_margins(
         rows: Suite rows of these tasks.
 
     Raises:
-        UsageError: It names the first row with such a margin.
+        UsageError: It names the first row with such a margin, or the first task that is judged inside a row.
     """
+    inside_of = {name: row.name for row in rows for name in row.tasks}
+    judged = [*(name for name in tasks if name not in inside_of), *(row.name for row in rows)]
+    for asked in margins.tasks:
+        within = [name for name in inside_of if name in tasks and fnmatchcase(name, asked)]
+        if within and not any(fnmatchcase(name, asked) for name in judged):
+            cause = f"{within[0]} is judged inside the row {inside_of[within[0]]}, which has one margin"
+            way_out = f"Give {inside_of[within[0]]} the margin, or run the task without its suite."
+            raise UsageError(f"policy, margin of {asked}", cause, way_out)
     for task in tasks.values():
         own = margin_of(task, task.suites, margins)
         check_margin(f"margin of {task.name}", own, task.primary or "")

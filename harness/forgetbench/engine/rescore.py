@@ -262,9 +262,9 @@ def _with(definition: Definition, key: str, value: str) -> Definition:
         changed = replace(definition, task=DEFINITION.validate_python(fields))
         check_fields(definition.source, changed.task)
     except ValidationError as error:
-        raise UsageError(
-            f"--{key} {value}", first_invalid(error).cause.lower(), "See `forgetbench rescore --help`."
-        ) from None
+        first = first_invalid(error)
+        cause = "is not known" if first.kind == "string_pattern_mismatch" else first.cause.lower()
+        raise UsageError(f"--{key} {value}", cause, "See `forgetbench rescore --help`.") from None
     except TaskError as error:
         raise UsageError(
             f"--{key} {value}, task {definition.task.name}", error.cause, error.way_out

@@ -213,7 +213,7 @@ def _law_sentence(curve: Curve, law: LawResult) -> str:
     if held is None:
         text = f"'{words}' has the lowest AICc; there is no larger run to check it on"
     else:
-        share = f"{100 * held.relative:.1f}% off" if held.relative is not None else "off"
+        share = f"{100 * held.relative:.1f}% off" if held.relative is not None else f"{held.error:.4f} off"
         better = "better" if held.error < held.carried else "no better"
         text = (
             f"'{words}' has the lowest AICc; on the largest run it is {share}, {better} than the last value"
