@@ -134,6 +134,7 @@ def test_a_look_that_ends_in_an_error_of_any_kind_does_not_end_the_training(
     ("changes", "error", "says"),
     [
         ({"every_steps": 0}, UsageError, "no positive number"),
+        ({"every_steps": 1.5}, UsageError, "no positive number"),
         ({"limits": 3}, UsageError, "option limits: is not known. Did you mean limit"),
         ({"model": "foo"}, UsageError, "option model: is not known"),
         ({"limit": -1}, UsageError, r"limit=-1"),
